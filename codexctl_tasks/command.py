@@ -1,0 +1,130 @@
+"""
+``@command``: an Invoke task with declared flags, exit codes and one-line failures.
+
+Invoke on its own (3.0) reads flags from the signature: required ones become positional and
+swallow ``--help``, ``int | None`` arrives as a string, help texts vanish on a second parse. It
+prints a traceback for expected errors, leaves SIGTERM to kill the process silently and turns off
+bytecode caching.
+"""
+
+from __future__ import annotations
+
+import functools
+import signal
+import sys
+import traceback
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from invoke.exceptions import Exit
+from invoke.parser import Argument
+from invoke.tasks import Task
+
+from codexctl_tasks import settings
+from codexctl_tasks.console import Console, standard_console
+from codexctl_tasks.errors import INTERNAL_ERROR, CodexctlError, Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag of a task."""
+
+    name: str
+    """As it is typed, without the dashes."""
+    help: str
+    kind: type = str
+    """``str`` (absent: empty), ``int`` (absent: None), ``bool``, or ``list`` (repeatable)."""
+
+    def argument(self) -> Argument:
+        """Return the flag as Invoke's parser takes it."""
+        defaults: dict[type, Any] = {str: "", int: None, bool: False, list: []}
+        return Argument(
+            name=self.name,
+            kind=self.kind,
+            default=defaults[self.kind],
+            help=self.help,
+            # An attribute name equal to the flag's would be an alias of itself, without end.
+            attr_name=self.name.replace("-", "_") if "-" in self.name else None,
+        )
+
+
+class Command(Task[Any]):
+    """A task whose result is an exit code and whose expected failures are one line each."""
+
+    def __init__(self, body: Callable[..., int], flags: tuple[Flag, ...]) -> None:
+        super().__init__(body, positional=(), auto_shortflags=False)
+        self._flags = flags
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Run the body; raise `Exit` unless it ends with exit code 0."""
+        sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)  # Invoke forces True
+        try:
+            with _signals_as_exceptions():
+                code = super().__call__(*args, **kwargs)
+        except CodexctlError as error:
+            console().error(error)
+            code = error.exit_code
+        except Interrupted as interrupted:
+            console().stop_live()
+            print("interrupted", file=sys.stderr)  # noqa: T201 - the console may be the culprit
+            code = interrupted.exit_code
+        except BrokenPipeError:  # the reader of a pipe has seen enough: render | head
+            sys.stdout = None
+            code = 128 + signal.SIGPIPE
+        except Exception as error:  # noqa: BLE001 - the last resort of the program
+            code = _report_defect(error)
+        if code:
+            raise Exit(code=int(code))
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002
+        """Describe the flags to Invoke's parser."""
+        return [flag.argument() for flag in self._flags]
+
+
+def command(*flags: Flag) -> Callable[[Callable[..., int]], Command]:
+    """Make a task of a function; it gets every flag as a keyword and returns an exit code."""
+    return lambda body: Command(body, flags)
+
+
+@functools.cache
+def console() -> Console:
+    """Return the console of this process."""
+    return standard_console(
+        colour=settings.colour_wanted(), github=settings.in_github_actions()
+    )
+
+
+@contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    """
+    Turn the first SIGINT or SIGTERM into `Interrupted`, so that the report is still printed.
+
+    The second one ends the process at once: the report may be what hangs.
+    """
+
+    def interrupt(number: int, _: object) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _report_defect(error: Exception) -> int:
+    print(  # noqa: T201 - the console may be the culprit
+        f"codexctl: internal error: {type(error).__name__}: {error}: this is a defect of codexctl, "
+        "please report it; CODEXCTL_DEBUG=1 shows where it happened",
+        file=sys.stderr,
+    )
+    if settings.debugging():
+        traceback.print_exc()
+    return INTERNAL_ERROR

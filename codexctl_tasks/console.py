@@ -1,0 +1,217 @@
+"""
+All that a person or GitHub reads, except what a task prints on stdout as its result.
+
+On a terminal the workloads are a live table; elsewhere a line appears only when something
+changes, and a heartbeat when nothing does. Everything here goes to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from codexctl_tasks.errors import CodexctlError
+
+HEARTBEAT_S = 30.0
+"""Longer silence makes people believe that a job hangs."""
+SHORTEST_SECRET = 5
+"""Masking shorter values would blacken ordinary words and numbers, and protect nothing."""
+MASK = "***"
+_VERB_WIDTH = 8
+_COLOURS = {"ready": "32", "failed": "31", "timed out": "31", "warning": "33", "error": "31"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One workload in the table of progress."""
+
+    name: str
+    state: str
+    """``waiting``, ``ready`` or ``failed``."""
+    detail: str
+
+
+class Console:
+    """Writes for one audience; which one is decided once, when it is made."""
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        live: bool = False,
+        colour: bool = False,
+        github: bool = False,
+    ) -> None:
+        """
+        Choose the audience.
+
+        Args:
+            stream: Where to write; None: stderr as it is at the time of writing.
+            live: The stream is a terminal that can redraw lines.
+            colour: ANSI colours are welcome.
+            github: The stream is the log of a GitHub Actions step.
+        """
+        self._stream = stream
+        self._colour, self._github = colour, github
+        self._live = _LiveTable(self._out) if live else None
+        self._secrets: list[str] = []
+        self._rows: dict[str, Row] = {}
+        self._quiet_since = time.monotonic()
+
+    def hide(self, values: Iterable[str]) -> None:
+        """Mask these values in everything that is written from now on."""
+        known = {*self._secrets, *(v for v in values if len(v) >= SHORTEST_SECRET)}
+        self._secrets = sorted(known, key=len, reverse=True)
+
+    def masked(self, text: str) -> str:
+        """Return *text* with every hidden value replaced."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+    def step(self, verb: str, text: str) -> None:
+        """Tell that a phase did something: ``apply    created ConfigMap shop/settings``."""
+        self._write(f"{verb:<{_VERB_WIDTH}} {text}")
+
+    def warn(self, text: str) -> None:
+        """Tell of something that is odd but stops nothing."""
+        if self._github:
+            self._write(f"::warning::{_escaped(self.masked(text))}")
+        else:
+            self._write(self._painted("warning", "warning: ") + text)
+
+    def error(self, error: CodexctlError) -> None:
+        """Report a failure: one line per problem, as an annotation in GitHub Actions."""
+        self.stop_live()
+        for problem in error.problems:
+            if self._github:
+                place = ""
+                if problem.location:
+                    place = f" file={_escaped(problem.location.file, in_property=True)}"
+                    place += f",line={problem.location.line}" if problem.location.line else ""
+                self._write(f"::error{place}::{_escaped(self.masked(str(problem)))}")
+            else:
+                self._write(self._painted("error", "error: ") + str(problem))
+
+    def progress(self, rows: Sequence[Row], elapsed_s: float) -> None:
+        """Show where every workload stands."""
+        if self._live:
+            self._live.show([_masked_row(row, self.masked) for row in rows], elapsed_s)
+            return
+        for row in rows:
+            known = self._rows.get(row.name)
+            if known is None or known.state != row.state:
+                self._row_line(row, elapsed_s)
+            self._rows[row.name] = row
+        if time.monotonic() - self._quiet_since >= HEARTBEAT_S:
+            self._heartbeat(rows, elapsed_s)
+
+    def symptom(self, name: str, cause: str, elapsed_s: float, log: Sequence[str]) -> None:
+        """Tell a cause when it is first seen, with the last lines of the log if there is one."""
+        self.step("wait", f"{elapsed_s:5.1f} s  {name}  {self._painted('warning', cause)}")
+        for line in log[-5:]:
+            self._write(" " * (_VERB_WIDTH + 11) + f"| {line}")
+
+    def lines(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Write a prepared text; each line comes with the state that gives it its colour."""
+        self.stop_live()
+        for state, line in lines:
+            self._write(self._painted(state, line) if state else line)
+
+    def stop_live(self) -> None:
+        """Leave the table on the screen as it is and go on below it."""
+        if self._live:
+            self._live.stop()
+
+    def _row_line(self, row: Row, elapsed_s: float) -> None:
+        state = self._painted(row.state, f"{row.state:<7}")
+        self.step("wait", f"{elapsed_s:5.1f} s  {row.name}  {state}  {row.detail}")
+
+    def _heartbeat(self, rows: Sequence[Row], elapsed_s: float) -> None:
+        waiting = [f"{row.name} ({row.detail})" for row in rows if row.state == "waiting"]
+        if waiting:
+            self.step("wait", f"{elapsed_s:5.0f} s  still waiting for {', '.join(waiting)}")
+
+    def _painted(self, state: str, text: str) -> str:
+        colour = _COLOURS.get(state)
+        return f"\033[{colour}m{text}\033[0m" if self._colour and colour else text
+
+    def _write(self, text: str) -> None:
+        self._quiet_since = time.monotonic()
+        text = self.masked(text)
+        if self._live and self._live.running:
+            self._live.above(text)
+        else:
+            print(text, file=self._out(), flush=True)
+
+    def _out(self) -> TextIO:
+        return self._stream or sys.stderr
+
+
+class _LiveTable:
+    """The table of workloads at the bottom of a terminal."""
+
+    def __init__(self, out: Any) -> None:
+        self._out = out
+        self._live: Any = None
+
+    @property
+    def running(self) -> bool:
+        return self._live is not None
+
+    def show(self, rows: Sequence[Row], elapsed_s: float) -> None:
+        from rich.console import Console as Terminal
+        from rich.live import Live
+
+        if self._live is None:
+            terminal = Terminal(file=self._out(), highlight=False)
+            self._live = Live(console=terminal, refresh_per_second=8, transient=True)
+            self._live.start()
+        self._live.update(_table(rows, elapsed_s))
+
+    def above(self, text: str) -> None:
+        from rich.text import Text
+
+        self._live.console.print(Text.from_ansi(text))
+
+    def stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def _table(rows: Sequence[Row], elapsed_s: float) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    marks = {"ready": ("✔", "green"), "failed": ("✘", "red"), "waiting": ("…", "yellow")}
+    table = Table.grid(padding=(0, 1), expand=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
+    for row in rows:
+        mark, colour = marks[row.state]
+        table.add_row(Text(mark, colour), Text(row.name), Text(row.detail, colour))
+    table.add_row("", Text(f"{elapsed_s:.0f} s", "dim"), "")
+    return table
+
+
+def _masked_row(row: Row, masked: Any) -> Row:
+    return Row(row.name, row.state, masked(row.detail))
+
+
+def _escaped(text: str, *, in_property: bool = False) -> str:
+    """Escape a workflow command's text, as actions/toolkit does."""
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if in_property else text
+
+
+def standard_console(*, colour: bool, github: bool) -> Console:
+    """Return the console for this process's stderr."""
+    terminal = sys.stderr.isatty() and not github
+    return Console(live=terminal and colour, colour=terminal and colour, github=github)

@@ -1,0 +1,142 @@
+"""
+Every failure this package expects, each with the exit code the shell sees.
+
+Exit codes are part of the public interface: workflows branch on them, so a code is never reused
+or renumbered. ``str(error)`` is what the user reads: ``where: what: how to mend it``, one line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE = 0
+WORKLOAD_FAILED = 1
+TIMED_OUT = 70
+"""The time ran out while nothing had failed: more time may be all it needs."""
+INTERNAL_ERROR = 99
+"""A defect of codexctl itself; far from the codes that workflows branch on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a file of the user's repository."""
+
+    file: str
+    """As the user would type it: relative to the current folder where possible."""
+    line: int | None = None
+    """From 1; None when only the file is known."""
+
+    def __str__(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+class CodexctlError(Exception):
+    """Base of all expected failures."""
+
+    exit_code: int = 1
+
+    def __init__(self, where: str | Location, what: str, fix: str = "") -> None:
+        """
+        Describe a failure.
+
+        Args:
+            where: File, object, flag or address that the failure is about.
+            what: What is wrong with it.
+            fix: What to do about it; empty when nobody can say.
+        """
+        self.location = where if isinstance(where, Location) else None
+        self.where, self.what, self.fix = str(where), what, fix
+        parts = (self.where, what, fix)
+        super().__init__(": ".join(" ".join(part.split()) for part in parts if part))
+
+    @property
+    def problems(self) -> tuple[CodexctlError, ...]:
+        """All problems that this error reports, one line each."""
+        return (self,)
+
+
+class UsageError(CodexctlError):
+    """The command line or a ``CODEXCTL_*`` variable is wrong."""
+
+    exit_code = 2
+
+
+class ConfigurationError(CodexctlError):
+    """``services.yaml``, a template or a manifest cannot be used."""
+
+    exit_code = 3
+
+
+class ClusterError(CodexctlError):
+    """The cluster refused a request or cannot be reached; repeating it will not help."""
+
+    exit_code = 4
+
+    def __init__(
+        self,
+        where: str | Location,
+        what: str,
+        fix: str = "",
+        *,
+        status: int = 0,
+        reason: str = "",
+        fields: tuple[str, ...] = (),
+    ) -> None:
+        """
+        Describe an answer of the API server.
+
+        Args:
+            where: See `CodexctlError`.
+            what: See `CodexctlError`.
+            fix: See `CodexctlError`.
+            status: HTTP status of the answer; 0 if there was none.
+            reason: Kubernetes' own ``reason``, such as ``NotFound`` or ``Expired``.
+            fields: Paths of the fields that the answer blames, as the server writes them.
+        """
+        super().__init__(where, what, fix)
+        self.status, self.reason, self.fields = status, reason, fields
+
+
+class TransientClusterError(ClusterError):
+    """Unreachable or overloaded (no connection, 429, 5xx): the same request may work later."""
+
+    retry_after_s: float = 0.0
+    """What the server asked for in ``Retry-After``, in seconds; 0 if it did not."""
+
+
+class BrokenStreamError(TransientClusterError):
+    """A watch broke off after it had begun: resume it from the last version seen."""
+
+
+class ExpiredError(ClusterError):
+    """The server has forgotten this resource version (410): list anew."""
+
+
+class Problems(CodexctlError):
+    """Several failures of one step, reported together so that one run shows all of them."""
+
+    def __init__(self, problems: Sequence[CodexctlError]) -> None:
+        Exception.__init__(self, "\n".join(str(problem) for problem in problems))
+        self._problems = tuple(problems)
+        self.exit_code = max(problem.exit_code for problem in problems)
+
+    @property
+    def problems(self) -> tuple[CodexctlError, ...]:
+        """The single failures, in the order in which they were found."""
+        return self._problems
+
+
+class Interrupted(BaseException):
+    """
+    SIGINT or SIGTERM arrived.
+
+    Not an `Exception`, so that no handler on the way mistakes it for a failure it knows.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number

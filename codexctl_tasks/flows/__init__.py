@@ -1,0 +1,1 @@
+"""What each task does, as a list of phases."""

@@ -1,0 +1,214 @@
+"""
+Deploy one environment: render, apply in waves, wait, report.
+
+Each public function is one task; it returns the exit code that the shell shall see.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from codexctl_tasks.errors import DONE, TIMED_OUT, WORKLOAD_FAILED, ClusterError, Interrupted
+from codexctl_tasks.rollout import report
+from codexctl_tasks.rollout.apply import Applied, apply_stage, await_definitions
+from codexctl_tasks.rollout.delete import delete_all
+from codexctl_tasks.rollout.placement import Placed, place
+from codexctl_tasks.rollout.stages import Wave, in_deletion_order, in_waves
+from codexctl_tasks.rollout.target import Target, is_workload, scopes_for, target_of
+from codexctl_tasks.rollout.view import View
+from codexctl_tasks.rollout.wait import Outcome, Result, Wait
+from codexctl_tasks.stack.documents import write_documents
+from codexctl_tasks.stack.loading import Desired, load_desired
+from codexctl_tasks.stack.manifests import namespace_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from codexctl_tasks.settings import DeployRequest
+    from codexctl_tasks.stack.manifests import Manifest
+    from codexctl_tasks.world.kubernetes import Cluster
+    from codexctl_tasks.world.outside import Outside
+
+
+def render(request: DeployRequest, outside: Outside) -> int:
+    """Print the manifests of an environment; the cluster is not asked."""
+    desired = _load(request, outside)
+    sys.stdout.write(write_documents([manifest.body for manifest in desired.manifests]))
+    return DONE
+
+
+def apply(request: DeployRequest, outside: Outside) -> int:
+    """Apply an environment; waits between waves, not after the last one."""
+    return _deploy(request, outside, wait_for_last_wave=False)
+
+
+def apply_and_wait(request: DeployRequest, outside: Outside) -> int:
+    """Apply an environment and wait until all of it is healthy."""
+    return _deploy(request, outside, wait_for_last_wave=True)
+
+
+def wait(request: DeployRequest, outside: Outside) -> int:
+    """Wait for what is in the cluster already; nothing is applied."""
+    desired = _load(request, outside)
+    cluster = outside.connect(request.cluster, outside.clock, outside.console.warn)
+    objects = [o for o in place(desired.manifests, cluster) if is_workload(o.name)]
+    rollout = _Rollout(objects, cluster, request, outside)
+    try:
+        rollout.find(objects)
+        rollout.wait()
+    except Interrupted as interrupted:
+        return rollout.report(interrupted.exit_code)
+    return rollout.report()
+
+
+def destroy(request: DeployRequest, outside: Outside) -> int:
+    """Delete the objects of an environment, last applied first, until they are gone."""
+    desired = _load(request, outside)
+    console = outside.console
+    cluster = outside.connect(request.cluster, outside.clock, console.warn)
+    stages = in_deletion_order(place(desired.manifests, cluster))
+    left = delete_all(
+        stages,
+        cluster,
+        outside.clock,
+        timeout_s=request.wait_timeout_s,
+        tell=lambda placed: console.step("destroy", f"deleted {placed.name}"),
+    )
+    for placed in left:
+        console.step("destroy", f"still there: {placed.name}: a finalizer holds it")
+    return TIMED_OUT if left else DONE
+
+
+def _deploy(request: DeployRequest, outside: Outside, *, wait_for_last_wave: bool) -> int:
+    """Deploy one environment: the order below is the whole story."""
+    desired = _load(request, outside)
+    cluster = outside.connect(request.cluster, outside.clock, outside.console.warn)
+    objects = place(desired.manifests, cluster)
+    waves = in_waves(objects)
+    rollout = _Rollout(objects, cluster, request, outside)
+    try:
+        rollout.ensure_namespace(desired)
+        for number, wave in enumerate(waves):
+            rollout.apply(wave)
+            last = number == len(waves) - 1
+            if (wait_for_last_wave or not last) and not rollout.wait():
+                rollout.skip(waves[number + 1 :])
+                break
+    except Interrupted as interrupted:
+        return rollout.report(interrupted.exit_code)
+    return rollout.report() if wait_for_last_wave or rollout.skipped else DONE
+
+
+class _Rollout:
+    """One run: what was applied, what is waited for, what became of it."""
+
+    def __init__(
+        self,
+        objects: Sequence[Placed],
+        cluster: Cluster,
+        request: DeployRequest,
+        outside: Outside,
+    ) -> None:
+        self._cluster, self._request, self._outside = cluster, request, outside
+        self._console = outside.console
+        scopes = scopes_for(placed.name for placed in objects if is_workload(placed.name))
+        # Watches begin before the apply, so that their lists arrive meanwhile; UID and generation
+        # tell what is older than our apply.
+        self._wait = Wait(
+            cluster=cluster,
+            feed=outside.watch(cluster, scopes, outside.clock, self._console.warn),
+            view=View(scopes),
+            clock=outside.clock,
+            console=self._console,
+            timeout_s=request.wait_timeout_s,
+        )
+        self._targets: list[Target] = []
+        self.skipped: list[Manifest] = []
+
+    def ensure_namespace(self, desired: Desired) -> None:
+        """Create the environment's namespace unless it exists or the stack brings its own."""
+        manifest = namespace_manifest(desired.namespace, desired.origin)
+        if any(m.name == manifest.name for m in desired.manifests):
+            return
+        [placed] = place([manifest], self._cluster)
+        if self._cluster.get(placed.resource, "", desired.namespace) is None:
+            self.apply([[placed]])
+
+    def apply(self, wave: Wave) -> None:
+        """Apply a wave, stage by stage."""
+        for stage in wave:
+            applied = apply_stage(
+                stage, self._cluster, force=self._request.force_conflicts, tell=self._tell
+            )
+            await_definitions(applied, self._cluster, self._outside.clock)
+            self._targets += [target for a in applied if (target := a.target)]
+
+    def find(self, objects: Sequence[Placed]) -> None:
+        """Wait for objects as they are in the cluster now."""
+        for placed in objects:
+            found = self._cluster.get(placed.resource, placed.name.namespace, placed.name.name)
+            if found is None:
+                raise ClusterError(
+                    placed.manifest.location,
+                    f"{placed.name} does not exist in the cluster",
+                    "apply it first",
+                )
+            self._targets.append(target_of(placed, found))
+
+    def wait(self) -> bool:
+        """Wait for everything applied so far."""
+        return self._wait.until_healthy(self._targets)
+
+    def skip(self, waves: Sequence[Wave]) -> None:
+        """Note what is not applied because an earlier wave is not healthy."""
+        self.skipped = [placed.manifest for wave in waves for stage in wave for placed in stage]
+
+    def report(self, interrupted: int = DONE) -> int:
+        """Print the report and return the exit code; *interrupted* wins if it is not 0."""
+        results = self._wait.results()
+        exit_code = interrupted or _exit_code(results, timed_out=self._wait.timed_out)
+        elapsed_s = self._wait.elapsed_s
+        first_line = report.headline(
+            results, self.skipped, elapsed_s=elapsed_s, timeout_s=self._request.wait_timeout_s
+        )
+        self._console.lines([first_line, *report.text_lines(results, self.skipped)])
+        if self._request.output == "json":
+            data = report.as_json(results, self.skipped, elapsed_s=elapsed_s, exit_code=exit_code)
+            print(self._console.masked(json.dumps(data, indent=2)))  # noqa: T201 - the result
+        return exit_code
+
+    def _tell(self, applied: Applied) -> None:
+        location = applied.manifest.location
+        self._console.step("apply", f"{applied.change.value:<9} {applied.name}  {location}")
+
+
+def _load(request: DeployRequest, outside: Outside) -> Desired:
+    """Read the desired objects; from now on the values of their Secrets are masked."""
+    desired = load_desired(request.source)
+    outside.console.hide(value for m in desired.manifests for value in _secret_values(m))
+    for warning in desired.warnings:
+        outside.console.warn(warning)
+    return desired
+
+
+def _secret_values(manifest: Manifest) -> Iterator[str]:
+    if manifest.name.kind != "Secret":
+        return
+    yield from (str(v) for v in (manifest.body.get("stringData") or {}).values())
+    for encoded in (manifest.body.get("data") or {}).values():
+        yield str(encoded)
+        try:
+            yield base64.b64decode(str(encoded)).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            continue  # not text: nobody prints it
+
+
+def _exit_code(results: Sequence[Result], *, timed_out: bool) -> int:
+    outcomes = {result.outcome for result in results}
+    if Outcome.FAILED in outcomes:
+        return WORKLOAD_FAILED
+    return TIMED_OUT if timed_out else DONE

@@ -1,0 +1,1 @@
+"""Making the cluster agree with the manifests: order, apply, wait, judge, explain."""

@@ -1,0 +1,114 @@
+"""Why a workload is not healthy, in the words a person needs to mend it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from codexctl_tasks.rollout.examination import new_pods
+from codexctl_tasks.rollout.health import condition, condition_holds
+from codexctl_tasks.rollout.view import event_count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from codexctl_tasks.rollout.judge import Verdict
+    from codexctl_tasks.rollout.symptoms import Symptom
+    from codexctl_tasks.rollout.view import View
+
+    Object = Mapping[str, Any]
+
+MOST_EVENTS = 3
+_POD_SUFFIX = re.compile(r"\b([a-z0-9.-]+?)-[a-z0-9]{5}\b")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosis:
+    """What is known about the cause; empty texts and lists when nothing is."""
+
+    cause: str = ""
+    where: str = ""
+    """The pod it was seen at, and how many others show the same."""
+    hint: str = ""
+    events: tuple[str, ...] = ()
+    """Warnings, the newest last, each with its count."""
+    log: tuple[str, ...] = ()
+    """The last lines of the container that crashed."""
+
+
+def diagnose(verdict: Verdict, view: View, log: Sequence[str]) -> Diagnosis:
+    """
+    Explain why a workload is not healthy.
+
+    Args:
+        verdict: The judge's newest one.
+        view: What the watches have shown.
+        log: Last lines of its crashed container, as far as one was seen.
+    """
+    name = verdict.target.name
+    found = view.find(name.kind, name.namespace, name.name)
+    if found is None:
+        return Diagnosis(cause="the object does not exist any more", log=tuple(log))
+    pods = new_pods(found, view)
+    warnings = _warnings([found, *pods], view)
+    events = tuple(_deduplicated(warnings))[-MOST_EVENTS:]
+    if not verdict.symptoms:
+        cause, where = _silent_cause(pods, warnings)
+        return Diagnosis(cause=cause, where=where, events=events, log=tuple(log))
+    symptom = verdict.symptoms[0]
+    others = [other for other in verdict.symptoms[1:] if other.cause != symptom.cause]
+    return Diagnosis(
+        cause="; ".join(dict.fromkeys([symptom.cause, *(other.cause for other in others)])),
+        where=_where(symptom, verdict, pods),
+        hint=symptom.hint,
+        events=events,
+        log=tuple(log),
+    )
+
+
+def _where(symptom: Symptom, verdict: Verdict, pods: Sequence[Object]) -> str:
+    if not symptom.pod:
+        return ""
+    same = {s.pod for s in verdict.symptoms if s.headline == symptom.headline}
+    if len(pods) < 2:  # noqa: PLR2004 - "1 of 1" tells nothing
+        return f"pod {symptom.pod}"
+    return f"pod {symptom.pod} ({len(same)} of {len(pods)} pods show the same)"
+
+
+def _silent_cause(pods: Sequence[Object], warnings: Sequence[Object]) -> tuple[str, str]:
+    """Name what a workload without symptoms waits for: scheduling, or a probe that fails."""
+    for pod in pods:
+        scheduled = condition(pod, "PodScheduled")
+        if scheduled.get("status") == "False":
+            where = f"pod {pod['metadata']['name']}"
+            return f"{scheduled.get('message')} ({scheduled.get('reason')})", where
+    unready = [pod for pod in pods if not condition_holds(pod, "Ready")]
+    where = f"{len(unready)} of {len(pods)} pods" if unready else ""
+    if warnings:
+        newest = warnings[-1]
+        return f"{_one_line(newest)} ({newest.get('reason')})", where
+    return ("pods are running but not ready" if unready else "no pods yet"), where
+
+
+def _warnings(objects: Sequence[Object], view: View) -> list[Object]:
+    return [
+        event
+        for found in objects
+        for event in view.events_about(found["metadata"]["uid"])
+        if event.get("type") == "Warning"
+    ]
+
+
+def _deduplicated(warnings: Sequence[Object]) -> Iterator[str]:
+    """Merge events that differ only in the pod they name."""
+    counts: dict[tuple[str, str], int] = {}
+    for event in warnings:
+        key = (str(event.get("reason")), _POD_SUFFIX.sub(r"\1-*", _one_line(event)))
+        counts[key] = counts.get(key, 0) + event_count(event)
+    for (reason, message), count in counts.items():
+        yield f"{reason} x{count}: {message}"
+
+
+def _one_line(event: Object) -> str:
+    return " ".join(str(event.get("message") or "").split())

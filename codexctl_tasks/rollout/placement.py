@@ -1,0 +1,72 @@
+"""Where each desired object lives on the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from codexctl_tasks.errors import ClusterError, CodexctlError, Problems
+from codexctl_tasks.stack.manifests import Manifest, ObjectName
+from codexctl_tasks.world.kubernetes import Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from codexctl_tasks.world.kubernetes import Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A manifest with the address of its object."""
+
+    manifest: Manifest
+    resource: Resource
+    name: ObjectName
+
+
+def place(manifests: Sequence[Manifest], cluster: Cluster) -> list[Placed]:
+    """
+    Find out how each object is addressed.
+
+    Kinds come from the server, or from CustomResourceDefinitions of the same set. Objects that
+    name no namespace get the one of the kubeconfig's context; cluster-wide ones lose theirs.
+
+    Raises:
+        Problems: Kinds that nobody knows.
+    """
+    declared = dict(_declared_kinds(manifests))
+    problems: list[CodexctlError] = []
+    placed = []
+    for manifest in manifests:
+        key = (manifest.name.api_version, manifest.name.kind)
+        resource = cluster.resources().get(key) or declared.get(key)
+        if resource is None:
+            problems.append(
+                ClusterError(
+                    manifest.location,
+                    f"the cluster has no kind {key[1]} in {key[0]}",
+                    "correct apiVersion and kind, or install its CustomResourceDefinition",
+                )
+            )
+            continue
+        namespace = manifest.name.namespace or cluster.default_namespace
+        name = manifest.name._replace(namespace=namespace if resource.namespaced else "")
+        placed.append(Placed(manifest, resource, name))
+    if problems:
+        raise Problems(problems)
+    return placed
+
+
+def _declared_kinds(
+    manifests: Sequence[Manifest],
+) -> Iterator[tuple[tuple[str, str], Resource]]:
+    for manifest in manifests:
+        if manifest.name.kind != "CustomResourceDefinition":
+            continue
+        spec = manifest.body.get("spec") or {}
+        names, group = spec.get("names") or {}, spec.get("group", "")
+        for version in spec.get("versions") or ():
+            api_version = f"{group}/{version.get('name')}"
+            kind, plural = str(names.get("kind")), str(names.get("plural"))
+            namespaced = spec.get("scope") == "Namespaced"
+            yield (api_version, kind), Resource(api_version, kind, plural, namespaced)

@@ -1,0 +1,96 @@
+"""The final report: the same facts as text for people and as JSON for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from codexctl_tasks.rollout.wait import Outcome, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from codexctl_tasks.stack.manifests import Manifest
+
+LOG_LINES_SHOWN = 25
+_ORDER = (Outcome.READY, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNDECIDED)
+_INDENT = "  "
+
+
+def headline(
+    results: Sequence[Result], skipped: Sequence[Manifest], *, elapsed_s: float, timeout_s: float
+) -> tuple[str, str]:
+    """Return the state that colours the report's first line, and the line."""
+    counts = Counter(result.outcome for result in results)
+    parts = [f"{counts[outcome]} {outcome.value}" for outcome in _ORDER if counts[outcome]]
+    if skipped:
+        parts.append(f"{len(skipped)} skipped")
+    word, state = "HEALTHY", "ready"
+    if counts[Outcome.FAILED]:
+        word, state = "FAILED", "failed"
+    elif counts[Outcome.TIMED_OUT]:
+        word, state = "TIMED OUT", "timed out"
+    elif counts[Outcome.UNDECIDED] or skipped:
+        word, state = "INTERRUPTED", "failed"
+    took = f"({elapsed_s:.1f} s of {timeout_s:.0f} s)"
+    return state, f"{word}  {', '.join(parts) or 'no workloads'}  {took}"
+
+
+def text_lines(results: Sequence[Result], skipped: Sequence[Manifest]) -> Iterator[tuple[str, str]]:
+    """Yield the lines below the headline, each with the state that colours it."""
+    for result in results:
+        if result.outcome is not Outcome.READY:
+            yield from _result_lines(result)
+    for manifest in skipped:
+        yield "", f"{manifest.name}  SKIPPED  its wave comes after one that is not healthy"
+
+
+def as_json(
+    results: Sequence[Result], skipped: Sequence[Manifest], *, elapsed_s: float, exit_code: int
+) -> dict[str, Any]:
+    """
+    Return the report as data.
+
+    ``workloads[]``: ``name`` (kind, namespace, name), ``outcome``, ``afterSeconds``, ``detail``,
+    ``manifest`` (file and line) and, unless ready, ``diagnosis``.
+    """
+    return {
+        "exitCode": exit_code,
+        "elapsedSeconds": round(elapsed_s, 3),
+        "workloads": [
+            {
+                "kind": result.target.name.kind,
+                "namespace": result.target.name.namespace,
+                "name": result.target.name.name,
+                "outcome": result.outcome.value,
+                "afterSeconds": round(result.after_s, 3),
+                "detail": result.detail,
+                "manifest": str(result.target.location),
+                "diagnosis": asdict(result.diagnosis) if result.diagnosis else None,
+            }
+            for result in results
+        ],
+        "skipped": [str(manifest.name) for manifest in skipped],
+    }
+
+
+def _result_lines(result: Result) -> Iterator[tuple[str, str]]:
+    diagnosis = result.diagnosis
+    state = "warning" if result.outcome is Outcome.UNDECIDED else "failed"
+    word = result.outcome.value.upper()
+    yield state, f"{result.target.name}  {word}  {result.detail}  after {result.after_s:.0f} s"
+    if diagnosis is not None:
+        yield from _field("cause", diagnosis.cause)
+        yield from _field("where", diagnosis.where)
+        yield from _field("hint", diagnosis.hint)
+        for number, event in enumerate(diagnosis.events):
+            yield from _field("events" if number == 0 else "", event)
+        for number, line in enumerate(diagnosis.log[-LOG_LINES_SHOWN:]):
+            yield from _field("log" if number == 0 else "", f"| {line}")
+    yield from _field("manifest", str(result.target.location))
+
+
+def _field(name: str, value: str) -> Iterator[tuple[str, str]]:
+    if value:
+        yield "", f"{_INDENT}{name:<9} {value}"

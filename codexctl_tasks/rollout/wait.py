@@ -1,0 +1,201 @@
+"""
+Wait until workloads are healthy, or say which are not: a loop over the watches.
+
+Nothing is polled. The loop wakes for every change, and once a second for the graces and the
+clock on the screen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from codexctl_tasks.console import Row
+from codexctl_tasks.errors import ClusterError
+from codexctl_tasks.rollout.containers import is_running
+from codexctl_tasks.rollout.diagnosis import Diagnosis, diagnose
+from codexctl_tasks.rollout.judge import Judge, State, Verdict
+from codexctl_tasks.rollout.symptoms import Trouble
+from codexctl_tasks.world.kubernetes import Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from codexctl_tasks.console import Console
+    from codexctl_tasks.rollout.symptoms import Symptom
+    from codexctl_tasks.rollout.target import Target
+    from codexctl_tasks.rollout.view import View
+    from codexctl_tasks.world.clock import Clock
+    from codexctl_tasks.world.kubernetes import Cluster
+    from codexctl_tasks.world.watching import Feed
+
+TICK_S = 1.0
+COLLECT_S = 10.0
+"""After the first failure: long enough that one run reports all failures of a bad deploy."""
+LOG_LINES = 25
+_TROUBLES_WITH_LOG = (Trouble.CRASH, Trouble.POD)
+
+
+class Outcome(Enum):
+    """How the wait for one workload ended."""
+
+    READY = "ready"
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+    UNDECIDED = "undecided"
+    """Neither ready nor failed when the wait ended for another reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one workload."""
+
+    target: Target
+    outcome: Outcome
+    after_s: float
+    """Seconds from the beginning of the wait to the outcome."""
+    detail: str
+    diagnosis: Diagnosis | None = None
+    """For everything that is not ready."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What the loop keeps about one workload."""
+
+    verdict: Verdict
+    since_s: float
+    told: set[tuple[str, Trouble, str]] = field(default_factory=set)
+    log: list[str] = field(default_factory=list)
+
+
+class Wait:
+    """The wait of one run; it may be called for several waves, one after the other."""
+
+    def __init__(  # noqa: PLR0913 - the parts of a wait, each replaced by a fake in tests
+        self,
+        *,
+        cluster: Cluster,
+        feed: Feed,
+        view: View,
+        clock: Clock,
+        console: Console,
+        timeout_s: float,
+    ) -> None:
+        self._cluster, self._feed, self._view = cluster, feed, view
+        self._clock, self._console = clock, console
+        self._begun_s = clock.now()
+        self._deadline_s = self._begun_s + timeout_s
+        self._judge = Judge(self._exists)
+        self._progress: dict[str, _Progress] = {}
+        self._failed_at_s: float | None = None
+        self.timed_out = False
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run began to apply."""
+        return self._clock.now() - self._begun_s
+
+    def until_healthy(self, targets: Sequence[Target]) -> bool:
+        """Return True once all are ready; False when some failed or the time ran out."""
+        while True:
+            if self._view.complete:
+                self._look(targets)
+                if (healthy := self._decided(targets)) is not None:
+                    return healthy
+            elif self._clock.now() >= self._deadline_s:
+                self.timed_out = True
+                return False
+            for notice in self._feed.next(min(TICK_S, self._remaining_s())):
+                self._view.take(notice)
+
+    def results(self) -> list[Result]:
+        """Return what became of every workload seen so far."""
+        return [self._result(progress) for progress in self._progress.values()]
+
+    def _look(self, targets: Sequence[Target]) -> None:
+        now_s = self._clock.now()
+        for verdict in self._judge.judge(targets, self._view, now_s):
+            known = self._progress.get(verdict.target.uid)
+            if known is None:
+                known = self._progress[verdict.target.uid] = _Progress(verdict, now_s)
+            elif verdict.state is not known.verdict.state:
+                known.since_s = now_s
+            if verdict.state is State.FAILED and self._failed_at_s is None:
+                self._failed_at_s = now_s
+            known.verdict = verdict
+            self._tell_symptoms(known)
+        self._console.progress([_row(p.verdict) for p in self._progress.values()], self.elapsed_s)
+
+    def _decided(self, targets: Sequence[Target]) -> bool | None:
+        states = [self._progress[target.uid].verdict.state for target in targets]
+        if all(state is State.READY for state in states):
+            return True
+        now_s = self._clock.now()
+        if self._failed_at_s is not None and (
+            State.WAITING not in states or now_s - self._failed_at_s >= COLLECT_S
+        ):
+            return False
+        if now_s >= self._deadline_s:
+            self.timed_out = True
+            return False
+        return None
+
+    def _remaining_s(self) -> float:
+        return max(self._deadline_s - self._clock.now(), 0.0)
+
+    def _tell_symptoms(self, progress: _Progress) -> None:
+        """Say each cause once, when it is first seen; the verdict may be far away."""
+        for symptom in progress.verdict.symptoms:
+            key = (symptom.container, symptom.trouble, symptom.headline)
+            if key in progress.told:
+                continue
+            progress.told.add(key)
+            first_log = not progress.log
+            self._keep_log(progress, symptom)
+            name = str(progress.verdict.target.name)
+            lines = progress.log if first_log else []
+            self._console.symptom(name, symptom.cause, self.elapsed_s, lines)
+
+    def _keep_log(self, progress: _Progress, symptom: Symptom) -> None:
+        """Read the log of a crash at once: a Job that gives up deletes its pods."""
+        namespace = progress.verdict.target.name.namespace
+        pod = self._view.find("Pod", namespace, symptom.pod)
+        if symptom.trouble not in _TROUBLES_WITH_LOG or pod is None:
+            return
+        try:
+            lines = self._cluster.logs(
+                namespace,
+                symptom.pod,
+                symptom.container,
+                previous=is_running(pod, symptom.container),
+                lines=LOG_LINES,
+            )
+        except ClusterError as error:  # the cause is known without it; a report is worth more
+            self._console.warn(f"log of {symptom.pod}: {error.what}")
+        else:
+            progress.log = lines or progress.log
+
+    def _result(self, progress: _Progress) -> Result:
+        verdict = progress.verdict
+        outcome = {State.READY: Outcome.READY, State.FAILED: Outcome.FAILED}.get(
+            verdict.state, Outcome.TIMED_OUT if self.timed_out else Outcome.UNDECIDED
+        )
+        diagnosis = None
+        if outcome is not Outcome.READY:
+            diagnosis = diagnose(verdict, self._view, progress.log)
+        after_s = (
+            self.elapsed_s if outcome is Outcome.TIMED_OUT else progress.since_s - self._begun_s
+        )
+        return Result(verdict.target, outcome, after_s, verdict.detail, diagnosis)
+
+    def _exists(self, namespace: str, kind: str, name: str) -> bool:
+        plural = {"Secret": "secrets", "ConfigMap": "configmaps"}[kind]
+        resource = Resource("v1", kind, plural, namespaced=True)
+        return self._cluster.get(resource, namespace, name) is not None
+
+
+def _row(verdict: Verdict) -> Row:
+    return Row(str(verdict.target.name), verdict.state.value, verdict.detail)
+

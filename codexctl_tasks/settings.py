@@ -1,0 +1,214 @@
+"""
+What the user asked for, as frozen objects: flags first, then ``CODEXCTL_*``, then the default.
+
+This is the only module that reads the process environment.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codexctl_tasks.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DEFAULT_WAIT_TIMEOUT_S = 600.0
+"""Kubernetes' own default progress deadline: a rollout that needs longer says so explicitly."""
+
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filters:
+    """Which items of ``services.yaml`` take part; names are compared trimmed and in lower case."""
+
+    only_services: frozenset[str] = frozenset()
+    """Empty: all services."""
+    skip_services: frozenset[str] = frozenset()
+    only_infra: frozenset[str] = frozenset()
+    """Empty: all infrastructure items."""
+    skip_infra: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where the desired objects come from."""
+
+    config: Path
+    """The ``services.yaml``; not read when *manifests* are given."""
+    env: str
+    """Name of the environment; empty only with *manifests*."""
+    slot: int
+    """Slot number, 0 for none."""
+    namespace: str
+    """Overrides the namespace pattern; empty: use the pattern."""
+    manifests: tuple[Path, ...]
+    """Plain YAML files and folders to use instead of a ``services.yaml``."""
+    filters: Filters
+    variables: Mapping[str, str]
+    """From ``--vars``."""
+    environ: Mapping[str, str] = field(repr=False)
+    """The process environment, for templates. Never printed: it holds secrets."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterSettings:
+    """How to reach the cluster."""
+
+    kubeconfig: str
+    """Path list as kubectl takes it; empty: the default places, then the pod's own account."""
+    context: str
+    """Empty: the current context."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeployRequest:
+    """Everything `flows.deploy` needs to know."""
+
+    source: Source
+    cluster: ClusterSettings
+    wait_timeout_s: float
+    """For all workloads together, in seconds; more than 0."""
+    force_conflicts: bool
+    """Take over fields that another field manager owns."""
+    output: str
+    """``text`` or ``json``."""
+
+
+def deploy_request(
+    *,
+    env: str = "",
+    slot: int | None = None,
+    namespace: str = "",
+    config: str = "",
+    manifests: Sequence[str] = (),
+    vars: str = "",  # noqa: A002 - the name of the flag
+    only_services: str = "",
+    skip_services: str = "",
+    only_infra: str = "",
+    skip_infra: str = "",
+    kubeconfig: str = "",
+    context: str = "",
+    wait_timeout: str = "",
+    force_conflicts: bool = False,
+    output: str = "",
+) -> DeployRequest:
+    """Combine flags and ``CODEXCTL_*``; raise `UsageError` for what cannot be used."""
+    paths = tuple(Path(path) for path in manifests or _list("CODEXCTL_MANIFESTS"))
+    source = Source(
+        config=Path(_value("config", config, "services.yaml")),
+        env=_value("env", env),
+        slot=_slot(slot),
+        namespace=_value("namespace", namespace),
+        manifests=paths,
+        filters=Filters(
+            only_services=_names("only-services", only_services),
+            skip_services=_names("skip-services", skip_services),
+            only_infra=_names("only-infra", only_infra),
+            skip_infra=_names("skip-infra", skip_infra),
+        ),
+        variables=_variables(_value("vars", vars)),
+        environ=dict(os.environ),
+    )
+    _check_source(source)
+    return DeployRequest(
+        source=source,
+        cluster=ClusterSettings(
+            kubeconfig=kubeconfig or os.environ.get("KUBECONFIG", ""),
+            context=_value("context", context),
+        ),
+        wait_timeout_s=_timeout("wait-timeout", wait_timeout, DEFAULT_WAIT_TIMEOUT_S),
+        force_conflicts=force_conflicts or _switch("CODEXCTL_FORCE_CONFLICTS"),
+        output=_choice("output", _value("output", output, "text"), ("text", "json")),
+    )
+
+
+def in_github_actions() -> bool:
+    """Tell whether annotations and log groups will be understood."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def colour_wanted() -> bool:
+    """Follow https://no-color.org: any non-empty value switches colours off."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def debugging() -> bool:
+    """Tell whether the user wants tracebacks of internal errors."""
+    return _switch("CODEXCTL_DEBUG")
+
+
+def _check_source(source: Source) -> None:
+    if source.manifests:
+        if source.env:
+            raise UsageError("--manifests", "cannot be combined with --env", "give one of the two")
+        if not source.namespace:
+            raise UsageError(
+                "--namespace", "is required with --manifests", "say where the objects belong"
+            )
+    elif not source.env:
+        raise UsageError(
+            "--env",
+            "is required",
+            "name an environment of services.yaml, or give plain YAML with --manifests",
+        )
+
+
+def _value(flag: str, given: str, default: str = "") -> str:
+    variable = "CODEXCTL_" + flag.upper().replace("-", "_")
+    return (given or os.environ.get(variable, "") or default).strip()
+
+
+def _list(variable: str) -> list[str]:
+    return [part for part in os.environ.get(variable, "").split(os.pathsep) if part]
+
+
+def _switch(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() in ("1", "true", "yes", "on")
+
+
+def _names(flag: str, given: str) -> frozenset[str]:
+    names = (name.strip().lower() for name in _value(flag, given).split(","))
+    return frozenset(name for name in names if name)
+
+
+def _slot(given: int | None) -> int:
+    text = str(given) if given is not None else _value("slot", "") or "0"
+    if not text.isdecimal():
+        raise UsageError("--slot", f"{text!r} is no slot", "give a whole number, 0 for none")
+    return int(text)
+
+
+def _choice(flag: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise UsageError(f"--{flag}", f"{value!r} is unknown", f"use {' or '.join(allowed)}")
+    return value
+
+
+def _timeout(flag: str, given: str, default_s: float) -> float:
+    text = _value(flag, given)
+    if not text:
+        return default_s
+    match = _DURATION.fullmatch(text)
+    hours, minutes, seconds = match.groups() if match else (None, None, None)
+    total_s = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
+    if total_s <= 0:
+        raise UsageError(f"--{flag}", f"{text!r} is no duration", "write 90, 90s, 10m or 1h30m")
+    return total_s
+
+
+def _variables(text: str) -> dict[str, str]:
+    """Parse ``A=1,B=2``: parts are trimmed, empty parts skipped, an empty value is allowed."""
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            # The part itself is not repeated: it may be a piece of a secret with a comma in it.
+            raise UsageError("--vars", "a part has no NAME=VALUE", "write --vars A=1,B=2")
+        found[name.strip()] = value.strip()
+    return found

@@ -1,0 +1,1 @@
+"""What a stack says: services.yaml, templates and manifests as plain data."""

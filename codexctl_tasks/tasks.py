@@ -1,0 +1,89 @@
+"""
+Every task on one page: flags in, one call of a flow out.
+
+Flows are imported inside the tasks, so that ``--list`` and ``--help`` stay fast. A flag that is
+not given is read from ``CODEXCTL_NAME``, for instance ``CODEXCTL_ENV`` for ``--env``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from invoke.collection import Collection
+
+from codexctl_tasks import settings
+from codexctl_tasks.command import Flag, command, console
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+    from codexctl_tasks.world.outside import Outside
+
+SOURCE = (
+    Flag("env", "Environment in services.yaml, such as staging."),
+    Flag("slot", "Slot number, from 1 (default: no slot).", int),
+    Flag("namespace", "Namespace to use instead of the pattern in services.yaml."),
+    Flag("config", "Path of services.yaml (default: services.yaml)."),
+    Flag("manifests", "Plain YAML file or folder instead of services.yaml; repeatable.", list),
+    Flag("vars", "Variables for templates: A=1,B=2."),
+    Flag("only-services", "Leave out all services but these: a,b."),
+    Flag("skip-services", "Leave out these services."),
+    Flag("only-infra", "Leave out all infrastructure items but these."),
+    Flag("skip-infra", "Leave out these infrastructure items."),
+)
+CLUSTER = (
+    Flag("kubeconfig", "Path of the kubeconfig (default: KUBECONFIG, then ~/.kube/config)."),
+    Flag("context", "Context in the kubeconfig (default: its current one)."),
+)
+FORCE = Flag("force-conflicts", "Take over fields that another field manager owns.", bool)
+TIMEOUT = Flag("wait-timeout", "For all objects together: 90s, 10m, 1h30m (default: 10m).")
+OUTPUT = Flag("output", "Report on stdout: text (nothing there, the default) or json.")
+
+
+@command(*SOURCE)
+def render(_: Context, **given: Any) -> int:
+    """Print the manifests of an environment; the cluster is not asked."""
+    from codexctl_tasks.flows import deploy
+
+    return deploy.render(settings.deploy_request(**given), _outside())
+
+
+@command(*SOURCE, *CLUSTER, FORCE, TIMEOUT)
+def apply(_: Context, **given: Any) -> int:
+    """Apply the manifests of an environment."""
+    from codexctl_tasks.flows import deploy
+
+    return deploy.apply(settings.deploy_request(**given), _outside())
+
+
+@command(*SOURCE, *CLUSTER, TIMEOUT, OUTPUT)
+def wait(_: Context, **given: Any) -> int:
+    """Wait until an environment is healthy, or say why it is not; nothing is applied."""
+    from codexctl_tasks.flows import deploy
+
+    return deploy.wait(settings.deploy_request(**given), _outside())
+
+
+@command(*SOURCE, *CLUSTER, FORCE, TIMEOUT, OUTPUT)
+def apply_wait(_: Context, **given: Any) -> int:
+    """Apply the manifests of an environment and wait until they are healthy."""
+    from codexctl_tasks.flows import deploy
+
+    return deploy.apply_and_wait(settings.deploy_request(**given), _outside())
+
+
+@command(*SOURCE, *CLUSTER, TIMEOUT)
+def destroy(_: Context, **given: Any) -> int:
+    """Delete the objects of an environment and wait until they are gone."""
+    from codexctl_tasks.flows import deploy
+
+    return deploy.destroy(settings.deploy_request(**given), _outside())
+
+
+namespace = Collection(render, apply, wait, apply_wait, destroy)
+
+
+def _outside() -> Outside:
+    from codexctl_tasks.world.outside import real_outside
+
+    return real_outside(console())

@@ -1,0 +1,64 @@
+"""
+Calls side by side, interruptible at once.
+
+`concurrent.futures` joins its threads when Python exits, so that Ctrl-C would wait for a server
+that does not answer. Daemon threads do not hold anybody up.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_parallel(
+    function: Callable[[T], R], items: Sequence[T], *, limit: int
+) -> Iterator[tuple[T, R]]:
+    """
+    Call *function* for every item and yield each item with its result as soon as it is there.
+
+    Args:
+        function: Runs in a thread of its own; an exception of its is raised here.
+        items: In the order in which to begin.
+        limit: Most calls at the same time.
+    """
+    waiting: queue.SimpleQueue[T] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[T, R | None, BaseException | None]] = queue.SimpleQueue()
+    for item in items:
+        waiting.put(item)
+
+    def work() -> None:
+        while True:
+            try:
+                item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                done.put((item, function(item), None))
+            except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+                done.put((item, None, error))
+
+    for _ in range(min(limit, len(items))):
+        threading.Thread(target=work, daemon=True).start()
+    try:
+        for _ in items:
+            item, result, error = done.get()
+            if error is not None:
+                raise error
+            yield item, result  # type: ignore[misc]  # None only beside an error
+    finally:
+        _empty(waiting)  # whoever stops reading, by error or Ctrl-C, wants nothing more begun
+
+
+def _empty(waiting: queue.SimpleQueue[T]) -> None:
+    with suppress(queue.Empty):
+        while True:
+            waiting.get_nowait()
