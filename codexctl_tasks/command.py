@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
-from invoke.parser import Argument
+from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from codexctl_tasks import settings
@@ -93,9 +93,7 @@ def command(*flags: Flag) -> Callable[[Callable[..., int]], Command]:
 @functools.cache
 def console() -> Console:
     """Return the console of this process."""
-    return standard_console(
-        colour=settings.colour_wanted(), github=settings.in_github_actions()
-    )
+    return standard_console(colour=settings.colour_wanted(), github=settings.in_github_actions())
 
 
 @contextmanager
@@ -111,7 +109,9 @@ def _signals_as_exceptions() -> Iterator[None]:
             signal.signal(each, signal.SIG_DFL)
         raise Interrupted(number)
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:

@@ -116,7 +116,7 @@ class ExpiredError(ClusterError):
     """The server has forgotten this resource version (410): list anew."""
 
 
-class Problems(CodexctlError):
+class CombinedError(CodexctlError):
     """Several failures of one step, reported together so that one run shows all of them."""
 
     def __init__(self, problems: Sequence[CodexctlError]) -> None:

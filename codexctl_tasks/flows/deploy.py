@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.settings import DeployRequest
     from codexctl_tasks.stack.manifests import Manifest
-    from codexctl_tasks.world.kubernetes import Cluster
+    from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
 
 

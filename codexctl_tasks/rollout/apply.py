@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.errors import ClusterError, CodexctlError, Problems
+from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError
 from codexctl_tasks.rollout.refusals import explained
 from codexctl_tasks.rollout.target import Target, is_workload, target_of
 from codexctl_tasks.stack.manifests import ObjectName
-from codexctl_tasks.world.kubernetes import CONNECTIONS, Resource
+from codexctl_tasks.world.cluster import Resource
+from codexctl_tasks.world.kubernetes import CONNECTIONS
 from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.rollout.placement import Placed
     from codexctl_tasks.stack.manifests import Manifest
     from codexctl_tasks.world.clock import Clock
-    from codexctl_tasks.world.kubernetes import Cluster
+    from codexctl_tasks.world.cluster import Cluster
 
 ESTABLISH_TIMEOUT_S = 30.0
 """A CustomResourceDefinition is served a second or two after it was accepted."""
@@ -63,7 +65,7 @@ def apply_stage(
         tell: Called for each object as soon as it is applied.
 
     Raises:
-        Problems: What the server refused; the rest of the stage was applied.
+        CombinedError: What the server refused; the rest of the stage was applied.
     """
     before = _versions(stage, cluster)
 
@@ -82,14 +84,17 @@ def apply_stage(
             tell(answer)
             applied.append(answer)
     if problems:
-        raise Problems(sorted(problems, key=str))
+        raise CombinedError(sorted(problems, key=str))
     return applied
 
 
 def await_definitions(applied: Sequence[Applied], cluster: Cluster, clock: Clock) -> None:
     """Return when the CustomResourceDefinitions among *applied* are served."""
     resource = Resource(
-        "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+        namespaced=False,
     )
     deadline_s = clock.now() + ESTABLISH_TIMEOUT_S
     for definition in (a for a in applied if a.name.kind == resource.kind):
@@ -110,9 +115,9 @@ def _versions(stage: Sequence[Placed], cluster: Cluster) -> Mapping[ObjectName, 
     def read(collection: tuple[Resource, str]) -> dict[ObjectName, str]:
         resource, namespace = collection
         try:
-            objects, _ = cluster.list(resource, namespace)
+            objects, _ = cluster.list_objects(resource, namespace)
         except ClusterError as error:
-            if error.status == 404:  # its definition is applied in this very run
+            if error.status == HTTPStatus.NOT_FOUND:  # its definition is applied in this very run
                 return {}
             raise
         return {
@@ -124,7 +129,7 @@ def _versions(stage: Sequence[Placed], cluster: Cluster) -> Mapping[ObjectName, 
         for _, versions in in_parallel(read, collections, limit=CONNECTIONS):
             known.update(versions)
     except ClusterError as error:
-        if error.status == 403:
+        if error.status == HTTPStatus.FORBIDDEN:
             return None
         raise
     return known

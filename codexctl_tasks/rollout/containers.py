@@ -19,6 +19,7 @@ from codexctl_tasks.rollout.symptoms import (
     GRACE_START_TROUBLE_S,
     NEVER_S,
     Baseline,
+    Site,
     Symptom,
     Trouble,
 )
@@ -56,16 +57,25 @@ _KINDS = {"secret": "Secret", "configmap": "ConfigMap"}
 
 
 def pod_symptoms(pod: Object, view: View, baseline: Baseline, limit: int) -> Iterator[Symptom]:
+    """
+    Yield what is wrong with a pod.
+
+    Args:
+        pod: As the watch has shown it.
+        view: For its events.
+        baseline: Restart counts when the wait began.
+        limit: Restarts from which on a crash is fatal; 0: somebody else decides.
+    """
     status = pod.get("status") or {}
     if pod["metadata"].get("ownerReferences") is None and status.get("phase") == "Failed":
         yield Symptom(
             trouble=Trouble.POD,
             headline="pod failed",
-            cause=str(status.get("message") or _first_exit(pod) or status.get("reason") or "failed"),
+            cause=str(
+                status.get("message") or _first_exit(pod) or status.get("reason") or "failed"
+            ),
             grace_s=GRACE_PERMANENT_S,
-            pod=pod["metadata"]["name"],
-            container=next((s["name"] for s in _container_statuses(pod)), ""),
-            place=pod["metadata"]["uid"],
+            site=_site(pod, next((s["name"] for s in _container_statuses(pod)), "")),
         )
         return
     for container in _container_statuses(pod):
@@ -75,10 +85,10 @@ def pod_symptoms(pod: Object, view: View, baseline: Baseline, limit: int) -> Ite
         yield from _mount_symptoms(pod, view)
 
 
-def restart_counts(pod: Object) -> Iterator[tuple[str, int]]:
-    """Yield the place and restart count of every container of a pod."""
+def restart_counts(pod: Object) -> Iterator[tuple[Site, int]]:
+    """Yield the site and restart count of every container of a pod."""
     for status in _container_statuses(pod):
-        yield _place(pod, status["name"]), int(status.get("restartCount") or 0)
+        yield _site(pod, status["name"]), int(status.get("restartCount") or 0)
 
 
 def is_running(pod: Object, container: str) -> bool:
@@ -94,11 +104,7 @@ def _container_symptom(
 ) -> Symptom | None:
     waiting = (status.get("state") or {}).get("waiting") or {}
     reason, message = waiting.get("reason", ""), str(waiting.get("message") or "")
-    where = {
-        "pod": pod["metadata"]["name"],
-        "container": status["name"],
-        "place": _place(pod, status["name"]),
-    }
+    site = _site(pod, status["name"])
     if reason in ("InvalidImageName", "ErrImageNeverPull"):
         headline = (
             "invalid image name" if reason == "InvalidImageName" else "image is not on the node"
@@ -108,18 +114,16 @@ def _container_symptom(
             headline=headline,
             cause=f"container {status['name']}: {message} ({reason})",
             grace_s=GRACE_PERMANENT_S,
-            **where,
+            site=site,
         )
     if reason in ("ErrImagePull", "ImagePullBackOff"):
-        return _pull_symptom(status, reason, message, where)
+        return _pull_symptom(status, reason, message, site)
     if reason == "CreateContainerConfigError" and not re.match(r"failed to sync .* cache", message):
-        return _config_symptom(f"container {status['name']}: {message} ({reason})", message, where)
-    return _start_or_crash(status, where, baseline, limit)
+        return _config_symptom(f"container {status['name']}: {message} ({reason})", message, site)
+    return _start_or_crash(status, site, baseline, limit)
 
 
-def _pull_symptom(
-    status: Mapping[str, Any], reason: str, message: str, where: dict[str, str]
-) -> Symptom:
+def _pull_symptom(status: Mapping[str, Any], reason: str, message: str, site: Site) -> Symptom:
     bare = _NOT_THE_REASON.sub("", message.replace(str(status.get("image") or "\0"), ""))
     permanent = next((headline for text, headline in _PERMANENT_PULL if text in bare), "")
     headline = permanent or "image cannot be pulled"
@@ -130,11 +134,11 @@ def _pull_symptom(
         cause=f"container {status['name']}: image {status.get('image')}: {tail} ({reason})",
         grace_s=GRACE_IMAGE_MISSING_S if permanent else GRACE_IMAGE_TROUBLE_S,
         hint=_PULL_HINTS.get(headline, "check that the nodes can reach the registry"),
-        **where,
+        site=site,
     )
 
 
-def _config_symptom(cause: str, message: str, where: dict[str, str]) -> Symptom:
+def _config_symptom(cause: str, message: str, site: Site) -> Symptom:
     missing = _MISSING.search(message)
     name = (_KINDS[missing[1].lower()], missing[2]) if missing else None
     return Symptom(
@@ -144,35 +148,38 @@ def _config_symptom(cause: str, message: str, where: dict[str, str]) -> Symptom:
         grace_s=GRACE_CONFIG_S,
         hint="add it to the stack, or create it before the deploy" if name else "",
         missing=name,
-        **where,
+        site=site,
     )
 
 
 def _start_or_crash(
-    status: Mapping[str, Any], where: dict[str, str], baseline: Baseline, limit: int
+    status: Mapping[str, Any], site: Site, baseline: Baseline, limit: int
 ) -> Symptom | None:
     state = status.get("state") or {}
     waiting = state.get("waiting") or {}
     ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
-    restarts = baseline.since(where["place"], int(status.get("restartCount") or 0))
-    if waiting.get("reason") in ("RunContainerError", "CreateContainerError", "ContainerCannotRun") or (
-        ended.get("reason") == "StartError" and not state.get("running")
-    ):
+    restarts = baseline.since(site, int(status.get("restartCount") or 0))
+    if waiting.get("reason") in (
+        "RunContainerError",
+        "CreateContainerError",
+        "ContainerCannotRun",
+    ) or (ended.get("reason") == "StartError" and not state.get("running")):
+        reason = ended.get("reason") or waiting.get("reason")
         message = str(ended.get("message") or waiting.get("message") or "no reason given")
         certain = _CERTAIN_START_ERROR.search(message)
         return Symptom(
             trouble=Trouble.START,
             headline="container cannot start",
-            cause=f"container {status['name']}: {_tail(message)} ({ended.get('reason') or waiting.get('reason')})",
+            cause=f"container {status['name']}: {_tail(message)} ({reason})",
             grace_s=GRACE_START_S if certain else GRACE_START_TROUBLE_S,
             hint="check command, args and file modes in the image" if certain else "",
-            **where,
+            site=site,
         )
     if not ended or state.get("running") or restarts < 0:
         return None
     if status.get("_init") and ended.get("exitCode") == 0:
         return None
-    return _crash_symptom(status, ended, restarts, limit, where)
+    return _crash_symptom(status, ended, restarts, limit, site)
 
 
 def _crash_symptom(
@@ -180,7 +187,7 @@ def _crash_symptom(
     ended: Mapping[str, Any],
     restarts: int,
     limit: int,
-    where: dict[str, str],
+    site: Site,
 ) -> Symptom | None:
     code, reason = ended.get("exitCode"), ended.get("reason") or "Error"
     if limit == 0 and code == 0:
@@ -188,7 +195,9 @@ def _crash_symptom(
     times = f", {restarts} restart{'s' if restarts > 1 else ''}" if restarts else ""
     headline = "out of memory" if reason == "OOMKilled" else f"crashed with exit code {code}"
     if restarts > 1:
-        headline = f"crash loop, {'out of memory' if reason == 'OOMKilled' else f'exit code {code}'}"
+        headline = (
+            f"crash loop, {'out of memory' if reason == 'OOMKilled' else f'exit code {code}'}"
+        )
     return Symptom(
         trouble=Trouble.CRASH,
         headline=headline,
@@ -199,20 +208,20 @@ def _crash_symptom(
             if reason == "OOMKilled"
             else "see the log below for why it ended"
         ),
-        **where,
+        site=site,
     )
 
 
 def _mount_symptoms(pod: Object, view: View) -> Iterator[Symptom]:
     """Read FailedMount events: the pod itself says only ContainerCreating."""
-    where = {"pod": pod["metadata"]["name"], "container": "", "place": pod["metadata"]["uid"]}
+    site = _site(pod)
     for event in reversed(view.events_about(pod["metadata"]["uid"])):
         if event.get("reason") == "FailedMount":
             message = str(event.get("message") or "")
             if _MISSING.search(message) or re.search(
                 r"references non-existent config key|hostPath type check failed", message
             ):
-                yield _config_symptom(f"{_tail(message)} (FailedMount)", message, where)
+                yield _config_symptom(f"{_tail(message)} (FailedMount)", message, site)
             return
 
 
@@ -241,8 +250,9 @@ def _first_exit(pod: Object) -> str:
     return ""
 
 
-def _place(pod: Object, container: str) -> str:
-    return f"{pod['metadata']['uid']}/{container}"
+def _site(pod: Object, container: str = "") -> Site:
+    metadata = pod["metadata"]
+    return Site(metadata["name"], container, metadata["uid"])
 
 
 def _tail(message: str) -> str:

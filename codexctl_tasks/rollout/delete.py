@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.rollout.placement import Placed
     from codexctl_tasks.rollout.stages import Stage
     from codexctl_tasks.world.clock import Clock
-    from codexctl_tasks.world.kubernetes import Cluster
+    from codexctl_tasks.world.cluster import Cluster
 
 _LOOK_S = 0.5
 
@@ -61,7 +61,10 @@ def _deleter(cluster: Cluster) -> Callable[[Placed], str]:
             return _delete(placed, cluster)
         except ClusterError as error:
             raise type(error)(
-                placed.manifest.location, f"{placed.name}: {error.what}", error.fix, status=error.status
+                placed.manifest.location,
+                f"{placed.name}: {error.what}",
+                error.fix,
+                status=error.status,
             ) from error
 
     return delete

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     Object = Mapping[str, Any]
 
 MOST_EVENTS = 3
-_POD_SUFFIX = re.compile(r"\b([a-z0-9.-]+?)-[a-z0-9]{5}\b")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,12 +66,12 @@ def diagnose(verdict: Verdict, view: View, log: Sequence[str]) -> Diagnosis:
 
 
 def _where(symptom: Symptom, verdict: Verdict, pods: Sequence[Object]) -> str:
-    if not symptom.pod:
+    if not symptom.site.pod:
         return ""
-    same = {s.pod for s in verdict.symptoms if s.headline == symptom.headline}
+    same = {s.site.pod for s in verdict.symptoms if s.headline == symptom.headline}
     if len(pods) < 2:  # noqa: PLR2004 - "1 of 1" tells nothing
-        return f"pod {symptom.pod}"
-    return f"pod {symptom.pod} ({len(same)} of {len(pods)} pods show the same)"
+        return f"pod {symptom.site.pod}"
+    return f"pod {symptom.site.pod} ({len(same)} of {len(pods)} pods show the same)"
 
 
 def _silent_cause(pods: Sequence[Object], warnings: Sequence[Object]) -> tuple[str, str]:
@@ -104,7 +102,11 @@ def _deduplicated(warnings: Sequence[Object]) -> Iterator[str]:
     """Merge events that differ only in the pod they name."""
     counts: dict[tuple[str, str], int] = {}
     for event in warnings:
-        key = (str(event.get("reason")), _POD_SUFFIX.sub(r"\1-*", _one_line(event)))
+        about = event["involvedObject"]
+        message = (
+            _one_line(event).replace(about.get("uid") or "\0", "*").replace(about["name"], "*")
+        )
+        key = (str(event.get("reason")), message)
         counts[key] = counts.get(key, 0) + event_count(event)
     for (reason, message), count in counts.items():
         yield f"{reason} x{count}: {message}"

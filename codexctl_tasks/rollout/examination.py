@@ -35,7 +35,9 @@ def find_symptoms(target: Target, found: Object, view: View, baseline: Baseline)
     symptoms = list(_own_symptoms(target, found, baseline))
     pods = new_pods(found, view)
     ready_beside = any(condition_holds(pod, "Ready") for pod in pods)
-    limit = CRASH_LIMIT_BESIDE_READY if ready_beside and found["kind"] == "Deployment" else CRASH_LIMIT
+    limit = (
+        CRASH_LIMIT_BESIDE_READY if ready_beside and found["kind"] == "Deployment" else CRASH_LIMIT
+    )
     if found["kind"] == "Job":
         limit = 0  # its own backoffLimit decides about crashes
     for pod in pods:

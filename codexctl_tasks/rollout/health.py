@@ -67,11 +67,15 @@ def _deployment(found: Object) -> Health:
     if spec.get("paused"):
         return Health(ready=True, detail="paused: its rollout does not go on")
     if updated < wanted:
-        return Health(ready=False, detail=f"{updated} of {_pods(wanted)} created from the new template")
+        return Health(
+            ready=False, detail=f"{updated} of {_pods(wanted)} created from the new template"
+        )
     if available < wanted:
         return Health(ready=False, detail=f"{available} of {_pods(wanted)} ready")
     if total > wanted:
-        return Health(ready=False, detail=f"{_pods(total - wanted)} of the old template still there")
+        return Health(
+            ready=False, detail=f"{_pods(total - wanted)} of the old template still there"
+        )
     return Health(ready=True, detail=f"{available} of {_pods(wanted)} ready")
 
 
@@ -82,7 +86,9 @@ def _stateful_set(found: Object) -> Health:
     partition = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
     updated, total, ready = _counts(status, "updatedReplicas", "replicas", "readyReplicas")
     if strategy.get("type") == "OnDelete":
-        return Health(ready=True, detail="updateStrategy OnDelete: pods change when they are deleted")
+        return Health(
+            ready=True, detail="updateStrategy OnDelete: pods change when they are deleted"
+        )
     if ready < wanted or total != wanted:
         return Health(ready=False, detail=f"{ready} of {_pods(wanted)} ready")
     same_revision = status.get("currentRevision") == status.get("updateRevision")
@@ -98,7 +104,9 @@ def _daemon_set(found: Object) -> Health:
         status, "desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable"
     )
     if strategy.get("type") == "OnDelete":
-        return Health(ready=True, detail="updateStrategy OnDelete: pods change when they are deleted")
+        return Health(
+            ready=True, detail="updateStrategy OnDelete: pods change when they are deleted"
+        )
     if updated < wanted:
         return Health(ready=False, detail=f"{updated} of {_pods(wanted)} updated")
     return Health(ready=available >= wanted, detail=f"{available} of {_pods(wanted)} ready")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from codexctl_tasks.rollout.containers import restart_counts
 from codexctl_tasks.rollout.examination import find_symptoms, new_pods
 from codexctl_tasks.rollout.health import assess
-from codexctl_tasks.rollout.symptoms import Baseline, Symptom, Trouble
+from codexctl_tasks.rollout.symptoms import Baseline, Site, Symptom, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,9 +65,10 @@ class Judge:
 
     def __init__(self, exists: Exists) -> None:
         self._exists = exists
-        self._courses: dict[tuple[str, str, Trouble], _Course] = {}
-        self._restarts: dict[str, int] = {}
+        self._courses: dict[tuple[str, Site, Trouble], _Course] = {}
+        self._restarts: dict[Site, int] = {}
         self._begun: dict[str, float] = {}
+        self._complete: set[str] = set()
 
     def judge(self, targets: Sequence[Target], view: View, now_s: float) -> list[Verdict]:
         """Return a verdict for each target; *view* must be complete."""
@@ -76,7 +77,13 @@ class Judge:
     def _verdict(self, target: Target, view: View, now_s: float) -> Verdict:
         name = target.name
         found = view.find(name.kind, name.namespace, name.name)
+        if found is None and target.uid in self._complete:
+            return Verdict(
+                target, State.READY, "complete, and removed since (ttlSecondsAfterFinished)"
+            )
         health = assess(target, found)
+        if health.ready and name.kind == "Job":
+            self._complete.add(target.uid)
         if health.ready or found is None or found["metadata"]["uid"] != target.uid:
             return Verdict(target, State.READY if health.ready else State.WAITING, health.detail)
         begun_s = self._begun.setdefault(target.uid, now_s)
@@ -99,7 +106,7 @@ class Judge:
 
     def _outlasted(self, target: Target, symptom: Symptom, now_s: float) -> bool:
         """Tell whether a symptom has lasted for its grace; keeps the books on the way."""
-        key = (target.uid, symptom.place, symptom.trouble)
+        key = (target.uid, symptom.site, symptom.trouble)
         course = self._courses.get(key)
         if course is None or now_s - course.last_s > SYMPTOM_MEMORY_S:
             course = self._courses[key] = _Course(now_s, now_s)

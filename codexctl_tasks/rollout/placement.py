@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.errors import ClusterError, CodexctlError, Problems
-from codexctl_tasks.stack.manifests import Manifest, ObjectName
-from codexctl_tasks.world.kubernetes import Resource
+from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError
+from codexctl_tasks.world.cluster import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from codexctl_tasks.world.kubernetes import Cluster
+    from codexctl_tasks.stack.manifests import Manifest, ObjectName
+    from codexctl_tasks.world.cluster import Cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def place(manifests: Sequence[Manifest], cluster: Cluster) -> list[Placed]:
     name no namespace get the one of the kubeconfig's context; cluster-wide ones lose theirs.
 
     Raises:
-        Problems: Kinds that nobody knows.
+        CombinedError: Kinds that nobody knows.
     """
     declared = dict(_declared_kinds(manifests))
     problems: list[CodexctlError] = []
@@ -53,7 +53,7 @@ def place(manifests: Sequence[Manifest], cluster: Cluster) -> list[Placed]:
         name = manifest.name._replace(namespace=namespace if resource.namespaced else "")
         placed.append(Placed(manifest, resource, name))
     if problems:
-        raise Problems(problems)
+        raise CombinedError(problems)
     return placed
 
 

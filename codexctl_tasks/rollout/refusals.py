@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
     from codexctl_tasks.errors import ClusterError
     from codexctl_tasks.rollout.placement import Placed
 
+_ABOUT_THE_MANIFEST = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.INTERNAL_SERVER_ERROR,  # how an undeclared field is answered
+)
 _UNDECLARED = re.compile(r"\.([^\s:]+): field not declared in schema")
 _STEP = re.compile(r'([^.\[\]]+)|\[(\d+)\]|\[([^\]=]+)="?([^\]"]*)"?[^\]]*\]')
 
@@ -19,9 +25,9 @@ def explained(error: ClusterError, placed: Placed) -> ClusterError:
     """Say which manifest was refused, with the line of the field if the server names one."""
     path = _blamed_field(error, placed.manifest.body)
     fix = error.fix
-    if error.status == 409 and "conflict" in error.what:
+    if error.status == HTTPStatus.CONFLICT and "conflict" in error.what:
         fix = "remove the field from the manifest, or take it over with --force-conflicts"
-    elif error.status in (400, 422, 500) and not fix:
+    elif error.status in _ABOUT_THE_MANIFEST and not fix:
         fix = "correct the manifest"
     elif not error.status:
         return error

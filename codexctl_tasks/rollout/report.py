@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.stack.manifests import Manifest
 
 LOG_LINES_SHOWN = 25
-_ORDER = (Outcome.READY, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNDECIDED)
+_ORDER = (Outcome.READY, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.NOT_READY)
 _INDENT = "  "
 
 
@@ -31,7 +31,7 @@ def headline(
         word, state = "FAILED", "failed"
     elif counts[Outcome.TIMED_OUT]:
         word, state = "TIMED OUT", "timed out"
-    elif counts[Outcome.UNDECIDED] or skipped:
+    elif counts[Outcome.NOT_READY] or skipped:
         word, state = "INTERRUPTED", "failed"
     took = f"({elapsed_s:.1f} s of {timeout_s:.0f} s)"
     return state, f"{word}  {', '.join(parts) or 'no workloads'}  {took}"
@@ -77,7 +77,7 @@ def as_json(
 
 def _result_lines(result: Result) -> Iterator[tuple[str, str]]:
     diagnosis = result.diagnosis
-    state = "warning" if result.outcome is Outcome.UNDECIDED else "failed"
+    state = "warning" if result.outcome is Outcome.NOT_READY else "failed"
     word = result.outcome.value.upper()
     yield state, f"{result.target.name}  {word}  {result.detail}  after {result.after_s:.0f} s"
     if diagnosis is not None:

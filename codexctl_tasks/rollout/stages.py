@@ -18,7 +18,14 @@ _STAGES: tuple[frozenset[str], ...] = (
     frozenset({"Namespace"}),
     frozenset({"CustomResourceDefinition"}),
     frozenset(
-        {"StorageClass", "PriorityClass", "RuntimeClass", "IngressClass", "ClusterRole", "PersistentVolume"}
+        {
+            "StorageClass",
+            "PriorityClass",
+            "RuntimeClass",
+            "IngressClass",
+            "ClusterRole",
+            "PersistentVolume",
+        }
     ),
     frozenset(
         {

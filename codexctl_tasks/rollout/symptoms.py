@@ -8,7 +8,7 @@ healthy later.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ CRASH_LIMIT_BESIDE_READY = 5
 NEVER_S = math.inf
 """Named, but never fatal by itself."""
 
+
 class Trouble(Enum):
     """Classes of symptoms."""
 
@@ -45,6 +46,17 @@ class Trouble(Enum):
     JOB = "job"
     POD = "pod"
     DEADLINE = "deadline"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a symptom shows; all empty when it is the workload's own."""
+
+    pod: str = ""
+    container: str = ""
+    """Empty when it concerns the whole pod."""
+    pod_uid: str = ""
+    """Pods of a StatefulSet share a name over time, not a UID."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,24 +71,19 @@ class Symptom:
     grace_s: float
     """It may last this long, in seconds; infinite: never fatal by itself."""
     hint: str = ""
-    pod: str = ""
-    """Name of the pod it shows at; empty when it is the workload's own."""
-    container: str = ""
+    site: Site = Site()
     missing: tuple[str, str] | None = None
     """Kind and name of an object whose absence must be confirmed before the verdict."""
-    place: str = field(default="", compare=False)
-    """Identity over time: UID of the pod, with the container."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """Restart counts when the wait began: what happened before is not this rollout's fault."""
 
-    restarts: Mapping[str, int]
-    """By place, as in `Symptom.place`."""
+    restarts: Mapping[Site, int]
     elapsed_s: float = 0.0
     """Seconds since then."""
 
-    def since(self, place: str, count: int) -> int:
+    def since(self, site: Site, count: int) -> int:
         """Return the restarts since the wait began."""
-        return count - self.restarts.get(place, 0)
+        return count - self.restarts.get(site, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.world.kubernetes import Resource
+from codexctl_tasks.world.cluster import Resource
 from codexctl_tasks.world.watching import Scope
 
 if TYPE_CHECKING:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.world.watching import Changed, Listed, Refused
+from codexctl_tasks.world.watching import Listed, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from codexctl_tasks.world.watching import Notice, Scope
-
 
 
 class View:
@@ -39,7 +38,7 @@ class View:
                 self._forget(notice.scope, known)
             for found in notice.objects:
                 self._remember(notice.scope, found)
-        elif isinstance(notice, Changed) and notice.deleted:
+        elif notice.deleted:
             self._forget(notice.scope, notice.object)
         else:
             self._remember(notice.scope, notice.object)

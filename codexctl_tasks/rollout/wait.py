@@ -17,7 +17,7 @@ from codexctl_tasks.rollout.containers import is_running
 from codexctl_tasks.rollout.diagnosis import Diagnosis, diagnose
 from codexctl_tasks.rollout.judge import Judge, State, Verdict
 from codexctl_tasks.rollout.symptoms import Trouble
-from codexctl_tasks.world.kubernetes import Resource
+from codexctl_tasks.world.cluster import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.rollout.target import Target
     from codexctl_tasks.rollout.view import View
     from codexctl_tasks.world.clock import Clock
-    from codexctl_tasks.world.kubernetes import Cluster
+    from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.watching import Feed
 
 TICK_S = 1.0
@@ -43,7 +43,7 @@ class Outcome(Enum):
     READY = "ready"
     FAILED = "failed"
     TIMED_OUT = "timed out"
-    UNDECIDED = "undecided"
+    NOT_READY = "not ready"
     """Neither ready nor failed when the wait ended for another reason."""
 
 
@@ -73,7 +73,7 @@ class _Progress:
 class Wait:
     """The wait of one run; it may be called for several waves, one after the other."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a wait, each replaced by a fake in tests
+    def __init__(
         self,
         *,
         cluster: Cluster,
@@ -148,7 +148,7 @@ class Wait:
     def _tell_symptoms(self, progress: _Progress) -> None:
         """Say each cause once, when it is first seen; the verdict may be far away."""
         for symptom in progress.verdict.symptoms:
-            key = (symptom.container, symptom.trouble, symptom.headline)
+            key = (symptom.site.container, symptom.trouble, symptom.headline)
             if key in progress.told:
                 continue
             progress.told.add(key)
@@ -161,33 +161,32 @@ class Wait:
     def _keep_log(self, progress: _Progress, symptom: Symptom) -> None:
         """Read the log of a crash at once: a Job that gives up deletes its pods."""
         namespace = progress.verdict.target.name.namespace
-        pod = self._view.find("Pod", namespace, symptom.pod)
+        pod = self._view.find("Pod", namespace, symptom.site.pod)
         if symptom.trouble not in _TROUBLES_WITH_LOG or pod is None:
             return
         try:
             lines = self._cluster.logs(
                 namespace,
-                symptom.pod,
-                symptom.container,
-                previous=is_running(pod, symptom.container),
+                symptom.site.pod,
+                symptom.site.container,
+                previous=is_running(pod, symptom.site.container),
                 lines=LOG_LINES,
             )
         except ClusterError as error:  # the cause is known without it; a report is worth more
-            self._console.warn(f"log of {symptom.pod}: {error.what}")
+            self._console.warn(f"log of {symptom.site.pod}: {error.what}")
         else:
             progress.log = lines or progress.log
 
     def _result(self, progress: _Progress) -> Result:
         verdict = progress.verdict
         outcome = {State.READY: Outcome.READY, State.FAILED: Outcome.FAILED}.get(
-            verdict.state, Outcome.TIMED_OUT if self.timed_out else Outcome.UNDECIDED
+            verdict.state, Outcome.TIMED_OUT if self.timed_out else Outcome.NOT_READY
         )
         diagnosis = None
         if outcome is not Outcome.READY:
             diagnosis = diagnose(verdict, self._view, progress.log)
-        after_s = (
-            self.elapsed_s if outcome is Outcome.TIMED_OUT else progress.since_s - self._begun_s
-        )
+        settled = outcome in (Outcome.READY, Outcome.FAILED)
+        after_s = progress.since_s - self._begun_s if settled else self.elapsed_s
         return Result(verdict.target, outcome, after_s, verdict.detail, diagnosis)
 
     def _exists(self, namespace: str, kind: str, name: str) -> bool:
@@ -198,4 +197,3 @@ class Wait:
 
 def _row(verdict: Verdict) -> Row:
     return Row(str(verdict.target.name), verdict.state.value, verdict.detail)
-

@@ -59,7 +59,7 @@ class _Dumper(yaml.CSafeDumper):
         return True
 
 
-def _construct_float(loader: yaml.Loader, node: yaml.ScalarNode) -> float | int:
+def _construct_float(_: yaml.Loader, node: yaml.ScalarNode) -> float | int:
     value = float(node.value.replace("_", ""))
     return int(value) if value.is_integer() and abs(value) <= _EXACT_INTEGERS else value
 
@@ -118,10 +118,10 @@ def read_documents(
     """
     loader = (_TextLoader if keep_spelling else _Loader)(text)
     try:
-        while loader.check_node():  # type: ignore[no-untyped-call]
-            node = loader.get_node()  # type: ignore[no-untyped-call]
-            value = loader.construct_document(node)  # type: ignore[no-untyped-call]
-            if value not in (None, {}):
+        while loader.check_node():
+            node = loader.get_node()
+            value = loader.construct_document(node)
+            if node is not None and value not in (None, {}):
                 yield Document(value, file, node, source_line)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -136,7 +136,7 @@ def read_documents(
             Location(file), f"is not valid YAML: {error}", "save the file as UTF-8 text"
         ) from error
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
 
 
 def write_documents(values: Sequence[Any]) -> str:

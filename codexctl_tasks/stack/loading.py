@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.errors import CodexctlError, ConfigurationError, Location, Problems
+from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationError, Location
 from codexctl_tasks.stack.documents import Document, read_documents
 from codexctl_tasks.stack.manifests import Manifest, read_manifests, refuse_duplicates
 from codexctl_tasks.stack.model import Item, Stack, dotted, parse_stack, unknown_keys
@@ -15,6 +14,7 @@ from codexctl_tasks.stack.templates import Templates, display, line_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from codexctl_tasks.settings import Filters, Source
 
@@ -39,7 +39,7 @@ def load_desired(source: Source) -> Desired:
     Read and render everything an environment consists of; touches nothing but files.
 
     Raises:
-        ConfigurationError, Problems: What is wrong, with file and line.
+        ConfigurationError, CombinedError: What is wrong, with file and line.
     """
     desired = _load_plain(source) if source.manifests else _load_stack(source)
     refuse_duplicates(desired.manifests)
@@ -83,7 +83,7 @@ def _load_stack(source: Source) -> Desired:
             except CodexctlError as error:
                 problems.extend(error.problems)
     if problems:
-        raise Problems(problems)
+        raise CombinedError(problems)
     return Desired(
         origin=file,
         namespace=namespace,
@@ -167,8 +167,18 @@ def _items(
     """Yield what takes part: item, its path in the file, and the namespace its objects get."""
     groups: tuple[tuple[str, tuple[Item, ...], Callable[[str], bool], str], ...] = (
         # Objects of infrastructure are applied as they are written: they often belong elsewhere.
-        ("infrastructure", stack.infrastructure, _chooser(filters.only_infra, filters.skip_infra), ""),
-        ("services", stack.services, _chooser(filters.only_services, filters.skip_services), namespace),
+        (
+            "infrastructure",
+            stack.infrastructure,
+            _chooser(filters.only_infra, filters.skip_infra),
+            "",
+        ),
+        (
+            "services",
+            stack.services,
+            _chooser(filters.only_services, filters.skip_services),
+            namespace,
+        ),
     )
     for key, items, chosen, forced_namespace in groups:
         for index, item in enumerate(items):

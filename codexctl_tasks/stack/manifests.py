@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codexctl_tasks.errors import CodexctlError, ConfigurationError, Location, Problems
+from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationError, Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -72,7 +72,7 @@ def read_manifests(documents: Iterable[Document], *, namespace: str = "") -> Ite
         namespace: Given to objects that name none and are not cluster-wide; empty: to nobody.
 
     Raises:
-        Problems: Documents that are no Kubernetes objects, all of them at once.
+        CombinedError: Documents that are no Kubernetes objects, all of them at once.
     """
     problems: list[CodexctlError] = []
     for document in documents:
@@ -82,7 +82,7 @@ def read_manifests(documents: Iterable[Document], *, namespace: str = "") -> Ite
             except ConfigurationError as error:
                 problems.append(error)
     if problems:
-        raise Problems(problems)
+        raise CombinedError(problems)
 
 
 def namespace_manifest(namespace: str, origin: str) -> Manifest:
@@ -97,7 +97,7 @@ def namespace_manifest(namespace: str, origin: str) -> Manifest:
 
 
 def refuse_duplicates(manifests: Iterable[Manifest]) -> None:
-    """Raise `Problems` if two manifests describe the same object."""
+    """Raise `CombinedError` if two manifests describe the same object."""
     first: dict[ObjectName, Manifest] = {}
     problems: list[CodexctlError] = []
     for manifest in manifests:
@@ -106,7 +106,7 @@ def refuse_duplicates(manifests: Iterable[Manifest]) -> None:
             what = f"{manifest.name} is declared twice, first at {earlier.location}"
             problems.append(ConfigurationError(manifest.location, what, "remove one of them"))
     if problems:
-        raise Problems(problems)
+        raise CombinedError(problems)
 
 
 def _objects(value: Any) -> Iterator[tuple[Any, tuple[str | int, ...]]]:
@@ -135,7 +135,9 @@ def _manifest(
     }
     for key, value in given.items():
         if not isinstance(value, str) or not value.strip():
-            fix = "names made by the server (generateName) cannot be applied twice, give a fixed one"
+            fix = (
+                "names made by the server (generateName) cannot be applied twice, give a fixed one"
+            )
             raise ConfigurationError(
                 place,
                 f"{key} is missing or not a text",

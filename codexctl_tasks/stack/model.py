@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from codexctl_tasks.errors import CodexctlError, ConfigurationError, Problems
+from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,11 +91,11 @@ class Stack(_Part):
 
 
 def parse_stack(document: Document) -> Stack:
-    """Validate a rendered document; raise `Problems` with a line for each mistake in it."""
+    """Validate a rendered document; raise `CombinedError` with a line for each mistake in it."""
     try:
         return Stack.model_validate(document.value)
     except ValidationError as error:
-        raise Problems(
+        raise CombinedError(
             [_problem(document, details) for details in error.errors(include_url=False)]
         ) from error
 

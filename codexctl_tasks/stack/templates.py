@@ -1,6 +1,4 @@
-"""
-Jinja2, sandboxed: an undefined name is an error with file, line and the nearest known name.
-"""
+"""Jinja2, sandboxed: an undefined name is an error with file, line and the nearest name."""
 
 from __future__ import annotations
 
@@ -35,7 +33,7 @@ class Templates:
             loader=FileSystemLoader(root),
             undefined=StrictUndefined,
             keep_trailing_newline=True,
-            autoescape=False,  # noqa: S701 - the output is YAML, not HTML
+            autoescape=False,  # the output is YAML, not HTML
         )
         self._environment.globals = {**self._environment.globals, **names}
         self._names = tuple(names)

@@ -8,21 +8,21 @@ models and its own hidden retries are not used. This is the only module that imp
 from __future__ import annotations
 
 import json
-import re
 import socket
 import ssl
 from contextlib import contextmanager
-from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from codexctl_tasks.errors import (
     BrokenStreamError,
     ClusterError,
-    ExpiredError,
     TransientClusterError,
 )
+from codexctl_tasks.world.answers import parse_discovery, parse_status, plain_message, refusal
+from codexctl_tasks.world.cluster import Resource, WatchEvent
 from codexctl_tasks.world.retrying import FIRST_CONTACT, STEADY, retrying
 
 if TYPE_CHECKING:
@@ -48,77 +48,6 @@ _HOME_CONFIG = Path("~/.kube/config").expanduser()
 _POD_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
-_TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
-_NOT_TRANSIENT_TEXT = re.compile(r"denied the request|field not declared in schema")
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """How a kind is addressed."""
-
-    api_version: str
-    kind: str
-    plural: str
-    namespaced: bool
-
-    def path(self, namespace: str = "", name: str = "") -> str:
-        """Return the URL path of the collection, or of one object."""
-        root = "/apis/" if "/" in self.api_version else "/api/"
-        scope = f"/namespaces/{quote(namespace)}" if namespace and self.namespaced else ""
-        item = f"/{quote(name)}" if name else ""
-        return f"{root}{self.api_version}{scope}/{self.plural}{item}"
-
-
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
-    """One line of a watch."""
-
-    type: str
-    """``ADDED``, ``MODIFIED``, ``DELETED`` or ``BOOKMARK``."""
-    object: Mapping[str, Any]
-
-
-class Cluster(Protocol):
-    """What the rest of the package needs of Kubernetes."""
-
-    address: str
-    default_namespace: str
-
-    def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:
-        """Return every kind the server knows, by apiVersion and kind."""
-        ...
-
-    def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any] | None:
-        """Return the object, None if there is none."""
-        ...
-
-    def list(
-        self, resource: Resource, namespace: str
-    ) -> tuple[list[Mapping[str, Any]], str]:
-        """Return all objects and the resource version to watch from."""
-        ...
-
-    def watch(
-        self, resource: Resource, namespace: str, resource_version: str
-    ) -> Iterator[WatchEvent]:
-        """Yield what happens from *resource_version* on, until the server ends the watch."""
-        ...
-
-    def apply(
-        self, resource: Resource, namespace: str, body: Mapping[str, Any], *, force: bool
-    ) -> Mapping[str, Any]:
-        """Apply on the server side and return the object as it is now."""
-        ...
-
-    def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
-        """Delete exactly the object with this UID; False if it is gone already."""
-        ...
-
-    def logs(
-        self, namespace: str, pod: str, container: str, *, previous: bool, lines: int
-    ) -> list[str]:
-        """Return the last lines a container wrote."""
-        ...
 
 
 def connect(
@@ -132,11 +61,11 @@ def connect(
     """
     from kubernetes import client, config  # 0.25 s: paid only by tasks that talk to a cluster
 
+    loaded: Any = config  # without types
     configuration = client.Configuration()
     namespace = "default"
     try:
         if settings.kubeconfig or _HOME_CONFIG.exists() or not _POD_ACCOUNT.exists():
-            loaded: Any = config
             loaded.load_kube_config(
                 config_file=settings.kubeconfig or None,
                 context=settings.context or None,
@@ -145,7 +74,7 @@ def connect(
             )
             namespace = _context_namespace(settings, loaded)
         else:
-            config.load_incluster_config(client_configuration=configuration)
+            loaded.load_incluster_config(client_configuration=configuration)
             namespace = (_POD_ACCOUNT / "namespace").read_text().strip()
     except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
         raise ClusterError(
@@ -183,10 +112,10 @@ class KubernetesCluster:
     def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:
         """Return every kind the server knows; asked once unless *refresh*."""
         if refresh or not self._resources:
-            found = {}
+            found: dict[tuple[str, str], Resource] = {}
             for root in ("/api", "/apis"):
                 answer = self._request("GET", root, accept=_DISCOVERY)
-                found.update(_parse_discovery(answer))
+                found |= {(r.api_version, r.kind): r for r in parse_discovery(answer)}
             self._resources = found
         return self._resources
 
@@ -195,11 +124,11 @@ class KubernetesCluster:
         try:
             return self._request("GET", resource.path(namespace, name))
         except ClusterError as error:
-            if error.status == 404:
+            if error.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
 
-    def list(
+    def list_objects(
         self, resource: Resource, namespace: str
     ) -> tuple[list[Mapping[str, Any]], str]:
         """Return all objects of a kind, page by page, and the resource version of the first."""
@@ -244,10 +173,14 @@ class KubernetesCluster:
             for line in _lines(answer.stream(2**16, decode_content=True)):
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    raise _refusal("GET", path, event["object"].get("code", 0), event["object"])
+                    raise refusal("GET", path, event["object"].get("code", 0), event["object"])
                 yield WatchEvent(event["type"], event["object"])
-        except (TransientClusterError, *_connection_errors()) as error:
-            raise BrokenStreamError(self.address, f"the stream broke: {_plain(error)}") from error
+        except TransientClusterError as error:
+            raise BrokenStreamError(self.address, error.what) from error
+        except _connection_errors() as error:
+            raise BrokenStreamError(
+                self.address, f"the stream broke: {plain_message(error)}"
+            ) from error
         finally:
             answer.close()
 
@@ -270,7 +203,9 @@ class KubernetesCluster:
         try:
             self._request("DELETE", resource.path(namespace, name), body=options)
         except ClusterError as error:
-            if error.status == 404 or (error.status == 409 and "uid" in error.what.lower()):
+            if error.status == HTTPStatus.NOT_FOUND or (
+                error.status == HTTPStatus.CONFLICT and "uid" in error.what.lower()
+            ):
                 return False
             raise
         return True
@@ -289,9 +224,13 @@ class KubernetesCluster:
         try:
             with self._translated("GET", path):
                 answer = self._send("GET", path, query, accept="text/plain, */*")
-                return answer.data.decode(errors="replace").splitlines()[-lines:]
+                text: str = answer.data.decode(errors="replace")
+                return text.splitlines()[-lines:]
         except ClusterError as error:
-            if error.status in (400, 404):  # not started yet, or already collected
+            if error.status in (
+                HTTPStatus.BAD_REQUEST,
+                HTTPStatus.NOT_FOUND,
+            ):  # not started yet, or already collected
                 return []
             raise
 
@@ -344,9 +283,13 @@ class KubernetesCluster:
             redirect=False,
             preload_content=False,
         )
-        if answer.status >= 300:
-            raise _refusal(
-                method, path, answer.status, _status(answer.data), answer.headers.get("Retry-After")
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise refusal(
+                method,
+                path,
+                answer.status,
+                parse_status(answer.data),
+                answer.headers.get("Retry-After"),
             )
         return answer
 
@@ -365,14 +308,16 @@ class KubernetesCluster:
                 raise self._tls_error(reason) from error
             raise TransientClusterError(
                 self.address,
-                f"cannot be reached: {_plain(reason)}",
+                f"cannot be reached: {plain_message(reason)}",
                 "check that the cluster runs and that this machine may reach it",
                 reason=f"{method} {path}",
             ) from error
 
     def _tls_error(self, error: BaseException) -> ClusterError:
         if "CERTIFICATE_VERIFY_FAILED" not in str(error):  # broken off in the middle of a handshake
-            return TransientClusterError(self.address, f"TLS failed: {_plain(error)}", "try again")
+            return TransientClusterError(
+                self.address, f"TLS failed: {plain_message(error)}", "try again"
+            )
         return ClusterError(
             self.address,
             "its certificate is not signed by the authority in the kubeconfig",
@@ -380,58 +325,8 @@ class KubernetesCluster:
         )
 
 
-def _parse_discovery(answer: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Resource]]:
-    for group in answer["items"]:
-        name = group["metadata"].get("name", "")
-        for version in group["versions"]:
-            api_version = f"{name}/{version['version']}" if name else version["version"]
-            for entry in version.get("resources") or ():
-                kind = (entry.get("responseKind") or {}).get("kind", "")
-                namespaced = entry["scope"] == "Namespaced"
-                resource = Resource(api_version, kind, entry["resource"], namespaced)
-                yield (api_version, kind), resource
-
-
-def _status(data: bytes) -> Mapping[str, Any]:
-    try:
-        status = json.loads(data)
-    except ValueError:
-        return {"message": data[:300].decode(errors="replace")}
-    return status if isinstance(status, dict) else {"message": str(status)[:300]}
-
-
-def _refusal(
-    method: str,
-    path: str,
-    code: int,
-    status: Mapping[str, Any],
-    retry_after: str | None = None,
-) -> ClusterError:
-    """Classify an answer by its status; see the table in docs/architecture.md."""
-    message = str(status.get("message") or "no reason given").strip()
-    reason = str(status.get("reason") or "")
-    where, what = f"{method} {path}", f"the API server answered {code}: {message}"
-    if code == 410:
-        return ExpiredError(where, what, "list anew", status=code, reason=reason)
-    if code in _TRANSIENT_STATUS and not _NOT_TRANSIENT_TEXT.search(message):
-        error = TransientClusterError(where, what, "try again later", status=code, reason=reason)
-        asked = str((status.get("details") or {}).get("retryAfterSeconds") or retry_after or "")
-        error.retry_after_s = float(asked) if asked.isdecimal() else 0.0
-        return error
-    fixes = {
-        401: "log in again: the credentials were not accepted",
-        403: "ask for this permission, or use other credentials",
-        404: "check the name and that the kind is installed",
-    }
-    causes = (status.get("details") or {}).get("causes") or ()
-    fields = tuple(str(cause.get("field") or "") for cause in causes)
-    return ClusterError(
-        where, what, fixes.get(code, ""), status=code, reason=reason, fields=fields
-    )
-
-
 def _connection_errors() -> tuple[type[Exception], ...]:
-    """Return what a connection can raise; a cut-off answer shows as a `ValueError` of the decoder."""
+    """Return what a connection can raise; a cut-off answer is a `ValueError` of the decoder."""
     from urllib3.exceptions import HTTPError
 
     return HTTPError, OSError, ValueError
@@ -444,15 +339,12 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield from filter(None, whole)
 
 
-def _plain(error: object) -> str:
-    """Strip the object addresses that urllib3 puts before its messages."""
-    text = str(error)
-    return re.sub(r"^.*?object at 0x[0-9a-f]+>:?\s*|^\w+Pool\([^)]*\):\s*", "", text) or repr(error)
-
-
 def _keepalive() -> list[tuple[int, int, int]]:
     """Notice a vanished peer after 10 + 3 x 5 s, also on a watch on which nothing happens."""
-    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    options = [
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    ]
     for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, name):  # macOS has no TCP_KEEPIDLE
             options.append((socket.IPPROTO_TCP, getattr(socket, name), value))

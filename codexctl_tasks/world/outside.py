@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from codexctl_tasks.world.clock import Clock, SystemClock
-from codexctl_tasks.world.kubernetes import Cluster, connect
+from codexctl_tasks.world.kubernetes import connect
 from codexctl_tasks.world.watching import ClusterFeed, Feed, Scope
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.console import Console
     from codexctl_tasks.settings import ClusterSettings
+    from codexctl_tasks.world.cluster import Cluster
 
 
 class Connect(Protocol):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from codexctl_tasks.world.clock import Clock
-    from codexctl_tasks.world.kubernetes import Cluster, Resource
+    from codexctl_tasks.world.cluster import Cluster, Resource
 
 _RESUME_PAUSE_S = 0.5
 """A server that ends every watch at once must not be called in a tight loop."""
@@ -108,7 +108,7 @@ class ClusterFeed:
     def _run(self, scope: Scope) -> None:
         try:
             while not self._closed.is_set():
-                objects, version = self._cluster.list(scope.resource, scope.namespace)
+                objects, version = self._cluster.list_objects(scope.resource, scope.namespace)
                 self._notices.put(Listed(scope, objects))
                 self._follow(scope, version)
         except ClusterError as error:

@@ -1,0 +1,79 @@
+"""What the rest of the package needs of Kubernetes: the shape of the boundary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """How a kind is addressed."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool
+
+    def path(self, namespace: str = "", name: str = "") -> str:
+        """Return the URL path of the collection, or of one object."""
+        root = "/apis/" if "/" in self.api_version else "/api/"
+        scope = f"/namespaces/{quote(namespace)}" if namespace and self.namespaced else ""
+        item = f"/{quote(name)}" if name else ""
+        return f"{root}{self.api_version}{scope}/{self.plural}{item}"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One line of a watch."""
+
+    type: str
+    """``ADDED``, ``MODIFIED``, ``DELETED`` or ``BOOKMARK``."""
+    object: Mapping[str, Any]
+
+
+class Cluster(Protocol):
+    """What the rest of the package needs of Kubernetes."""
+
+    address: str
+    default_namespace: str
+
+    def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:
+        """Return every kind the server knows, by apiVersion and kind."""
+        ...
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """Return the object, None if there is none."""
+        ...
+
+    def list_objects(
+        self, resource: Resource, namespace: str
+    ) -> tuple[list[Mapping[str, Any]], str]:
+        """Return all objects and the resource version to watch from."""
+        ...
+
+    def watch(
+        self, resource: Resource, namespace: str, resource_version: str
+    ) -> Iterator[WatchEvent]:
+        """Yield what happens from *resource_version* on, until the server ends the watch."""
+        ...
+
+    def apply(
+        self, resource: Resource, namespace: str, body: Mapping[str, Any], *, force: bool
+    ) -> Mapping[str, Any]:
+        """Apply on the server side and return the object as it is now."""
+        ...
+
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
+        """Delete exactly the object with this UID; False if it is gone already."""
+        ...
+
+    def logs(
+        self, namespace: str, pod: str, container: str, *, previous: bool, lines: int
+    ) -> list[str]:
+        """Return the last lines a container wrote."""
+        ...

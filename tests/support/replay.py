@@ -1,0 +1,115 @@
+"""Feeding a recorded rollout to the judge, with the recording's own clock."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from codexctl_tasks.errors import Location
+from codexctl_tasks.rollout.judge import Judge, State, Verdict
+from codexctl_tasks.rollout.target import Target, is_workload
+from codexctl_tasks.rollout.view import View
+from codexctl_tasks.stack.manifests import ObjectName
+from codexctl_tasks.world.cluster import Resource
+from codexctl_tasks.world.watching import Changed, Listed, Scope
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_VERSIONS = {"Job": "batch/v1", "Pod": "v1"}
+
+
+@dataclass
+class Replay:
+    """What the judge said while a recording ran."""
+
+    expected: str
+    failures: dict[str, tuple[float, Verdict]] = field(default_factory=dict)
+    """The first FAILED verdict by object, with its second."""
+    last: dict[str, Verdict] = field(default_factory=dict)
+
+
+def replay(recording: Path) -> Replay:
+    """Run a recording: look at every watch event, and once a second in between."""
+    rows = [json.loads(line) for line in gzip.open(recording)]
+    scopes = _scopes(rows)
+    view = View(list(scopes.values()))
+    for scope in scopes.values():
+        view.take(Listed(scope, ()))
+    result = Replay(expected=rows[0]["expect"])
+    existing: set[tuple[str, str]] = set()
+    judge = Judge(lambda _, kind, name: (kind, name) in existing)
+    targets: dict[str, Target] = {}
+    second, applied = 0.0, ""
+
+    def look(now_s: float) -> None:
+        for verdict in judge.judge(list(targets.values()), view, now_s):
+            name = verdict.target.name.short
+            result.last[name] = verdict
+            if verdict.state is State.FAILED:
+                result.failures.setdefault(name, (now_s, verdict))
+
+    for row in rows:
+        while second < row["t"]:
+            look(second)
+            second += 1
+        if row.get("do") == "apply":
+            applied = row["text"]
+            existing |= {
+                (d["kind"], d["metadata"]["name"])
+                for d in _documents(applied)
+                if d["kind"] in ("Secret", "ConfigMap")
+            }
+        elif row.get("done") == "apply":
+            for target in _targets(row["out"], applied):
+                targets[target.name.short] = target
+        elif "object" in row:
+            view.take(Changed(_scope_of(scopes, row), row["type"] == "DELETED", row["object"]))
+            look(row["t"])
+    return result
+
+
+def _scopes(rows: list[dict[str, Any]]) -> dict[tuple[str, str], Scope]:
+    found: dict[tuple[str, str], Scope] = {}
+    for row in rows:
+        if "object" in row:
+            kind, namespace = row["object"]["kind"], row["object"]["metadata"].get("namespace", "")
+            resource = Resource("recorded/v1", kind, kind, bool(namespace))
+            found.setdefault((kind, namespace), Scope(resource, namespace))
+    return found
+
+
+def _scope_of(scopes: dict[tuple[str, str], Scope], row: dict[str, Any]) -> Scope:
+    return scopes[row["object"]["kind"], row["object"]["metadata"].get("namespace", "")]
+
+
+def _documents(text: str) -> list[dict[str, Any]]:
+    return [d for d in yaml.safe_load_all(text) if isinstance(d, dict)]
+
+
+def _targets(out: list[dict[str, Any]], applied: str) -> list[Target]:
+    specs = {
+        (d["kind"], d["metadata"]["name"]): d.get("spec") or {} for d in _documents(applied)
+    }
+    return [
+        Target(
+            name=name,
+            uid=entry["uid"],
+            generation=entry.get("generation") or 0,
+            progress_deadline_s=specs.get((name.kind, name.name), {}).get("progressDeadlineSeconds"),
+            location=Location("recorded.yaml"),
+        )
+        for entry in out
+        if is_workload(
+            name := ObjectName(
+                _VERSIONS.get(entry["kind"], "apps/v1"),
+                entry["kind"],
+                entry.get("namespace", ""),
+                entry["name"],
+            )
+        )
+    ]
