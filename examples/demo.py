@@ -1,0 +1,327 @@
+"""
+The demo: a whole shop is deployed, updated, broken and rolled back, in a real Kubernetes.
+
+Run it with ``make demo``. It starts the sandbox of this repository (see ``python3 -m sandbox``)
+and needs nothing else. Environment variables:
+
+- ``SANDBOX=off``: use the cluster of ``KUBECONFIG`` and the registry ``SANDBOX_REGISTRY``
+  (default ``localhost:5001``) instead; nothing is deleted there.
+- ``DEMO_NAMESPACE``: where the shop is deployed (default ``shop-staging``). In the sandbox, what
+  an earlier run left there is deleted first.
+- ``NO_COLOR``: no colours.
+
+Exit codes: 0 all went as told, 1 a step did not, 2 something is missing, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from demo_tools import (
+    ROOT,
+    Cluster,
+    DemoError,
+    Finished,
+    Narrator,
+    SetupError,
+    Shell,
+    check_registry,
+    find_codexctl,
+    parse_exports,
+)
+
+STEPS = 7
+SHOP = ROOT / "examples" / "shop"
+TYPO = "2.1-typo"
+IMAGES = (("migrate", "1.0"), ("api", "1.0"), ("web", "1.0"), ("web", "2.0"))
+PROGRAMS = {"migrate": "migrate.py", "api": "server.py", "web": "server.py"}
+_INTERRUPTED = 130
+_WRONG_SETUP = 2
+
+
+@dataclass
+class Demo:
+    """The story, told and played step by step."""
+
+    narrator: Narrator
+    shell: Shell
+    codexctl: Path
+    sandbox: bool
+    namespace: str
+    registry: str = ""
+
+    def play(self) -> None:
+        """Play all steps; raise `DemoError` at the first that does not go as told."""
+        began = time.monotonic()
+        self.start_cluster()
+        cluster = Cluster(self.shell.environment)
+        check_registry(self.registry)
+        self.push_images()
+        self.deploy_first_version(cluster)
+        self.show_page(cluster)
+        self.deploy_second_version(cluster)
+        self.deploy_broken_version(cluster)
+        self.roll_back(cluster)
+        self.say_what_next(cluster, time.monotonic() - began)
+
+    def start_cluster(self) -> None:
+        """Step 1: a Kubernetes to deploy to."""
+        tell = self.narrator
+        if not self.sandbox:
+            tell.step("Your own cluster, since SANDBOX=off")
+            self.registry = os.environ.get("SANDBOX_REGISTRY") or "localhost:5001"
+            check_registry(self.registry)
+            address = Cluster(self.shell.environment).address
+            tell.success(f"the cluster {address} and the registry {self.registry} answer")
+            return
+        tell.step("Start a Kubernetes")
+        tell.say(
+            "The sandbox is a real Kubernetes with one node, made from source on this "
+            "machine. The first start builds it, which takes some minutes; later ones "
+            "take seconds."
+        )
+        self.succeed("python3 -m sandbox up", hint="its last line says what is missing")
+        shown = subprocess.run(
+            [sys.executable, "-m", "sandbox", "env"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        variables = parse_exports(shown.stdout)
+        if "SANDBOX_REGISTRY" not in variables:
+            raise DemoError("the sandbox does not say how to use it: python3 -m sandbox env")
+        self.shell.environment.update(variables)
+        self.registry = variables["SANDBOX_REGISTRY"]
+        tell.success(f"Kubernetes runs, with a registry for images at {self.registry}")
+
+    def push_images(self) -> None:
+        """Step 2: what the pods will run."""
+        tell = self.narrator
+        tell.step("Make the shop's images and push them")
+        tell.say(
+            "The shop is in examples/shop: a web page, an API, Redis, and a migration "
+            "that fills Redis. The web comes in two versions: 1.0 and 2.0."
+        )
+        self.succeed("python3 -m sandbox push shop/redis:7 -- redis-server")
+        for name, version in IMAGES:
+            self.succeed(
+                f"python3 -m sandbox push shop/{name}:{version} "
+                f"--add examples/shop/{name}:/app --env VERSION={version} "
+                f"-- python3 -u /app/{PROGRAMS[name]}"
+            )
+        tell.success("5 images are in the registry")
+
+    def deploy_first_version(self, cluster: Cluster) -> None:
+        """Step 3: everything, from nothing."""
+        tell = self.narrator
+        tell.step("Deploy the shop")
+        if cluster.has_namespace(self.namespace):
+            self._clear(cluster)
+        tell.say(
+            "One command renders services.yaml and its manifests, applies them in three "
+            "waves (Redis; the migration; API and web), and waits until each is healthy."
+        )
+        for line in self._preparations():
+            tell.command(line)
+        self.shell.environment["SHOP_REGISTRY"] = self.registry
+        done = self.deploy("")
+        if done.exit_code:
+            raise self._unhealthy(done)
+        tell.success(f"the whole shop is healthy after {done.seconds:.0f} s")
+
+    def show_page(self, cluster: Cluster) -> None:
+        """Step 4: the shop does what a shop does."""
+        self.narrator.step("Visit the shop")
+        self.narrator.say(
+            "The page, fetched through the Service `web`. The web has asked the API for "
+            "the products, and the API Redis, where the migration has put them:"
+        )
+        self.expect_page(cluster, "1.0")
+        self.narrator.success("web 1.0 answers, with the products from Redis")
+
+    def deploy_second_version(self, cluster: Cluster) -> None:
+        """Step 5: a change, as it happens every day."""
+        self.narrator.step("Change one thing: web 2.0")
+        self.narrator.say(
+            "The same command with another version. What has not changed is left alone; "
+            "web 2.0 takes over pod by pod."
+        )
+        done = self.deploy("2.0")
+        if done.exit_code:
+            raise self._unhealthy(done)
+        self.narrator.say("The page now; Redis has kept the count of visits:")
+        self.expect_page(cluster, "2.0")
+        self.narrator.success(f"web 2.0 answers; the deploy took {done.seconds:.0f} s")
+
+    def deploy_broken_version(self, cluster: Cluster) -> None:
+        """Step 6: the promise: seconds, not minutes, and the cause."""
+        tell = self.narrator
+        tell.step("Break it: a version that does not exist")
+        tell.say(
+            f"Somebody mistypes the version. No image has the tag {TYPO}, so the new pod "
+            "can never start. `kubectl rollout status` would wait 10 minutes and then "
+            "not say why. codexctl names the cause at once, waits for the node's second "
+            "try (the image may have been pushed late), and gives up:"
+        )
+        done = self.deploy(TYPO)
+        if done.exit_code != 1 or "image not found" not in done.output:
+            raise DemoError(
+                f"the broken deploy ended with exit code {done.exit_code}, and should have "
+                "with 1 and the cause `image not found`: read its output above"
+            )
+        tell.success(
+            f"exit code 1 after {done.seconds:.0f} s, with the cause: image not found. "
+            "A CI job ends here, red, and its last lines say why."
+        )
+        tell.say("Meanwhile the visitors have noticed nothing. The page now:")
+        self.expect_page(cluster, "2.0")
+        tell.success("web 2.0 still answers: codexctl left its pods running")
+
+    def roll_back(self, cluster: Cluster) -> None:
+        """Step 7: the way back is a deploy like any other."""
+        self.narrator.step("Roll back")
+        self.narrator.say(
+            "Rolling back is deploying the version before. Its pods are still there, so "
+            "only the broken one has to go."
+        )
+        done = self.deploy("2.0")
+        if done.exit_code:
+            raise self._unhealthy(done)
+        self.narrator.say("The page now:")
+        self.expect_page(cluster, "2.0")
+        self.narrator.success(f"healthy again after {done.seconds:.0f} s")
+
+    def say_what_next(self, cluster: Cluster, seconds: float) -> None:
+        """Leave the reader with commands to type."""
+        tell = self.narrator
+        tell.title(f"That was all: 7 steps in {seconds:.0f} s. The shop still runs. Try next:")
+        for line in self._preparations():
+            tell.command(line)
+        tell.plain("")
+        option = self._namespace_option()
+        if self.sandbox:
+            address = cluster.service_address(self.namespace, "web")
+            tell.suggestion("the page", f"curl http://{address}/")
+            tell.suggestion("the pods", f"$SANDBOX_KUBECTL get pods -n {self.namespace}")
+        tell.suggestion("what is applied", f"codexctl render --env staging{option}")
+        tell.suggestion("back to web 1.0", f"codexctl apply-wait --env staging{option}")
+        tell.suggestion("remove the shop", f"codexctl destroy --env staging{option}")
+        if self.sandbox:
+            tell.suggestion("stop the sandbox", f"cd {ROOT}; python3 -m sandbox down")
+
+    def deploy(self, web_version: str) -> Finished:
+        """Run codexctl and show its command line; an empty version is the default one."""
+        line = f"codexctl apply-wait --env staging{self._namespace_option()}"
+        if web_version:
+            line += f" --vars WEB_VERSION={web_version}"
+        self.narrator.command(line)
+        return self.shell.run([str(self.codexctl), *shlex.split(line)[1:]], SHOP)
+
+    def succeed(self, line: str, hint: str = "read its output above") -> None:
+        """Run a command of this repository, which begins with ``python3``."""
+        self.narrator.command(line)
+        done = self.shell.run([sys.executable, *shlex.split(line)[1:]], ROOT)
+        if done.exit_code:
+            what = " ".join(shlex.split(line)[1:4])
+            raise DemoError(f"`{what}` ended with exit code {done.exit_code}: {hint}")
+
+    def expect_page(self, cluster: Cluster, version: str) -> None:
+        """Show the page; it must be that of the given version of the web, with products."""
+        lines = cluster.page(self.namespace, f"web {version}, api 1.0")
+        for line in lines:
+            self.narrator.output(line)
+        if not any(f"web {version}, api 1.0" in line for line in lines):
+            raise DemoError(
+                f"the page is not that of web {version}: look at the pods, "
+                f"kubectl get pods -n {self.namespace}"
+            )
+
+    def _clear(self, cluster: Cluster) -> None:
+        if not self.sandbox:
+            self.narrator.say(
+                f"The namespace {self.namespace} exists already. Nothing is deleted in "
+                "your own cluster: the shop is deployed over what is there."
+            )
+            return
+        self.narrator.say("An earlier demo left its shop here; it is deleted first, data included.")
+        cluster.delete_namespace(self.namespace)
+
+    def _preparations(self) -> list[str]:
+        """Return what a person types once, before codexctl."""
+        lines = [f"cd {ROOT}"]
+        if shutil.which("codexctl") != str(self.codexctl):
+            lines.append(f'export PATH="{self.codexctl.parent}:$PATH"')
+        if self.sandbox:
+            lines.append('eval "$(python3 -m sandbox env)"')
+        return [*lines, f"export SHOP_REGISTRY={self.registry}", "cd examples/shop"]
+
+    def _namespace_option(self) -> str:
+        return f" --namespace {self.namespace}" if os.environ.get("DEMO_NAMESPACE") else ""
+
+    @staticmethod
+    def _unhealthy(done: Finished) -> DemoError:
+        return DemoError(
+            f"the deploy ended with exit code {done.exit_code}: its report above names the cause"
+        )
+
+
+def main() -> int:
+    """Play the demo; every failure is one line."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore SIGINT
+        signal.signal(number, signal.default_int_handler)
+    narrator = Narrator(STEPS)
+    try:
+        _use_the_right_python()
+        _prepare(narrator).play()
+    except SetupError as error:
+        return _fail(str(error), _WRONG_SETUP)
+    except DemoError as error:
+        return _fail(f"demo: step {narrator.step_number} failed: {error}", 1)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return _fail(
+            "demo: interrupted: its commands have ended; run it again to start over", _INTERRUPTED
+        )
+    return 0
+
+
+def _prepare(narrator: Narrator) -> Demo:
+    return Demo(
+        narrator=narrator,
+        shell=Shell(narrator),
+        codexctl=find_codexctl(),
+        sandbox=os.environ.get("SANDBOX") != "off",
+        namespace=os.environ.get("DEMO_NAMESPACE") or "shop-staging",
+    )
+
+
+def _use_the_right_python() -> None:
+    """Go on in the repository's environment when this Python lacks what codexctl needs."""
+    if find_spec("kubernetes"):
+        return
+    python = ROOT / ".venv" / "bin" / "python"
+    if not python.exists() or Path(sys.prefix) == python.parent.parent:
+        raise SetupError("python: has no package kubernetes: run `make demo`, which installs it")
+    os.execv(python, [str(python), *sys.argv])  # noqa: S606 - the same program, no shell
+
+
+def _fail(line: str, code: int) -> int:
+    sys.stdout.flush()
+    print(f"\n{line}" if sys.stdout.isatty() else line, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
