@@ -37,11 +37,11 @@ class Flag:
     """As it is typed, without the dashes."""
     help: str
     kind: type = str
-    """``str`` (absent: empty), ``int`` (absent: None), ``bool``, or ``list`` (repeatable)."""
+    """``str`` (absent: empty), ``bool``, or ``list`` (repeatable). Numbers are read by settings."""
 
     def argument(self) -> Argument:
         """Return the flag as Invoke's parser takes it."""
-        defaults: dict[type, Any] = {str: "", int: None, bool: False, list: []}
+        defaults: dict[type, Any] = {str: "", bool: False, list: []}
         return Argument(
             name=self.name,
             kind=self.kind,

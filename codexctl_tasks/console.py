@@ -7,13 +7,14 @@ changes, and a heartbeat when nothing does. Everything here goes to stderr.
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from codexctl_tasks.errors import CodexctlError
 
@@ -22,6 +23,7 @@ HEARTBEAT_S = 30.0
 SHORTEST_SECRET = 5
 """Masking shorter values would blacken ordinary words and numbers, and protect nothing."""
 MASK = "***"
+_NO_COMMAND = re.compile(r"^\s*(?=::)|(?<=##)(?=\[)", re.MULTILINE)
 _VERB_WIDTH = 8
 _COLOURS = {"ready": "32", "failed": "31", "timed out": "31", "warning": "33", "error": "31"}
 
@@ -46,6 +48,7 @@ class Console:
         live: bool = False,
         colour: bool = False,
         github: bool = False,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Choose the audience.
@@ -55,24 +58,39 @@ class Console:
             live: The stream is a terminal that can redraw lines.
             colour: ANSI colours are welcome.
             github: The stream is the log of a GitHub Actions step.
+            now: Seconds, for the heartbeat.
         """
         self._stream = stream
         self._colour, self._github = colour, github
         self._live = _LiveTable(self._out) if live else None
         self._secrets: list[str] = []
         self._rows: dict[str, Row] = {}
-        self._quiet_since = time.monotonic()
+        self._now, self._quiet_since = now, now()
 
     def hide(self, values: Iterable[str]) -> None:
-        """Mask these values in everything that is written from now on."""
-        known = {*self._secrets, *(v for v in values if len(v) >= SHORTEST_SECRET)}
-        self._secrets = sorted(known, key=len, reverse=True)
+        """Mask these values in everything that is written from now on, their lines too."""
+        known = set(self._secrets)
+        for value in values:
+            # Logs are read line by line, and errors fold blanks: a key file shows up in pieces.
+            known |= {value, " ".join(value.split()), *value.splitlines()}
+        long_enough = (v for v in known if len(v.strip()) >= SHORTEST_SECRET)
+        self._secrets = sorted(long_enough, key=len, reverse=True)
 
     def masked(self, text: str) -> str:
         """Return *text* with every hidden value replaced."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
         return text
+
+    def masked_data(self, data: Any) -> Any:
+        """Return JSON-like *data* with every hidden value replaced in its texts."""
+        if isinstance(data, str):
+            return self.masked(data)
+        if isinstance(data, dict):
+            return {key: self.masked_data(value) for key, value in data.items()}
+        if isinstance(data, list | tuple):
+            return [self.masked_data(value) for value in data]
+        return data
 
     def step(self, verb: str, text: str) -> None:
         """Tell that a phase did something: ``apply    created ConfigMap shop/settings``."""
@@ -81,7 +99,7 @@ class Console:
     def warn(self, text: str) -> None:
         """Tell of something that is odd but stops nothing."""
         if self._github:
-            self._write(f"::warning::{_escaped(self.masked(text))}")
+            self._command(f"::warning::{_escaped(self.masked(text))}")
         else:
             self._write(self._painted("warning", "warning: ") + text)
 
@@ -92,23 +110,28 @@ class Console:
             if self._github:
                 place = ""
                 if problem.location:
-                    place = f" file={_escaped(problem.location.file, in_property=True)}"
+                    place = (
+                        f" file={_escaped(self.masked(problem.location.file), in_property=True)}"
+                    )
                     place += f",line={problem.location.line}" if problem.location.line else ""
-                self._write(f"::error{place}::{_escaped(self.masked(str(problem)))}")
+                self._command(f"::error{place}::{_escaped(self.masked(str(problem)))}")
             else:
                 self._write(self._painted("error", "error: ") + str(problem))
 
     def progress(self, rows: Sequence[Row], elapsed_s: float) -> None:
         """Show where every workload stands."""
         if self._live:
-            self._live.show([_masked_row(row, self.masked) for row in rows], elapsed_s)
+            self._live.show(
+                [Row(self.masked(row.name), row.state, self.masked(row.detail)) for row in rows],
+                elapsed_s,
+            )
             return
         for row in rows:
             known = self._rows.get(row.name)
             if known is None or known.state != row.state:
                 self._row_line(row, elapsed_s)
             self._rows[row.name] = row
-        if time.monotonic() - self._quiet_since >= HEARTBEAT_S:
+        if self._now() - self._quiet_since >= HEARTBEAT_S:
             self._heartbeat(rows, elapsed_s)
 
     def symptom(self, name: str, cause: str, elapsed_s: float, log: Sequence[str]) -> None:
@@ -124,7 +147,7 @@ class Console:
             self._write(self._painted(state, line) if state else line)
 
     def stop_live(self) -> None:
-        """Leave the table on the screen as it is and go on below it."""
+        """Take the table off the screen; the report says more."""
         if self._live:
             self._live.stop()
 
@@ -142,12 +165,18 @@ class Console:
         return f"\033[{colour}m{text}\033[0m" if self._colour and colour else text
 
     def _write(self, text: str) -> None:
-        self._quiet_since = time.monotonic()
         text = self.masked(text)
+        if self._github:  # what a container logs must not command the runner
+            text = _NO_COMMAND.sub("\u200b", text)
         if self._live and self._live.running:
+            self._quiet_since = self._now()
             self._live.above(text)
         else:
-            print(text, file=self._out(), flush=True)
+            self._command(text)
+
+    def _command(self, text: str) -> None:
+        self._quiet_since = self._now()
+        print(text, file=self._out(), flush=True)
 
     def _out(self) -> TextIO:
         return self._stream or sys.stderr
@@ -186,23 +215,19 @@ class _LiveTable:
 
 
 def _table(rows: Sequence[Row], elapsed_s: float) -> Any:
-    from rich.table import Table
+    from rich.console import Group
     from rich.text import Text
 
     marks = {"ready": ("✔", "green"), "failed": ("✘", "red"), "waiting": ("…", "yellow")}
-    table = Table.grid(padding=(0, 1), expand=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
+    width = max((len(row.name) for row in rows), default=0)
+    lines = [Text(f"{elapsed_s:.0f} s", "dim")]
     for row in rows:
         mark, colour = marks[row.state]
-        table.add_row(Text(mark, colour), Text(row.name), Text(row.detail, colour))
-    table.add_row("", Text(f"{elapsed_s:.0f} s", "dim"), "")
-    return table
-
-
-def _masked_row(row: Row, masked: Any) -> Row:
-    return Row(row.name, row.state, masked(row.detail))
+        line = Text.assemble((mark, colour), " ", row.name.ljust(width), "  ", (row.detail, colour))
+        lines.append(line)
+    for line in lines:  # one line each, however narrow the terminal
+        line.no_wrap, line.overflow = True, "ellipsis"
+    return Group(*lines)
 
 
 def _escaped(text: str, *, in_property: bool = False) -> str:

@@ -51,7 +51,7 @@ class CodexctlError(Exception):
         self.location = where if isinstance(where, Location) else None
         self.where, self.what, self.fix = str(where), what, fix
         parts = (self.where, what, fix)
-        super().__init__(": ".join(" ".join(part.split()) for part in parts if part))
+        super().__init__(": ".join(" ".join(part.split()).rstrip(".:") for part in parts if part))
 
     @property
     def problems(self) -> tuple[CodexctlError, ...]:

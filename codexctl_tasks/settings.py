@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING
 from codexctl_tasks.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 DEFAULT_WAIT_TIMEOUT_S = 600.0
 """Kubernetes' own default progress deadline: a rollout that needs longer says so explicitly."""
+
+_SECRET_NAME = re.compile(
+    r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|(^|_)(KEY|PAT)($|_)", re.IGNORECASE
+)
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
@@ -55,6 +59,13 @@ class Source:
     environ: Mapping[str, str] = field(repr=False)
     """The process environment, for templates. Never printed: it holds secrets."""
 
+    @property
+    def secrets(self) -> Iterator[str]:
+        """The values of variables whose names say that they are secret."""
+        for name, value in (*self.environ.items(), *self.variables.items()):
+            if _SECRET_NAME.search(name):
+                yield value
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClusterSettings:
@@ -83,7 +94,7 @@ class DeployRequest:
 def deploy_request(
     *,
     env: str = "",
-    slot: int | None = None,
+    slot: str = "",
     namespace: str = "",
     config: str = "",
     manifests: Sequence[str] = (),
@@ -119,7 +130,7 @@ def deploy_request(
     return DeployRequest(
         source=source,
         cluster=ClusterSettings(
-            kubeconfig=kubeconfig or os.environ.get("KUBECONFIG", ""),
+            kubeconfig=_value("kubeconfig", kubeconfig, os.environ.get("KUBECONFIG", "")),
             context=_value("context", context),
         ),
         wait_timeout_s=_timeout("wait-timeout", wait_timeout, DEFAULT_WAIT_TIMEOUT_S),
@@ -177,9 +188,9 @@ def _names(flag: str, given: str) -> frozenset[str]:
     return frozenset(name for name in names if name)
 
 
-def _slot(given: int | None) -> int:
-    text = str(given) if given is not None else _value("slot", "") or "0"
-    if not text.isdecimal():
+def _slot(given: str) -> int:
+    text = _value("slot", given, "0")
+    if not (text.isascii() and text.isdecimal()):
         raise UsageError("--slot", f"{text!r} is no slot", "give a whole number, 0 for none")
     return int(text)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SOURCE = (
     Flag("env", "Environment in services.yaml, such as staging."),
-    Flag("slot", "Slot number, from 1 (default: no slot).", int),
+    Flag("slot", "Slot number, from 1 (default: no slot)."),
     Flag("namespace", "Namespace to use instead of the pattern in services.yaml."),
     Flag("config", "Path of services.yaml (default: services.yaml)."),
     Flag("manifests", "Plain YAML file or folder instead of services.yaml; repeatable.", list),

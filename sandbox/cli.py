@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from sandbox import addresses as numbering
-from sandbox import console, images, lifecycle, prerequisites, rootfs, status
+from sandbox import components, console, images, lifecycle, prerequisites, rootfs, status
 from sandbox.errors import SandboxError
 from sandbox.places import Places, find_places
 from sandbox.waiting import BASE_REFERENCE
@@ -45,6 +45,10 @@ def _run(options: argparse.Namespace, places: Places) -> int:
     match options.command:
         case "prepare":
             prerequisites.prepare()
+        case "build":
+            prerequisites.check()
+            components.build(places)
+            rootfs.build_base(places, prerequisites.read_release_file())
         case "up":
             prerequisites.check()
             release = prerequisites.read_release_file()
@@ -113,6 +117,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("prepare", help="install the missing Debian packages")
+    commands.add_parser("build", help="build the components and the base image, start nothing")
     up = commands.add_parser("up", help="start, or repair, and wait until ready")
     up.add_argument("--control-plane", action="store_true", help="no node: no pods will run")
     up.add_argument("--fresh", action="store_true", help="throw the state away first")

@@ -105,7 +105,8 @@ def pack(files: list[tuple[Path, str]]) -> bytes:
         place = target.strip("/")
         found = [source, *sorted(source.rglob("*"))] if source.is_dir() else [source]
         for path in found:
-            if "__pycache__" not in path.parts:
+            inside = path.relative_to(source).parts
+            if "__pycache__" not in inside and not any(part.startswith(".") for part in inside):
                 relative = "" if path == source else f"/{path.relative_to(source)}"
                 entries[f"{place}{relative}".strip("/")] = path
         for parent in Path(place).parents:

@@ -7,18 +7,18 @@ Each public function is one task; it returns the exit code that the shell shall 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
 
 from codexctl_tasks.errors import DONE, TIMED_OUT, WORKLOAD_FAILED, ClusterError, Interrupted
 from codexctl_tasks.rollout import report
-from codexctl_tasks.rollout.apply import Applied, apply_stage, await_definitions
+from codexctl_tasks.rollout.apply import Applied, Change, apply_stage, await_definitions
 from codexctl_tasks.rollout.delete import delete_all
 from codexctl_tasks.rollout.placement import Placed, place
 from codexctl_tasks.rollout.stages import Wave, in_deletion_order, in_waves
-from codexctl_tasks.rollout.target import Target, is_workload, scopes_for, target_of
+from codexctl_tasks.rollout.target import is_workload, scopes_for, target_of
 from codexctl_tasks.rollout.view import View
 from codexctl_tasks.rollout.wait import Outcome, Result, Wait
 from codexctl_tasks.stack.documents import write_documents
@@ -56,13 +56,13 @@ def wait(request: DeployRequest, outside: Outside) -> int:
     desired = _load(request, outside)
     cluster = outside.connect(request.cluster, outside.clock, outside.console.warn)
     objects = [o for o in place(desired.manifests, cluster) if is_workload(o.name)]
-    rollout = _Rollout(objects, cluster, request, outside)
-    try:
-        rollout.find(objects)
-        rollout.wait()
-    except Interrupted as interrupted:
-        return rollout.report(interrupted.exit_code)
-    return rollout.report()
+    with _Rollout(objects, cluster, request, outside) as rollout:
+        try:
+            rollout.find(objects)
+            rollout.wait()
+        except Interrupted as interrupted:
+            return rollout.report(interrupted.exit_code)
+        return rollout.report()
 
 
 def destroy(request: DeployRequest, outside: Outside) -> int:
@@ -89,18 +89,18 @@ def _deploy(request: DeployRequest, outside: Outside, *, wait_for_last_wave: boo
     cluster = outside.connect(request.cluster, outside.clock, outside.console.warn)
     objects = place(desired.manifests, cluster)
     waves = in_waves(objects)
-    rollout = _Rollout(objects, cluster, request, outside)
-    try:
-        rollout.ensure_namespace(desired)
-        for number, wave in enumerate(waves):
-            rollout.apply(wave)
-            last = number == len(waves) - 1
-            if (wait_for_last_wave or not last) and not rollout.wait():
-                rollout.skip(waves[number + 1 :])
-                break
-    except Interrupted as interrupted:
-        return rollout.report(interrupted.exit_code)
-    return rollout.report() if wait_for_last_wave or rollout.skipped else DONE
+    with _Rollout(objects, cluster, request, outside) as rollout:
+        try:
+            rollout.ensure_namespace(desired)
+            for number, wave in enumerate(waves):
+                rollout.apply(wave)
+                last = number == len(waves) - 1
+                if (wait_for_last_wave or not last) and not rollout.wait():
+                    rollout.skip(waves[number + 1 :])
+                    break
+        except Interrupted as interrupted:
+            return rollout.report(interrupted.exit_code)
+        return rollout.report() if wait_for_last_wave or rollout.skipped else DONE
 
 
 class _Rollout:
@@ -118,16 +118,22 @@ class _Rollout:
         scopes = scopes_for(placed.name for placed in objects if is_workload(placed.name))
         # Watches begin before the apply, so that their lists arrive meanwhile; UID and generation
         # tell what is older than our apply.
+        self._feed = outside.watch(cluster, scopes, outside.clock, self._console.warn)
         self._wait = Wait(
             cluster=cluster,
-            feed=outside.watch(cluster, scopes, outside.clock, self._console.warn),
+            feed=self._feed,
             view=View(scopes),
             clock=outside.clock,
             console=self._console,
             timeout_s=request.wait_timeout_s,
         )
-        self._targets: list[Target] = []
         self.skipped: list[Manifest] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._feed.close()
 
     def ensure_namespace(self, desired: Desired) -> None:
         """Create the environment's namespace unless it exists or the stack brings its own."""
@@ -140,12 +146,17 @@ class _Rollout:
 
     def apply(self, wave: Wave) -> None:
         """Apply a wave, stage by stage."""
+        unchanged = 0
         for stage in wave:
             applied = apply_stage(
                 stage, self._cluster, force=self._request.force_conflicts, tell=self._tell
             )
             await_definitions(applied, self._cluster, self._outside.clock)
-            self._targets += [target for a in applied if (target := a.target)]
+            unchanged += sum(a.change is Change.UNCHANGED for a in applied)
+            self._wait.expect([target for a in applied if (target := a.target)])
+        if unchanged:
+            objects = "1 object" if unchanged == 1 else f"{unchanged} objects"
+            self._console.step("apply", f"unchanged {objects}")
 
     def find(self, objects: Sequence[Placed]) -> None:
         """Wait for objects as they are in the cluster now."""
@@ -157,11 +168,11 @@ class _Rollout:
                     f"{placed.name} does not exist in the cluster",
                     "apply it first",
                 )
-            self._targets.append(target_of(placed, found))
+            self._wait.expect([target_of(placed, found)])
 
     def wait(self) -> bool:
         """Wait for everything applied so far."""
-        return self._wait.until_healthy(self._targets)
+        return self._wait.until_healthy()
 
     def skip(self, waves: Sequence[Wave]) -> None:
         """Note what is not applied because an earlier wave is not healthy."""
@@ -173,21 +184,27 @@ class _Rollout:
         exit_code = interrupted or _exit_code(results, timed_out=self._wait.timed_out)
         elapsed_s = self._wait.elapsed_s
         first_line = report.headline(
-            results, self.skipped, elapsed_s=elapsed_s, timeout_s=self._request.wait_timeout_s
+            results,
+            self.skipped,
+            exit_code=exit_code,
+            elapsed_s=elapsed_s,
+            timeout_s=self._request.wait_timeout_s,
         )
         self._console.lines([first_line, *report.text_lines(results, self.skipped)])
         if self._request.output == "json":
             data = report.as_json(results, self.skipped, elapsed_s=elapsed_s, exit_code=exit_code)
-            print(self._console.masked(json.dumps(data, indent=2)))  # noqa: T201 - the result
+            print(json.dumps(self._console.masked_data(data), indent=2, ensure_ascii=False))  # noqa: T201 - the result
         return exit_code
 
     def _tell(self, applied: Applied) -> None:
-        location = applied.manifest.location
-        self._console.step("apply", f"{applied.change.value:<9} {applied.name}  {location}")
+        if applied.change is not Change.UNCHANGED:
+            line = f"{applied.change.value:<9} {applied.name}  {applied.manifest.location}"
+            self._console.step("apply", line)
 
 
 def _load(request: DeployRequest, outside: Outside) -> Desired:
     """Read the desired objects; from now on the values of their Secrets are masked."""
+    outside.console.hide(request.source.secrets)
     desired = load_desired(request.source)
     outside.console.hide(value for m in desired.manifests for value in _secret_values(m))
     for warning in desired.warnings:
@@ -198,17 +215,17 @@ def _load(request: DeployRequest, outside: Outside) -> Desired:
 def _secret_values(manifest: Manifest) -> Iterator[str]:
     if manifest.name.kind != "Secret":
         return
-    yield from (str(v) for v in (manifest.body.get("stringData") or {}).values())
-    for encoded in (manifest.body.get("data") or {}).values():
-        yield str(encoded)
-        try:
-            yield base64.b64decode(str(encoded)).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            continue  # not text: nobody prints it
+    for key in ("stringData", "data"):
+        values = manifest.body.get(key)
+        for value in values.values() if isinstance(values, dict) else ():
+            yield str(value)
+            if key == "data":
+                with suppress(ValueError):  # no base64, or no text: nobody prints it
+                    yield base64.b64decode(str(value)).decode()
 
 
 def _exit_code(results: Sequence[Result], *, timed_out: bool) -> int:
     outcomes = {result.outcome for result in results}
-    if Outcome.FAILED in outcomes:
-        return WORKLOAD_FAILED
-    return TIMED_OUT if timed_out else DONE
+    if timed_out and Outcome.FAILED not in outcomes:
+        return TIMED_OUT
+    return DONE if outcomes <= {Outcome.READY} else WORKLOAD_FAILED

@@ -69,22 +69,23 @@ def apply_stage(
     """
     before = _versions(stage, cluster)
 
-    def send(placed: Placed) -> Applied | ClusterError:
+    def send(numbered: tuple[int, Placed]) -> Applied | ClusterError:
+        _, placed = numbered
         try:
             return _apply(placed, cluster, force=force, known=before)
         except ClusterError as error:
             return explained(error, placed)
 
     applied: list[Applied] = []
-    problems: list[CodexctlError] = []
-    for _, answer in in_parallel(send, stage, limit=CONNECTIONS):
+    problems: dict[int, CodexctlError] = {}
+    for (number, _), answer in in_parallel(send, list(enumerate(stage)), limit=CONNECTIONS):
         if isinstance(answer, ClusterError):
-            problems.append(answer)
+            problems[number] = answer
         else:
             tell(answer)
             applied.append(answer)
     if problems:
-        raise CombinedError(sorted(problems, key=str))
+        raise CombinedError([problems[number] for number in sorted(problems)])
     return applied
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import ClusterError
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.cluster import Cluster
 
 _LOOK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Deleted:
+    """An object on its way out."""
+
+    placed: Placed
+    uid: str
 
 
 def delete_all(
@@ -42,15 +51,16 @@ def delete_all(
     """
     deadline_s = clock.now() + timeout_s
     for stage in stages:
-        deleted = [p for p, uid in in_parallel(_deleter(cluster), stage, limit=CONNECTIONS) if uid]
-        while deleted:
-            here = dict(in_parallel(_looker(cluster), deleted, limit=CONNECTIONS))
-            for placed in (p for p in deleted if not here[p]):
-                tell(placed)
-            deleted = [p for p in deleted if here[p]]
-            if deleted and clock.now() >= deadline_s:
-                return deleted
-            if deleted:
+        deleted = list(in_parallel(_deleter(cluster), stage, limit=CONNECTIONS))
+        waiting = [_Deleted(placed, uid) for placed, uid in deleted if uid]
+        while waiting:
+            looked = list(in_parallel(_looker(cluster), waiting, limit=CONNECTIONS))
+            for gone in (d for d, is_there in looked if not is_there):
+                tell(gone.placed)
+            waiting = [d for d, is_there in looked if is_there]
+            if waiting and clock.now() >= deadline_s:
+                return [d.placed for d in waiting]
+            if waiting:
                 clock.sleep(_LOOK_S)
     return []
 
@@ -80,7 +90,11 @@ def _delete(placed: Placed, cluster: Cluster) -> str:
     return uid
 
 
-def _looker(cluster: Cluster) -> Callable[[Placed], bool]:
-    return lambda placed: (
-        cluster.get(placed.resource, placed.name.namespace, placed.name.name) is not None
-    )
+def _looker(cluster: Cluster) -> Callable[[_Deleted], bool]:
+    def is_there(deleted: _Deleted) -> bool:
+        name = deleted.placed.name
+        found = cluster.get(deleted.placed.resource, name.namespace, name.name)
+        # Another UID is another object: an operator made it anew.
+        return found is not None and found["metadata"]["uid"] == deleted.uid
+
+    return is_there

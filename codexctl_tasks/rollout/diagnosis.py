@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     Object = Mapping[str, Any]
 
 MOST_EVENTS = 3
+_ECHO = re.compile(r"Error: |Back-off ")
+"""Events that only repeat the container's waiting reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +97,7 @@ def _warnings(objects: Sequence[Object], view: View) -> list[Object]:
         event
         for found in objects
         for event in view.events_about(found["metadata"]["uid"])
-        if event.get("type") == "Warning"
+        if event.get("type") == "Warning" and not _ECHO.match(_one_line(event))
     ]
 
 

@@ -7,6 +7,7 @@ Pods of old revisions and pods that are being deleted are left out: they end in 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.rollout.containers import pod_symptoms
@@ -14,6 +15,10 @@ from codexctl_tasks.rollout.health import condition, condition_holds
 from codexctl_tasks.rollout.symptoms import (
     CRASH_LIMIT,
     CRASH_LIMIT_BESIDE_READY,
+    GRACE_CREATE_ACCOUNT_S,
+    GRACE_CREATE_QUOTA_S,
+    GRACE_CREATE_REFUSED_S,
+    GRACE_CREATE_TROUBLE_S,
     GRACE_PERMANENT_S,
     NEVER_S,
     Baseline,
@@ -28,6 +33,18 @@ if TYPE_CHECKING:
     from codexctl_tasks.rollout.view import View
 
     Object = Mapping[str, Any]
+
+_CREATE_GRACES = (
+    (r"failed quota: .* must specify", GRACE_CREATE_REFUSED_S),
+    (r"exceeded quota", GRACE_CREATE_QUOTA_S),
+    (r"error looking up service account|no PriorityClass with name", GRACE_CREATE_ACCOUNT_S),
+    (r"failed calling webhook", GRACE_CREATE_TROUBLE_S),
+    (
+        r"violates PodSecurity|is invalid|denied (the )?request|maximum .* usage|minimum .* usage",
+        GRACE_CREATE_REFUSED_S,
+    ),
+)
+"""What the API server says to a controller, in the order in which it is looked for."""
 
 
 def find_symptoms(target: Target, found: Object, view: View, baseline: Baseline) -> list[Symptom]:
@@ -50,20 +67,23 @@ def new_pods(found: Object, view: View) -> list[Object]:
     uid, kind = found["metadata"]["uid"], found["kind"]
     if kind == "Pod":
         return [found]
-    owner, revision = uid, ""
     if kind == "Deployment":
-        sets = view.owned_by(uid, "ReplicaSet")
-        if not sets:
-            return []
-        owner = max(sets, key=_revision)["metadata"]["uid"]
-    elif kind == "StatefulSet":
-        revision = (found.get("status") or {}).get("updateRevision", "")
-    return [
-        pod
-        for pod in view.owned_by(owner, "Pod")
-        if not pod["metadata"].get("deletionTimestamp")
-        and (not revision or _label(pod, "controller-revision-hash") == revision)
-    ]
+        # A rollback gives an old ReplicaSet the newest revision again: age tells nothing.
+        newest = [r for r in view.owned_by(uid, "ReplicaSet") if _revision(r) == _revision(found)]
+        return [pod for replica_set in newest for pod in _living(view, replica_set)]
+    label, revision = "", ""
+    if kind == "StatefulSet":
+        label = "controller-revision-hash"
+        revision = str((found.get("status") or {}).get("updateRevision", ""))
+    elif kind == "DaemonSet":
+        label = "pod-template-generation"
+        revision = _annotation(found, "deprecated.daemonset.template.generation")
+    return [p for p in _living(view, found) if not revision or _label(p, label) == revision]
+
+
+def _living(view: View, owner: Object) -> list[Object]:
+    pods = view.owned_by(owner["metadata"]["uid"], "Pod")
+    return [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
 
 
 def _own_symptoms(target: Target, found: Object, baseline: Baseline) -> Iterator[Symptom]:
@@ -78,6 +98,20 @@ def _own_symptoms(target: Target, found: Object, baseline: Baseline) -> Iterator
         progressing = condition(found, "Progressing")
         if progressing.get("reason") == "ProgressDeadlineExceeded":
             yield _deadline_exceeded(target, found, progressing, baseline)
+        if condition_holds(found, "ReplicaFailure"):
+            yield _creation_refused(condition(found, "ReplicaFailure"))
+
+
+def _creation_refused(failure: Mapping[str, Any]) -> Symptom:
+    message = str(failure.get("message") or "no reason given")
+    grace_s = next((g for text, g in _CREATE_GRACES if re.search(text, message)), None)
+    return Symptom(
+        trouble=Trouble.CREATE,
+        headline="pods cannot be created",
+        cause=f"{message} ({failure.get('reason')})",
+        hint="no pod exists that could show more; the message names who refuses it",
+        grace_s=GRACE_CREATE_TROUBLE_S if grace_s is None else grace_s,
+    )
 
 
 def _job_failed(failed: Mapping[str, Any]) -> Symptom:
@@ -109,7 +143,10 @@ def _label(pod: Object, name: str) -> str:
     return str((pod["metadata"].get("labels") or {}).get(name, ""))
 
 
-def _revision(replica_set: Object) -> int:
-    """Return the revision number; a rollback gives an old ReplicaSet the highest one again."""
-    annotations = replica_set["metadata"].get("annotations") or {}
-    return int(annotations.get("deployment.kubernetes.io/revision") or 0)
+def _annotation(found: Object, name: str) -> str:
+    return str((found["metadata"].get("annotations") or {}).get(name, ""))
+
+
+def _revision(found: Object) -> str:
+    """Return the revision that a Deployment is at, or that a ReplicaSet stands for."""
+    return _annotation(found, "deployment.kubernetes.io/revision")

@@ -31,12 +31,18 @@ class Health:
 def assess(target: Target, found: Object | None) -> Health:
     """Judge readiness from the newest status that the watch has shown."""
     if found is None:
-        return Health(ready=False, detail="not seen yet")
+        return Health(ready=False, detail="just applied")
     if found["metadata"]["uid"] != target.uid:
         return Health(ready=False, detail="replaced by another object of the same name")
     if _observed_generation(found) < target.generation:
-        return Health(ready=False, detail="waiting for its controller")
+        return Health(ready=False, detail="just applied")
     return _RULES[target.name.kind](found)
+
+
+def is_current(target: Target, found: Object) -> bool:
+    """Tell whether an object, status included, is as our apply left it, or newer."""
+    same = found["metadata"]["uid"] == target.uid
+    return bool(same and _observed_generation(found) >= target.generation)
 
 
 def condition(found: Object, kind: str) -> Mapping[str, Any]:

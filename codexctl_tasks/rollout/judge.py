@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from codexctl_tasks.rollout.containers import restart_counts
 from codexctl_tasks.rollout.examination import find_symptoms, new_pods
-from codexctl_tasks.rollout.health import assess
+from codexctl_tasks.rollout.health import assess, is_current
 from codexctl_tasks.rollout.symptoms import Baseline, Site, Symptom, Trouble
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class _Course:
     """How long one symptom has been seen."""
 
     since_s: float
-    last_s: float
+    absent_since_s: float | None = None
+    """When it was first looked for in vain; None: it was there at the last look."""
 
 
 class Judge:
@@ -84,7 +85,8 @@ class Judge:
         health = assess(target, found)
         if health.ready and name.kind == "Job":
             self._complete.add(target.uid)
-        if health.ready or found is None or found["metadata"]["uid"] != target.uid:
+        if health.ready or found is None or not is_current(target, found):
+            # What is seen may still be what our apply replaced: no reason to judge.
             return Verdict(target, State.READY if health.ready else State.WAITING, health.detail)
         begun_s = self._begun.setdefault(target.uid, now_s)
         if begun_s == now_s:
@@ -92,6 +94,7 @@ class Judge:
         baseline = Baseline(self._restarts, now_s - begun_s)
         symptoms = find_symptoms(target, found, view, baseline)
         symptoms.sort(key=lambda symptom: symptom.grace_s)
+        self._note_absences(target, symptoms, now_s)
         fatal = [s for s in symptoms if self._outlasted(target, s, now_s)]
         if fatal:
             rest = [s for s in symptoms if s not in fatal]
@@ -104,13 +107,19 @@ class Judge:
         for pod in new_pods(found, view) if found else ():
             self._restarts.update(restart_counts(pod))
 
+    def _note_absences(self, target: Target, symptoms: Sequence[Symptom], now_s: float) -> None:
+        present = {(target.uid, symptom.site, symptom.trouble) for symptom in symptoms}
+        for key, course in self._courses.items():
+            if key[0] == target.uid and key not in present and course.absent_since_s is None:
+                course.absent_since_s = now_s
+
     def _outlasted(self, target: Target, symptom: Symptom, now_s: float) -> bool:
         """Tell whether a symptom has lasted for its grace; keeps the books on the way."""
         key = (target.uid, symptom.site, symptom.trouble)
-        course = self._courses.get(key)
-        if course is None or now_s - course.last_s > SYMPTOM_MEMORY_S:
-            course = self._courses[key] = _Course(now_s, now_s)
-        course.last_s = now_s
+        course = self._courses.setdefault(key, _Course(now_s))
+        if course.absent_since_s is not None and now_s - course.absent_since_s > SYMPTOM_MEMORY_S:
+            course.since_s = now_s
+        course.absent_since_s = None
         if now_s - course.since_s < symptom.grace_s:
             return False
         if symptom.missing and self._exists(target.name.namespace, *symptom.missing):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError
 from codexctl_tasks.world.cluster import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from codexctl_tasks.stack.manifests import Manifest, ObjectName
     from codexctl_tasks.world.cluster import Cluster
@@ -61,12 +62,15 @@ def _declared_kinds(
     manifests: Sequence[Manifest],
 ) -> Iterator[tuple[tuple[str, str], Resource]]:
     for manifest in manifests:
-        if manifest.name.kind != "CustomResourceDefinition":
-            continue
-        spec = manifest.body.get("spec") or {}
-        names, group = spec.get("names") or {}, spec.get("group", "")
-        for version in spec.get("versions") or ():
-            api_version = f"{group}/{version.get('name')}"
-            kind, plural = str(names.get("kind")), str(names.get("plural"))
-            namespaced = spec.get("scope") == "Namespaced"
-            yield (api_version, kind), Resource(api_version, kind, plural, namespaced)
+        if manifest.name.kind == "CustomResourceDefinition":
+            # A malformed one is left to the server, which says best what is wrong with it.
+            with suppress(AttributeError, KeyError, TypeError):
+                yield from _served_kinds(manifest.body["spec"])
+
+
+def _served_kinds(spec: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Resource]]:
+    kind, plural = str(spec["names"]["kind"]), str(spec["names"]["plural"])
+    for version in spec["versions"]:
+        api_version = f"{spec['group']}/{version['name']}"
+        namespaced = spec.get("scope") == "Namespaced"
+        yield (api_version, kind), Resource(api_version, kind, plural, namespaced)

@@ -17,7 +17,7 @@ _ABOUT_THE_MANIFEST = (
     HTTPStatus.UNPROCESSABLE_ENTITY,
     HTTPStatus.INTERNAL_SERVER_ERROR,  # how an undeclared field is answered
 )
-_UNDECLARED = re.compile(r"\.([^\s:]+): field not declared in schema")
+_UNDECLARED = re.compile(r'\.([^\s:]+): field not declared in schema|unknown field "([^"]+)"')
 _STEP = re.compile(r'([^.\[\]]+)|\[(\d+)\]|\[([^\]=]+)="?([^\]"]*)"?[^\]]*\]')
 
 
@@ -43,7 +43,7 @@ def explained(error: ClusterError, placed: Placed) -> ClusterError:
 
 def _blamed_field(error: ClusterError, body: Mapping[str, Any]) -> tuple[str | int, ...]:
     undeclared = _UNDECLARED.search(error.what)
-    text = undeclared[1] if undeclared else next(filter(None, error.fields), "")
+    text = (undeclared[1] or undeclared[2]) if undeclared else next(filter(None, error.fields), "")
     return tuple(_steps(text, body))
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from codexctl_tasks.errors import DONE, TIMED_OUT, WORKLOAD_FAILED
 from codexctl_tasks.rollout.wait import Outcome, Result
 
 if TYPE_CHECKING:
@@ -15,24 +16,28 @@ if TYPE_CHECKING:
 
 LOG_LINES_SHOWN = 25
 _ORDER = (Outcome.READY, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.NOT_READY)
+_WORDS = {
+    DONE: ("HEALTHY", "ready"),
+    WORKLOAD_FAILED: ("FAILED", "failed"),
+    TIMED_OUT: ("TIMED OUT", "timed out"),
+}
 _INDENT = "  "
 
 
 def headline(
-    results: Sequence[Result], skipped: Sequence[Manifest], *, elapsed_s: float, timeout_s: float
+    results: Sequence[Result],
+    skipped: Sequence[Manifest],
+    *,
+    exit_code: int,
+    elapsed_s: float,
+    timeout_s: float,
 ) -> tuple[str, str]:
     """Return the state that colours the report's first line, and the line."""
     counts = Counter(result.outcome for result in results)
     parts = [f"{counts[outcome]} {outcome.value}" for outcome in _ORDER if counts[outcome]]
     if skipped:
         parts.append(f"{len(skipped)} skipped")
-    word, state = "HEALTHY", "ready"
-    if counts[Outcome.FAILED]:
-        word, state = "FAILED", "failed"
-    elif counts[Outcome.TIMED_OUT]:
-        word, state = "TIMED OUT", "timed out"
-    elif counts[Outcome.NOT_READY] or skipped:
-        word, state = "INTERRUPTED", "failed"
+    word, state = _WORDS.get(exit_code, ("INTERRUPTED", "failed"))
     took = f"({elapsed_s:.1f} s of {timeout_s:.0f} s)"
     return state, f"{word}  {', '.join(parts) or 'no workloads'}  {took}"
 

@@ -27,6 +27,14 @@ GRACE_START_S = 20.0
 """The second try: a command that does not exist will not appear."""
 GRACE_START_TROUBLE_S = 60.0
 """Start errors of unknown kind."""
+GRACE_CREATE_REFUSED_S = 15.0
+"""The pod itself is refused: a controller's many quick tries all get the same answer."""
+GRACE_CREATE_ACCOUNT_S = 30.0
+"""A ServiceAccount or PriorityClass that the same deploy may still bring."""
+GRACE_CREATE_QUOTA_S = 120.0
+"""Pods that stop count against the quota until they are gone, old ones of a rollout too."""
+GRACE_CREATE_TROUBLE_S = 100.0
+"""A webhook without a server, and unknown reasons: the try at 85 s."""
 CRASH_LIMIT = 4
 """Restarts since our apply, 90 s: with 3 two recorded rollouts failed that became healthy."""
 CRASH_LIMIT_BESIDE_READY = 5
@@ -43,6 +51,7 @@ class Trouble(Enum):
     CONFIG = "configuration"
     START = "start"
     CRASH = "crash"
+    CREATE = "creation"
     JOB = "job"
     POD = "pod"
     DEADLINE = "deadline"

@@ -10,7 +10,7 @@ from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationErr
 from codexctl_tasks.stack.documents import Document, read_documents
 from codexctl_tasks.stack.manifests import Manifest, read_manifests, refuse_duplicates
 from codexctl_tasks.stack.model import Item, Stack, dotted, parse_stack, unknown_keys
-from codexctl_tasks.stack.templates import Templates, display, line_map
+from codexctl_tasks.stack.templates import Templates, display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -48,10 +48,16 @@ def load_desired(source: Source) -> Desired:
 
 def _load_plain(source: Source) -> Desired:
     manifests: list[Manifest] = []
+    problems: list[CodexctlError] = []
     for file in _yaml_files(source.manifests):
         name = display(file)
-        documents = read_documents(_read(file, name), name)
-        manifests += read_manifests(documents, namespace=source.namespace)
+        try:
+            documents = read_documents(_read(file, name), name)
+            manifests += read_manifests(documents, namespace=source.namespace)
+        except CodexctlError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise CombinedError(problems)
     origin = ", ".join(display(path) for path in source.manifests)
     if not manifests:
         raise ConfigurationError(origin, "holds no manifests", "give files or folders with YAML")
@@ -62,7 +68,7 @@ def _yaml_files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             found = (f for f in path.rglob("*") if f.suffix in (".yaml", ".yml", ".json"))
-            yield from sorted(found)
+            yield from sorted(f for f in found if f.is_file())
         else:
             yield path
 
@@ -114,7 +120,7 @@ def _settle(source: Source, text: str, file: str) -> tuple[Stack, Document, str]
 def _parse(templates: Templates, text: str, file: str) -> Document:
     rendered = templates.render(text, file)
     documents = list(
-        read_documents(rendered, file, keep_spelling=True, source_line=line_map(text, rendered))
+        read_documents(rendered.text, file, keep_spelling=True, source_place=rendered.place)
     )
     if len(documents) != 1 or not isinstance(documents[0].value, dict):
         raise ConfigurationError(
@@ -201,7 +207,7 @@ def _load_file(
     name = display(file)
     text = _read(file, name)
     rendered = templates.render(text, name)
-    documents = read_documents(rendered, name, source_line=line_map(text, rendered))
+    documents = read_documents(rendered.text, name, source_place=rendered.place)
     return list(read_manifests(documents, namespace=namespace))
 
 

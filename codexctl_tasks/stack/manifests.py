@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from codexctl_tasks.stack.documents import Document
+
+KeyPath = tuple[str | int, ...]
 
 WAVE_ANNOTATION = "codexctl/wave"
 """Objects of a wave are applied when everything of the waves before it is healthy."""
@@ -76,7 +79,7 @@ def read_manifests(documents: Iterable[Document], *, namespace: str = "") -> Ite
     """
     problems: list[CodexctlError] = []
     for document in documents:
-        for body, path in _objects(document.value):
+        for body, path in _objects(document):
             try:
                 yield _manifest(document, body, path, namespace)
             except ConfigurationError as error:
@@ -109,61 +112,76 @@ def refuse_duplicates(manifests: Iterable[Manifest]) -> None:
         raise CombinedError(problems)
 
 
-def _objects(value: Any) -> Iterator[tuple[Any, tuple[str | int, ...]]]:
-    if isinstance(value, dict) and value.get("kind") == "List":
-        for index, item in enumerate(value.get("items") or ()):
-            yield item, ("items", index)
-    else:
+def _objects(document: Document) -> Iterator[tuple[Any, KeyPath]]:
+    value = document.value
+    if not isinstance(value, dict) or value.get("kind") != "List":
         yield value, ()
+        return
+    items = value.get("items") or []
+    if not isinstance(items, list):
+        items = [items]  # refused like any other value that is no object
+    for index, item in enumerate(items):
+        yield item, ("items", index)
 
 
-def _manifest(
-    document: Document, body: Any, path: tuple[str | int, ...], namespace: str
-) -> Manifest:
+def _manifest(document: Document, body: Any, path: KeyPath, namespace: str) -> Manifest:
     place = document.location(path)
     if not isinstance(body, dict):
         raise ConfigurationError(
             place, "is not a Kubernetes object but a list or plain text", "start with apiVersion:"
         )
-    metadata = body.get("metadata") or {}
-    if not isinstance(metadata, dict):
-        raise ConfigurationError(place, "metadata is not a mapping", "write metadata: {name: ...}")
-    given = {
-        "apiVersion": body.get("apiVersion"),
-        "kind": body.get("kind"),
-        "metadata.name": metadata.get("name"),
-    }
-    for key, value in given.items():
-        if not isinstance(value, str) or not value.strip():
-            fix = (
-                "names made by the server (generateName) cannot be applied twice, give a fixed one"
-            )
-            raise ConfigurationError(
-                place,
-                f"{key} is missing or not a text",
-                fix if metadata.get("generateName") else "add it, in quotes if it is a number",
-            )
-    if namespace and body["kind"] not in CLUSTER_WIDE_KINDS and not metadata.get("namespace"):
+    metadata = _mapping(document, body, "metadata", path)
+    annotations = _mapping(document, metadata, "annotations", (*path, "metadata"))
+    if metadata.get("generateName") and not metadata.get("name"):
+        raise ConfigurationError(
+            place, "has generateName, which cannot be applied twice", "give metadata.name"
+        )
+    api_version = _text(document, body, "apiVersion", path)
+    kind = _text(document, body, "kind", path)
+    name = _text(document, metadata, "name", (*path, "metadata"))
+    if namespace and kind not in CLUSTER_WIDE_KINDS and not metadata.get("namespace"):
         metadata = {**metadata, "namespace": namespace}
         body = {**body, "metadata": metadata}
-    name = ObjectName(
-        body["apiVersion"], body["kind"], metadata.get("namespace") or "", metadata["name"]
-    )
+    own_namespace = ""
+    if metadata.get("namespace") is not None:
+        own_namespace = _text(document, metadata, "namespace", (*path, "metadata"))
     return Manifest(
-        name=name,
+        name=ObjectName(api_version, kind, own_namespace, name),
         body=body,
         location=place,
-        wave=_wave(document, metadata, path),
+        wave=_wave(document, annotations, path),
         locate=lambda field_path: document.location((*path, *field_path)),
     )
 
 
-def _wave(document: Document, metadata: Mapping[str, Any], path: tuple[str | int, ...]) -> int:
-    value = (metadata.get("annotations") or {}).get(WAVE_ANNOTATION, "0")
-    try:
+def _mapping(document: Document, parent: dict[str, Any], key: str, path: KeyPath) -> dict[str, Any]:
+    value = parent.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        place = document.location((*path, key))
+        raise ConfigurationError(place, f"{key} is not a mapping", f"write {key}: {{name: value}}")
+    return value
+
+
+def _text(document: Document, parent: dict[str, Any], key: str, path: KeyPath) -> str:
+    value = parent.get(key)
+    if isinstance(value, str) and value.strip():
+        return value
+    full = ".".join(str(step) for step in (*path, key) if isinstance(step, str) and step != "items")
+    raise ConfigurationError(
+        document.location((*path, key)),
+        f"{full} is missing or not a text",
+        "add it, in quotes if it looks like a number",
+    )
+
+
+def _wave(document: Document, annotations: dict[str, Any], path: KeyPath) -> int:
+    value = annotations.get(WAVE_ANNOTATION, "0")
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,6}", value):
         return int(value)
-    except ValueError:
-        place = document.location((*path, "metadata", "annotations", WAVE_ANNOTATION))
-        raise ConfigurationError(
-            place, f"{WAVE_ANNOTATION} {value!r} is no whole number", 'write "1" or "-1"'
-        ) from None
+    raise ConfigurationError(
+        document.location((*path, "metadata", "annotations", WAVE_ANNOTATION)),
+        f"{WAVE_ANNOTATION} {value!r} is no whole number in quotes",
+        'write "1" or "-1"',
+    )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationError
@@ -29,13 +29,17 @@ class _Part(BaseModel):
         frozen=True, extra="allow", alias_generator=to_camel, populate_by_name=True
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, given: Any) -> Any:
+        """Treat a key without a value as a key that is not there."""
+        if isinstance(given, dict):
+            return {key: value for key, value in given.items() if value is not None}
+        return given
+
 
 def _null_is_empty(value: Any) -> Any:
     return "" if value is None else value
-
-
-def _null_is_none(value: Any) -> Any:
-    return () if value is None else value
 
 
 def _null_is_mapping(value: Any) -> Any:
@@ -48,7 +52,7 @@ Text = Annotated[str, BeforeValidator(_null_is_empty)]
 class NamespaceRules(_Part):
     """``namespace``: how environments are mapped to namespaces."""
 
-    patterns: Annotated[dict[str, Text], BeforeValidator(_null_is_mapping)] = {}
+    patterns: dict[str, Text] = {}
     """Template of the namespace by environment."""
 
 
@@ -67,9 +71,9 @@ class Item(_Part):
     """One entry of ``infrastructure`` or ``services``."""
 
     name: str = Field(min_length=1)
-    when: Text = ""
+    when: str = ""
     """``false``, ``0`` and ``no`` leave the item out; anything else, blank too, keeps it."""
-    manifests: Annotated[tuple[ManifestFile, ...], BeforeValidator(_null_is_none)] = ()
+    manifests: tuple[ManifestFile, ...] = ()
 
     @property
     def wanted(self) -> bool:
@@ -82,12 +86,9 @@ class Stack(_Part):
 
     project: str = Field(min_length=1)
     namespace: NamespaceRules = NamespaceRules()
-    environments: Annotated[
-        dict[str, Annotated[Environment, BeforeValidator(_null_is_mapping)]],
-        BeforeValidator(_null_is_mapping),
-    ] = {}
-    infrastructure: Annotated[tuple[Item, ...], BeforeValidator(_null_is_none)] = ()
-    services: Annotated[tuple[Item, ...], BeforeValidator(_null_is_none)] = ()
+    environments: dict[str, Annotated[Environment, BeforeValidator(_null_is_mapping)]] = {}
+    infrastructure: tuple[Item, ...] = ()
+    services: tuple[Item, ...] = ()
 
 
 def parse_stack(document: Document) -> Stack:

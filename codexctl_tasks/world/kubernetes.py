@@ -60,6 +60,7 @@ def connect(
         ClusterError: No usable kubeconfig.
     """
     from kubernetes import client, config  # 0.25 s: paid only by tasks that talk to a cluster
+    from yaml import YAMLError
 
     loaded: Any = config  # without types
     configuration = client.Configuration()
@@ -76,7 +77,7 @@ def connect(
         else:
             loaded.load_incluster_config(client_configuration=configuration)
             namespace = (_POD_ACCOUNT / "namespace").read_text().strip()
-    except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+    except (config.ConfigException, OSError, ValueError, KeyError, TypeError, YAMLError) as error:
         raise ClusterError(
             settings.kubeconfig or "kubeconfig",
             f"no usable cluster access: {error}",
@@ -172,9 +173,12 @@ class KubernetesCluster:
         try:
             for line in _lines(answer.stream(2**16, decode_content=True)):
                 event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise refusal("GET", path, event["object"].get("code", 0), event["object"])
-                yield WatchEvent(event["type"], event["object"])
+                kind, found = event.get("type"), event.get("object") or {}
+                if kind == "ERROR":
+                    raise refusal("GET", path, found.get("code", 0), found)
+                if "metadata" not in found:  # not the API server's words: a proxy in between
+                    raise ValueError(line[:100])
+                yield WatchEvent(kind, found)
         except TransientClusterError as error:
             raise BrokenStreamError(self.address, error.what) from error
         except _connection_errors() as error:

@@ -26,7 +26,8 @@ def in_parallel(
     Call *function* for every item and yield each item with its result as soon as it is there.
 
     Args:
-        function: Runs in a thread of its own; an exception of its is raised here.
+        function: Runs in a thread of its own; an exception of its is raised here, and nothing
+            more is begun.
         items: In the order in which to begin.
         limit: Most calls at the same time.
     """
@@ -44,6 +45,7 @@ def in_parallel(
             try:
                 done.put((item, function(item), None))
             except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+                _empty(waiting)
                 done.put((item, None, error))
 
     for _ in range(min(limit, len(items))):
@@ -55,7 +57,7 @@ def in_parallel(
                 raise error
             yield item, result  # type: ignore[misc]  # None only beside an error
     finally:
-        _empty(waiting)  # whoever stops reading, by error or Ctrl-C, wants nothing more begun
+        _empty(waiting)  # whoever stops reading, at Ctrl-C for instance, wants nothing more begun
 
 
 def _empty(waiting: queue.SimpleQueue[T]) -> None:

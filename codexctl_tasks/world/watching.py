@@ -108,15 +108,23 @@ class ClusterFeed:
     def _run(self, scope: Scope) -> None:
         try:
             while not self._closed.is_set():
-                objects, version = self._cluster.list_objects(scope.resource, scope.namespace)
-                self._notices.put(Listed(scope, objects))
-                self._follow(scope, version)
+                with suppress(ExpiredError):
+                    objects, version = self._cluster.list_objects(scope.resource, scope.namespace)
+                    self._notices.put(Listed(scope, objects))
+                    self._follow(scope, version)
+                self._clock.sleep(_RESUME_PAUSE_S)
         except ClusterError as error:
-            if not self._closed.is_set():
-                self._notices.put(Refused(scope, error))
+            self._refuse(scope, error)
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"the answer was not understood: {type(error).__name__} {error}"
+            self._refuse(scope, ClusterError(f"watch on {scope.resource.plural}", what))
+
+    def _refuse(self, scope: Scope, error: ClusterError) -> None:
+        if not self._closed.is_set():
+            self._notices.put(Refused(scope, error))
 
     def _follow(self, scope: Scope, version: str) -> None:
-        """Watch from *version* on, for as long as the server remembers where we were."""
+        """Watch from *version* on until closed; raises `ExpiredError` when that is forgotten."""
         while not self._closed.is_set():
             try:
                 # Opening a watch is retried by the cluster; here only a broken stream arrives.
@@ -126,8 +134,6 @@ class ClusterFeed:
                     version = event.object["metadata"]["resourceVersion"]
                     if event.type != "BOOKMARK":
                         self._notices.put(Changed(scope, event.type == "DELETED", event.object))
-            except ExpiredError:
-                return
             except BrokenStreamError as error:
                 if not self._closed.is_set():
                     self._announce(f"watch on {scope.resource.plural}: {error.what}; resuming")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from codexctl_tasks.world.outside import Outside
 from codexctl_tasks.world.watching import Changed, Listed
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from codexctl_tasks.settings import ClusterSettings
@@ -38,13 +38,28 @@ class FakeClock:
     def __init__(self) -> None:
         self.time = 0.0
         self.sleeps: list[float] = []
+        self._plans: list[tuple[float, Callable[[], None]]] = []
 
     def now(self) -> float:
+        """Return seconds."""
         return self.time
 
     def sleep(self, seconds: float) -> None:
+        """Let time pass and note it."""
         self.sleeps.append(seconds)
+        self.pass_time(seconds)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass without anybody's sleep, and do what was planned for it."""
         self.time += seconds
+        due = [plan for plan in self._plans if plan[0] <= self.time]
+        self._plans = [plan for plan in self._plans if plan not in due]
+        for _, action in due:
+            action()
+
+    def at(self, second: float, action: Callable[[], None]) -> None:
+        """Plan *action*, which may raise."""
+        self._plans.append((second, action))
 
 
 class ScriptedFeed:
@@ -55,6 +70,7 @@ class ScriptedFeed:
         self.script = sorted(script, key=lambda entry: entry[0])
 
     def next(self, timeout_s: float) -> list[Notice]:
+        """Return what happens within this time."""
         end_s = self._clock.time + timeout_s
         if not self.script or self.script[0][0] > end_s:
             self._clock.time = end_s
@@ -64,6 +80,7 @@ class ScriptedFeed:
         return [notice]
 
     def close(self) -> None:
+        """Tell nothing more."""
         self.script = []
 
 
@@ -71,7 +88,8 @@ class FakeCluster:
     """
     Objects in a dictionary; apply stores them, and a hook may give them a status.
 
-    ``refusals`` maps an object's name to the error that applying it gets.
+    ``refusals`` maps an object's name to the error that applying it gets; what is of
+    ``forbidden_kinds`` may not be read.
     """
 
     def __init__(self) -> None:
@@ -79,12 +97,15 @@ class FakeCluster:
         self.default_namespace = "default"
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.refusals: dict[str, ClusterError] = {}
+        self.forbidden_kinds: set[str] = set()
         self.calls: list[str] = []
         self.log_lines: list[str] = []
+        self.feeds: list[LiveFeed] = []
         self.on_apply: Callable[[dict[str, Any]], None] = lambda _: None
         self._numbers = itertools.count(1)
 
     def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:
+        """Return the kinds of `KINDS`."""
         del refresh
         return {
             (version, kind): Resource(version, kind, plural, namespaced)
@@ -92,13 +113,17 @@ class FakeCluster:
         }
 
     def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """Return an object that was applied."""
         self.calls.append(f"get {resource.kind} {name}")
+        self._check_readable(resource)
         return self.objects.get((resource.kind, namespace if resource.namespaced else "", name))
 
     def list_objects(
         self, resource: Resource, namespace: str
     ) -> tuple[list[Mapping[str, Any]], str]:
+        """Return the objects of a kind."""
         self.calls.append(f"list {resource.kind}")
+        self._check_readable(resource)
         found = [
             o
             for (kind, space, _), o in self.objects.items()
@@ -109,11 +134,13 @@ class FakeCluster:
     def watch(
         self, resource: Resource, namespace: str, resource_version: str
     ) -> Iterator[WatchEvent]:
+        """Refuse: flows get a feed instead."""
         raise NotImplementedError  # flows get a scripted feed instead
 
     def apply(
         self, resource: Resource, namespace: str, body: Mapping[str, Any], *, force: bool
     ) -> Mapping[str, Any]:
+        """Store the object as a server would."""
         name = body["metadata"]["name"]
         self.calls.append(f"apply {resource.kind} {name}{' force' if force else ''}")
         if name in self.refusals:
@@ -135,6 +162,7 @@ class FakeCluster:
         return stored
 
     def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
+        """Forget the object."""
         self.calls.append(f"delete {resource.kind} {name}")
         key = (resource.kind, namespace if resource.namespaced else "", name)
         assert self.objects[key]["metadata"]["uid"] == uid
@@ -143,9 +171,14 @@ class FakeCluster:
     def logs(
         self, namespace: str, pod: str, container: str, *, previous: bool, lines: int
     ) -> list[str]:
+        """Return `log_lines`."""
         del namespace, lines
         self.calls.append(f"logs {pod} {container}{' previous' if previous else ''}")
         return self.log_lines
+
+    def _check_readable(self, resource: Resource) -> None:
+        if resource.kind in self.forbidden_kinds:
+            raise ClusterError(f"GET {resource.plural}", "forbidden", status=403)
 
 
 class LiveFeed:
@@ -153,29 +186,42 @@ class LiveFeed:
 
     def __init__(self, cluster: FakeCluster, scopes: Sequence[Scope], clock: FakeClock) -> None:
         self._cluster, self._scopes, self._clock = cluster, scopes, clock
+        self.closed = False
+        cluster.feeds.append(self)
 
     def next(self, timeout_s: float) -> list[Notice]:
-        self._clock.time += min(timeout_s, 0.1)
-        return [Listed(s, self._cluster.list_objects(s.resource, s.namespace)[0]) for s in self._scopes]
+        """Return what happens within this time."""
+        self._clock.pass_time(min(timeout_s, 0.1))
+        return [
+            Listed(s, self._cluster.list_objects(s.resource, s.namespace)[0]) for s in self._scopes
+        ]
 
     def close(self) -> None:
-        pass
+        """Tell nothing more."""
+        self.closed = True
 
 
 def fake_outside(cluster: FakeCluster, clock: FakeClock, stream: io.StringIO) -> Outside:
     """Return an outside whose watches show *cluster* as it is."""
 
-    def connect(settings: ClusterSettings, _: Clock, announce: Callable[[str], None]) -> Cluster:
-        del settings, announce
+    def feed(scopes: Sequence[Scope]) -> Feed:
+        return LiveFeed(cluster, scopes, clock)
+
+    def connect(
+        settings: ClusterSettings, clock: Clock, announce: Callable[[str], None]
+    ) -> Cluster:
+        del settings, clock, announce
         return cluster
 
     def watch(
-        given: Cluster, scopes: Sequence[Scope], _: Clock, announce: Callable[[str], None]
+        cluster: Cluster, scopes: Sequence[Scope], clock: Clock, announce: Callable[[str], None]
     ) -> Feed:
-        del given, announce
-        return LiveFeed(cluster, scopes, clock)
+        del cluster, clock, announce
+        return feed(scopes)
 
-    return Outside(console=Console(stream), clock=clock, connect=connect, watch=watch)
+    return Outside(
+        console=Console(stream, now=clock.now), clock=clock, connect=connect, watch=watch
+    )
 
 
 def added(scope: Scope, found: Mapping[str, Any]) -> Changed:

@@ -35,7 +35,8 @@ class Replay:
 
 def replay(recording: Path) -> Replay:
     """Run a recording: look at every watch event, and once a second in between."""
-    rows = [json.loads(line) for line in gzip.open(recording)]
+    with gzip.open(recording) as lines:
+        rows = [json.loads(line) for line in lines]
     scopes = _scopes(rows)
     view = View(list(scopes.values()))
     for scope in scopes.values():
@@ -59,18 +60,18 @@ def replay(recording: Path) -> Replay:
             second += 1
         if row.get("do") == "apply":
             applied = row["text"]
-            existing |= {
-                (d["kind"], d["metadata"]["name"])
-                for d in _documents(applied)
-                if d["kind"] in ("Secret", "ConfigMap")
-            }
+            existing |= _configuration(applied)
         elif row.get("done") == "apply":
-            for target in _targets(row["out"], applied):
-                targets[target.name.short] = target
+            targets |= {target.name.short: target for target in _targets(row["out"], applied)}
         elif "object" in row:
             view.take(Changed(_scope_of(scopes, row), row["type"] == "DELETED", row["object"]))
             look(row["t"])
     return result
+
+
+def _configuration(text: str) -> set[tuple[str, str]]:
+    kinds = ("Secret", "ConfigMap")
+    return {(d["kind"], d["metadata"]["name"]) for d in _documents(text) if d["kind"] in kinds}
 
 
 def _scopes(rows: list[dict[str, Any]]) -> dict[tuple[str, str], Scope]:
@@ -92,15 +93,15 @@ def _documents(text: str) -> list[dict[str, Any]]:
 
 
 def _targets(out: list[dict[str, Any]], applied: str) -> list[Target]:
-    specs = {
-        (d["kind"], d["metadata"]["name"]): d.get("spec") or {} for d in _documents(applied)
-    }
+    specs = {(d["kind"], d["metadata"]["name"]): d.get("spec") or {} for d in _documents(applied)}
     return [
         Target(
             name=name,
             uid=entry["uid"],
             generation=entry.get("generation") or 0,
-            progress_deadline_s=specs.get((name.kind, name.name), {}).get("progressDeadlineSeconds"),
+            progress_deadline_s=specs.get((name.kind, name.name), {}).get(
+                "progressDeadlineSeconds"
+            ),
             location=Location("recorded.yaml"),
         )
         for entry in out

@@ -1,0 +1,50 @@
+# `make demo` and `make test` need nothing but git, Python 3.11 or newer, make and, for the sandbox, root
+# on Debian or Ubuntu. With SANDBOX=off both use the cluster of KUBECONFIG instead.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test lint fix lock clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+demo: $(INSTALLED) ## Deploy the example shop to a real cluster, break it, and see what codexctl says
+	@$(BIN)/python examples/demo.py
+
+test: $(INSTALLED) lint ## Check style, types and layers, then run every test, the demo included
+	@$(BIN)/python -m sandbox build
+	@$(BIN)/pytest --numprocesses 4 --dist loadgroup
+
+lint: $(INSTALLED) ## Check style, types and layers
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+
+fix: $(INSTALLED) ## Format the code and mend what can be mended mechanically
+	@$(BIN)/ruff check --fix --quiet
+	@$(BIN)/ruff format --quiet
+
+lock: $(INSTALLED) ## Pin the newest allowed versions of all dependencies, with hashes and without addresses
+	@$(BIN)/pip install --quiet pip-tools
+	@for extra in "" dev; do \
+	    $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header \
+	        --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	        $${extra:+--extra $$extra} -o requirements$${extra:+-$$extra}.txt pyproject.toml; \
+	done
+
+clean: ## Stop the sandbox and remove what was made in this folder
+	@$(PYTHON) -m sandbox down
+	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# The mark is written last, so that an installation that was cut off is done again.
+$(INSTALLED): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -m sandbox prepare
+	@echo "installing the Python packages into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

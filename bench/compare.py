@@ -1,0 +1,260 @@
+"""
+Measure codexctl beside kubectl, interleaved in one run, on the cluster of KUBECONFIG.
+
+    python bench/compare.py [--runs 5]
+
+Prints a table: the median of each, and the ratio of the medians. Absolute figures say more about
+the machine than about the programs; quote the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[1]
+CODEXCTL = Path(sys.executable).with_name("codexctl")
+NAMESPACE = "bench-shop"
+PLAIN_NAMESPACE = "bench-plain"
+"""Of its own: the shop's namespace enforces a security standard."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished process, with all its children."""
+
+    wall_s: float
+    cpu_s: float
+    ended_at: float
+    """`time.monotonic` when it was collected."""
+
+
+@dataclass(frozen=True)
+class Commands:
+    """A program under measurement: its commands, run one after the other."""
+
+    name: str
+    argv: list[list[str]]
+
+
+def measure(commands: Commands, env: dict[str, str], cwd: Path) -> Run:
+    """Run commands one after the other; wall clock and CPU of all of them."""
+    begun, cpu = time.monotonic(), 0.0
+    for argv in commands.argv:
+        process = subprocess.Popen(
+            argv, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        assert process.stderr is not None  # noqa: S101 - for the type checker
+        complaint = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            sys.exit(f"{shlex.join(argv)}: exit code {process.returncode}: {complaint.decode()}")
+        cpu += usage.ru_utime + usage.ru_stime
+    ended = time.monotonic()
+    return Run(ended - begun, cpu, ended)
+
+
+def compare(
+    title: str,
+    ours: Commands,
+    theirs: Commands,
+    value: Callable[[Commands], float],
+    runs: int,
+) -> None:
+    """Print one row: medians of both and their ratio, after one warm-up each."""
+    value(ours), value(theirs)
+    pairs = [(value(ours), value(theirs)) for _ in range(runs)]
+    our, their = (statistics.median(column) for column in zip(*pairs, strict=True))
+    ratio = f"{our / their:.2f}" if their else "-"
+    print(f"{title:<46} {our:>9.3f} {their:>9.3f} {ratio:>7}")
+
+
+def sandbox_environment() -> dict[str, str]:
+    """Return the environment that leads to the sandbox, or the caller's own with SANDBOX=off."""
+    if os.environ.get("SANDBOX") != "off":
+        subprocess.run([sys.executable, "-m", "sandbox", "up"], cwd=ROOT, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-m", "sandbox", "env"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    pairs = (
+        shlex.split(line.removeprefix("export "))[0].partition("=")
+        for line in shown.stdout.splitlines()
+    )
+    found = {name: value for name, _, value in pairs}
+    return {**os.environ, **found, "SHOP_REGISTRY": found["SANDBOX_REGISTRY"], "NO_COLOR": "1"}
+
+
+def bench_start_up(env: dict[str, str], kubectl: str, runs: int) -> None:
+    """CPU seconds until a program has said something without talking to a cluster."""
+    theirs = Commands("kubectl", [[kubectl, "version", "--client"]])
+    for flag in ("--list", "--help"):
+        ours = Commands("codexctl", [[str(CODEXCTL), flag]])
+        compare(
+            f"start-up, CPU s: {flag} / version",
+            ours,
+            theirs,
+            lambda c: measure(c, env, ROOT).cpu_s,
+            runs,
+        )
+
+
+def bench_unchanged(env: dict[str, str], kubectl: str, runs: int) -> None:
+    """Deploy the healthy, unchanged shop again and wait for it."""
+    shop = ROOT / "examples/shop"
+    flags = ["--env", "staging", "--namespace", NAMESPACE]
+    ours = Commands("codexctl", [[str(CODEXCTL), "apply-wait", *flags]])
+    measure(ours, env, shop)
+    rendered = subprocess.run(
+        [CODEXCTL, "render", *flags], cwd=shop, env=env, check=True, capture_output=True
+    )
+    manifests = Path(env.get("TMPDIR", "/tmp")) / f"bench-{os.getpid()}.yaml"  # noqa: S108
+    manifests.write_bytes(rendered.stdout)
+    in_namespace = [kubectl, "--namespace", NAMESPACE]
+    theirs = Commands(
+        "kubectl",
+        [
+            [
+                kubectl,
+                "apply",
+                "--server-side",
+                "--force-conflicts",
+                "--field-manager=codexctl",
+                "-f",
+                str(manifests),
+            ],
+            [*in_namespace, "rollout", "status", "statefulset/redis", "deployment/api"],
+            [*in_namespace, "rollout", "status", "deployment/web"],
+            [*in_namespace, "wait", "--for=condition=Complete", "job", "--all"],
+        ],
+    )
+    theirs.argv[1:2] = [
+        [*in_namespace, "rollout", "status", name]
+        for name in ("statefulset/redis", "deployment/api")
+    ]
+    try:
+        for title, value in (
+            ("unchanged shop, wall s", lambda c: measure(c, env, shop).wall_s),
+            ("unchanged shop, CPU s", lambda c: measure(c, env, shop).cpu_s),
+        ):
+            compare(title, ours, theirs, value, runs)
+    finally:
+        manifests.unlink()
+
+
+def bench_exit_after_ready(env: dict[str, str], kubectl: str, runs: int) -> None:
+    """Seconds from the moment a Deployment is ready, as a watch shows it, to the exit."""
+    folder = Path(env.get("TMPDIR", "/tmp")) / f"bench-{os.getpid()}"  # noqa: S108
+    folder.mkdir()
+    web = _slow_deployment(env["SANDBOX_REGISTRY"])
+    (folder / "web.json").write_text(json.dumps(web))
+    ours = Commands(
+        "codexctl",
+        [[str(CODEXCTL), "apply-wait", "--manifests", str(folder), "--namespace", PLAIN_NAMESPACE]],
+    )
+    theirs = Commands(
+        "kubectl",
+        [
+            [kubectl, "apply", "--namespace", PLAIN_NAMESPACE, "-f", str(folder)],
+            [kubectl, "--namespace", PLAIN_NAMESPACE, "rollout", "status", "deployment/slow"],
+        ],
+    )
+
+    def after_ready(commands: Commands) -> float:
+        delete = [kubectl, "--namespace", PLAIN_NAMESPACE, "delete", "deployment", "slow"]
+        subprocess.run(
+            [*delete, "--ignore-not-found", "--wait"], env=env, check=True, capture_output=True
+        )
+        seen: list[float] = []
+        watcher = threading.Thread(target=_note_ready, args=(env, kubectl, seen), daemon=True)
+        watcher.start()
+        run = measure(commands, env, ROOT)
+        watcher.join(timeout=10)
+        if not seen:
+            sys.exit("the watch never showed the Deployment as available")
+        return run.ended_at - seen[0]
+
+    try:
+        compare("exit after the last one is ready, s", ours, theirs, after_ready, runs)
+    finally:
+        (folder / "web.json").unlink()
+        folder.rmdir()
+
+
+def _note_ready(env: dict[str, str], kubectl: str, seen: list[float]) -> None:
+    """Note when the Deployment is available, as a watch of its own shows it."""
+    available = "jsonpath={.metadata.name} {.status.availableReplicas}{'\\n'}"
+    command = [kubectl, "--namespace", PLAIN_NAMESPACE, "get", "deployments", "--watch"]
+    process = subprocess.Popen(
+        [*command, "--output", available],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None  # noqa: S101 - for the type checker
+    for line in process.stdout:
+        if line.split() == ["slow", "1"]:
+            seen.append(time.monotonic())
+            break
+    process.kill()
+    process.wait()
+
+
+def _slow_deployment(registry: str) -> dict[str, object]:
+    """Return a Deployment that gets ready about 3 s after its start."""
+    probe = {"exec": {"command": ["test", "-e", "/tmp/ready"]}, "periodSeconds": 1}  # noqa: S108
+    container = {
+        "name": "app",
+        "image": f"{registry}/base:1",
+        "command": ["sh", "-c", "sleep 3; touch /tmp/ready; sleep 10000"],
+        "readinessProbe": probe,
+    }
+    template = {
+        "metadata": {"labels": {"app": "slow"}},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "slow"},
+        "spec": {"selector": {"matchLabels": {"app": "slow"}}, "template": template},
+    }
+
+
+def main() -> None:
+    """Run all benchmarks; the images of the shop must have been pushed, as the demo does."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1] if __doc__ else "")
+    parser.add_argument("--runs", type=int, default=5, help="counted runs of each (default: 5)")
+    runs = parser.parse_args().runs
+    env = sandbox_environment()
+    kubectl = env.get("SANDBOX_KUBECTL", "kubectl")
+    print(f"{'medians of ' + str(runs):<46} {'codexctl':>9} {'kubectl':>9} {'ratio':>7}")
+    try:
+        bench_start_up(env, kubectl, runs)
+        bench_unchanged(env, kubectl, runs)
+        bench_exit_after_ready(env, kubectl, runs)
+    finally:
+        delete = [kubectl, "delete", "namespace", NAMESPACE, PLAIN_NAMESPACE, "--ignore-not-found"]
+        subprocess.run(delete, env=env, check=True, capture_output=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""What the API server refuses: one line with the place, exit code 4, nothing hidden."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.support.shell import QUICK_S, clean_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cluster.conftest import Playground
+
+pytestmark = pytest.mark.cluster
+
+
+def test_a_misspelt_field_is_named_with_its_line(playground: Playground) -> None:
+    """`replica: 2` is refused, not ignored, and the line is the field's own."""
+    (playground.folder / "web.yaml").write_text(
+        yaml.safe_dump(playground.workload("web"), sort_keys=False).replace(
+            "spec:\n  selector", "spec:\n  replica: 2\n  selector"
+        )
+    )
+
+    result = playground.codexctl("apply-wait")
+
+    assert result.returncode == 4
+    assert "web.yaml:6: Deployment" in result.stderr
+    assert ".spec.replica: field not declared in schema" in result.stderr
+
+
+def test_an_invalid_value_is_named_with_its_line(playground: Playground) -> None:
+    """Validation by the server (422) leads to the line of the value, in one line of text."""
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}, {"name": "x", "port": 99999}]},
+    }
+    playground.write(service)
+
+    result = playground.codexctl("apply-wait")
+
+    assert result.returncode == 4
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "Service" in errors[0]
+    assert "99999" in errors[0]
+
+
+def test_missing_permission_is_exit_code_4(playground: Playground, tmp_path: Path) -> None:
+    """A ServiceAccount without rights gets the server's own words, and nothing was retried."""
+    playground.write(playground.workload("web"))
+    assert playground.codexctl("apply").returncode == 0
+    kubeconfig = tmp_path / "nobody.conf"
+    kubeconfig.write_text(_kubeconfig_of_nobody(playground))
+
+    result = playground.codexctl("apply-wait", "--kubeconfig", str(kubeconfig))
+
+    assert result.returncode == 4
+    assert "is forbidden" in result.stderr
+    assert "ask for this permission" in result.stderr
+    assert "attempt" not in result.stderr
+
+
+def test_a_field_of_another_manager_is_not_overwritten(playground: Playground) -> None:
+    """A conflict names manager and field; --force-conflicts takes the field over."""
+    settings = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "settings", "namespace": playground.namespace},
+        "data": {"mode": "theirs"},
+    }
+    playground.write(settings)
+    assert playground.codexctl("apply").returncode == 0
+    subprocess.run(
+        [
+            *(
+                playground.kubectl_path,
+                "apply",
+                "--server-side",
+                "--force-conflicts",
+            ),
+            *("--field-manager", "somebody", "-f", str(playground.folder / "all.yaml")),
+        ],
+        env=clean_environment(**playground.environment),
+        capture_output=True,
+        check=True,
+        timeout=QUICK_S,
+    )
+    playground.write({**settings, "data": {"mode": "ours"}})
+
+    refused = playground.codexctl("apply")
+    forced = playground.codexctl("apply", "--force-conflicts")
+
+    assert refused.returncode == 4
+    assert 'conflict with "somebody"' in refused.stderr
+    assert ".data.mode" in refused.stderr
+    assert "--force-conflicts" in refused.stderr
+    assert forced.returncode == 0, forced.stderr
+    assert playground.kubectl("get", "configmap", "settings")["data"] == {"mode": "ours"}
+
+
+def test_a_kind_that_nobody_knows_stops_before_anything_is_applied(playground: Playground) -> None:
+    """The whole set is checked first: the good object is not applied either."""
+    good = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
+    bad = {"apiVersion": "example.com/v1", "kind": "Gadget", "metadata": {"name": "one"}}
+    playground.write(good, bad)
+
+    result = playground.codexctl("apply")
+
+    assert result.returncode == 4
+    assert "the cluster has no kind Gadget in example.com/v1" in result.stderr
+    assert "created" not in result.stderr
+
+
+def _kubeconfig_of_nobody(playground: Playground) -> str:
+    """Return a kubeconfig with the token of a ServiceAccount that has no rights."""
+    token = subprocess.run(
+        [
+            *(playground.kubectl_path, "--namespace", playground.namespace),
+            *("create", "token", "default"),
+        ],
+        env=clean_environment(**playground.environment),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=QUICK_S,
+    ).stdout.strip()
+    with open(playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123
+        config = yaml.safe_load(file)
+    config["users"] = [{"name": "nobody", "user": {"token": token}}]
+    config["contexts"][0]["context"]["user"] = "nobody"
+    return yaml.safe_dump(config)

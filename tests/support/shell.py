@@ -1,0 +1,43 @@
+"""Running the real command, as a user would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+QUICK_S = 60
+SLOW_S = 300
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """Return the environment without anything that changes what codexctl does."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("CODEXCTL_", "GITHUB_", "KUBERNETES_", "INVOKE_"))
+        and name not in ("KUBECONFIG", "NO_COLOR", "PYTHONPATH")
+    }
+    return {**kept, **extra}
+
+
+def run(
+    *arguments: str | Path,
+    cwd: Path,
+    env: dict[str, str] | None = None,
+    timeout_s: float = SLOW_S,
+    program: str = "codexctl",
+) -> subprocess.CompletedProcess[str]:
+    """Run a console script of this environment and return what it wrote."""
+    return subprocess.run(
+        [BIN / program, *arguments],
+        cwd=cwd,
+        env=clean_environment(**(env or {})),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )

@@ -1,0 +1,250 @@
+"""The loop over the watches: when it ends, and what it tells on the way."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from codexctl_tasks.console import Console
+from codexctl_tasks.errors import ClusterError
+from codexctl_tasks.rollout.view import View
+from codexctl_tasks.rollout.wait import COLLECT_S, Outcome, Result, Wait
+from codexctl_tasks.world.watching import Changed, Listed, Refused
+from tests.support.fakes import FakeCluster, ScriptedFeed
+from tests.support.objects import (
+    condition,
+    crashed,
+    deployment,
+    found,
+    pod,
+    replica_set,
+    running,
+    scopes,
+    target,
+    waiting,
+)
+
+if TYPE_CHECKING:
+    from codexctl_tasks.rollout.target import Target
+    from tests.support.fakes import FakeClock
+
+SCOPES = scopes()
+BAD_NAME = waiting("InvalidImageName", "couldn't parse")
+NO_SECRET = waiting("CreateContainerConfigError", 'secret "db" not found')
+BROKEN_JOB = found("Job", "job", status={"conditions": [condition("Failed", reason="Backoff")]})
+DONE_JOB = found("Job", "job", status={"conditions": [condition("Complete")]})
+
+
+class _Run:
+    """A wait whose watches follow a script: second and object, in order."""
+
+    def __init__(
+        self,
+        clock: FakeClock,
+        *script: tuple[float, Any],
+        timeout_s: float = 600,
+        cluster: FakeCluster | None = None,
+        listed: bool = True,
+    ) -> None:
+        self.cluster, self.stream = cluster or FakeCluster(), io.StringIO()
+        lists = [(0.1, Listed(scope, [])) for scope in SCOPES.values() if listed]
+        changes = [
+            (at_s, _changed(entry) if isinstance(entry, dict) else entry) for at_s, entry in script
+        ]
+        self.wait = Wait(
+            cluster=self.cluster,
+            feed=ScriptedFeed(clock, [*lists, *changes]),
+            view=View(list(SCOPES.values())),
+            clock=clock,
+            console=Console(self.stream, now=clock.now),
+            timeout_s=timeout_s,
+        )
+
+    def until_healthy(self, *targets: Target) -> bool:
+        self.wait.expect(targets or [target()])
+        return self.wait.until_healthy()
+
+    @property
+    def results(self) -> dict[str, Result]:
+        return {result.target.name.name: result for result in self.wait.results()}
+
+    def shown(self, text: str) -> int:
+        return sum(text in line for line in self.stream.getvalue().splitlines())
+
+
+def _changed(shown: dict[str, Any]) -> Changed:
+    return Changed(SCOPES[shown["kind"]], deleted=False, object=shown)
+
+
+def test_it_ends_when_everything_is_ready(clock: FakeClock) -> None:
+    """Success is reported the moment it is seen, with the second it happened."""
+    run = _Run(clock, (2, deployment()), (7.5, deployment(1)))
+
+    assert run.until_healthy()
+    assert (run.results["web"].outcome, run.results["web"].after_s) == (Outcome.READY, 7.5)
+    assert clock.time == 7.5
+    assert run.results["web"].diagnosis is None
+
+
+def test_nothing_to_wait_for_is_healthy(clock: FakeClock) -> None:
+    """A stack without workloads is done at once."""
+    run = _Run(clock)
+    run.wait.expect([])
+
+    assert run.wait.until_healthy()
+    assert run.wait.results() == []
+
+
+def test_a_cause_is_told_once_and_early(clock: FakeClock) -> None:
+    """The user reads the cause within a second, once, however many pods show it how long."""
+    bad = [(2.0 + n, pod(f"p{n}", NO_SECRET)) for n in range(3)]
+    run = _Run(clock, (1, deployment()), (1, replica_set()), *bad, timeout_s=20)
+
+    assert not run.until_healthy()
+    assert run.shown('secret "db" not found') == 1
+    [line] = [text for text in run.stream.getvalue().splitlines() if "not found" in text]
+    assert line.startswith("wait       2.0 s")
+
+
+def test_the_first_failure_collects_others(clock: FakeClock) -> None:
+    """One run of a bad deploy reports all of its failures, not only the quickest."""
+    late = [(2.0 + COLLECT_S - 1, BROKEN_JOB)]
+    bad = [(1, deployment()), (1, replica_set()), (2, pod("a", BAD_NAME))]
+    run = _Run(clock, *bad, *late)
+
+    assert not run.until_healthy(target(), target("Job", "job"), target(name="silent"))
+    assert {n: r.outcome for n, r in run.results.items()} == {
+        "web": Outcome.FAILED,
+        "job": Outcome.FAILED,
+        "silent": Outcome.NOT_READY,
+    }
+    assert clock.time == 2 + COLLECT_S
+    assert not run.wait.timed_out
+
+
+def test_when_nobody_is_left_to_wait_for_it_ends_at_once(clock: FakeClock) -> None:
+    """All have failed or are ready: collecting longer would bring nothing."""
+    run = _Run(clock, (1, deployment(1)), (3, BROKEN_JOB))
+
+    assert not run.until_healthy(target(), target("Job", "job"))
+    assert clock.time == 3
+
+
+def test_what_heals_while_failures_are_collected_is_waited_for(clock: FakeClock) -> None:
+    """A workload that failed for a moment and recovers does not end the wait half-way."""
+    run = _Run(
+        clock,
+        (1, deployment()),
+        (1, replica_set()),
+        (2, pod("a", BAD_NAME)),
+        (4, pod("a", running())),
+        (60, deployment(1)),
+        (60, DONE_JOB),
+    )
+
+    assert run.until_healthy(target(), target("Job", "job"))
+    assert clock.time == 60
+
+
+def test_a_missing_object_that_appears_is_no_failure(clock: FakeClock) -> None:
+    """The Secret is made while we wait; the pod starts later than its grace: healthy."""
+    run = _Run(
+        clock,
+        (1, deployment()),
+        (1, replica_set()),
+        (2, pod("a", NO_SECRET)),
+        (100, deployment(1)),
+    )
+    run.cluster.objects["Secret", "shop", "db"] = {}
+
+    assert run.until_healthy()
+
+
+def test_without_permission_to_read_secrets_the_kubelet_is_believed(clock: FakeClock) -> None:
+    """An account that may not read Secrets still gets its report."""
+    run = _Run(clock, (1, deployment()), (1, replica_set()), (2, pod("a", NO_SECRET)))
+    run.cluster.forbidden_kinds.add("Secret")
+
+    assert not run.until_healthy()
+    assert run.results["web"].detail == "Secret db is missing"
+
+
+def test_a_time_out_names_whom_it_waited_for(clock: FakeClock) -> None:
+    """What was still healthy so far is not called failed."""
+    run = _Run(clock, (1, deployment()), (1, DONE_JOB), timeout_s=30)
+
+    assert not run.until_healthy(target(), target("Job", "job"))
+    assert run.wait.timed_out
+    assert clock.time == 30
+    assert {n: r.outcome for n, r in run.results.items()} == {
+        "web": Outcome.TIMED_OUT,
+        "job": Outcome.READY,
+    }
+    diagnosis = run.results["web"].diagnosis
+    assert diagnosis is not None
+    assert diagnosis.cause == "no pods yet"
+
+
+def test_a_time_out_before_anything_was_seen_names_everybody(clock: FakeClock) -> None:
+    """Even if the lists never arrive, the wait ends and says for whom."""
+    run = _Run(clock, timeout_s=10, listed=False)
+
+    assert not run.until_healthy()
+    assert run.wait.timed_out
+    assert run.results["web"].outcome is Outcome.TIMED_OUT
+
+
+def test_a_refused_watch_ends_the_wait(clock: FakeClock) -> None:
+    """Without permission to watch pods nothing can be said; events are not needed."""
+    optional = Refused(SCOPES["Event"], ClusterError("c", "no events"))
+    assert _Run(clock, (0.2, optional), (1, deployment(1))).until_healthy()
+
+    with pytest.raises(ClusterError, match="no pods"):
+        _Run(clock, (0, Refused(SCOPES["Pod"], ClusterError("c", "no pods")))).until_healthy()
+
+
+def test_the_log_of_a_crash_is_read_at_once_and_kept(clock: FakeClock) -> None:
+    """The last lines are fetched when the crash is seen: the pod may be gone later."""
+    run = _Run(
+        clock,
+        (1, deployment()),
+        (1, replica_set()),
+        (2, pod("a", crashed(1))),
+        (3, Changed(SCOPES["Pod"], deleted=True, object=pod("a", crashed(1)))),
+        timeout_s=20,
+    )
+    run.cluster.log_lines = ["starting", "panic: no database"]
+
+    assert not run.until_healthy()
+    assert run.cluster.calls == ["logs a app"]
+    assert run.shown("| panic: no database") == 1
+    diagnosis = run.results["web"].diagnosis
+    assert diagnosis is not None
+    assert diagnosis.log == ("starting", "panic: no database")
+
+
+def test_a_log_that_may_not_be_read_is_a_warning(clock: FakeClock) -> None:
+    """The cause is known without the log; the report is worth more."""
+
+    class _Secretive(FakeCluster):
+        def logs(self, *_: Any, **__: Any) -> list[str]:
+            raise ClusterError("c", "forbidden", status=403)
+
+    bad = [(1, deployment()), (1, replica_set()), (2, pod("a", crashed(1)))]
+    run = _Run(clock, *bad, cluster=_Secretive(), timeout_s=20)
+
+    assert not run.until_healthy()
+    assert run.shown("warning: log of a: forbidden") == 1
+    assert run.results["web"].detail == "0 of 1 pod ready: crashed with exit code 1"
+
+
+def test_a_second_wave_shares_the_time_and_the_results(clock: FakeClock) -> None:
+    """The time-out counts for the whole run; the report names the workloads of all waves."""
+    run = _Run(clock, (8, DONE_JOB), timeout_s=20)
+    assert run.until_healthy(target("Job", "job"))
+
+    assert not run.until_healthy(target())
+    assert clock.time == 20
+    assert [result.outcome for result in run.wait.results()] == [Outcome.READY, Outcome.TIMED_OUT]

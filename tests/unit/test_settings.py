@@ -1,0 +1,202 @@
+"""Flags, then ``CODEXCTL_*``, then defaults."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codexctl_tasks.errors import UsageError
+from codexctl_tasks.settings import (
+    DeployRequest,
+    colour_wanted,
+    debugging,
+    deploy_request,
+    in_github_actions,
+)
+
+
+def _request(**given: Any) -> DeployRequest:
+    return deploy_request(**{"env": "staging", **given})
+
+
+def _seen(request: DeployRequest) -> dict[str, Any]:
+    source, filters = request.source, request.source.filters
+    return {
+        "env": source.env,
+        "slot": source.slot,
+        "namespace": source.namespace,
+        "config": str(source.config),
+        "vars": dict(source.variables),
+        "only_services": filters.only_services,
+        "skip_services": filters.skip_services,
+        "only_infra": filters.only_infra,
+        "skip_infra": filters.skip_infra,
+        "kubeconfig": request.cluster.kubeconfig,
+        "context": request.cluster.context,
+        "wait_timeout": request.wait_timeout_s,
+        "force_conflicts": request.force_conflicts,
+        "output": request.output,
+    }
+
+
+FLAGS: dict[str, tuple[Any, tuple[Any, Any], tuple[str, Any]]] = {
+    # name: default, (flag, what it becomes), (variable, what it becomes)
+    "env": ("staging", ("a", "a"), ("b", "staging")),
+    "slot": (0, ("3", 3), ("4", 4)),
+    "namespace": ("", ("a", "a"), ("b", "b")),
+    "config": ("services.yaml", ("a.yaml", "a.yaml"), ("b.yaml", "b.yaml")),
+    "vars": ({}, ("A=1", {"A": "1"}), ("B=2", {"B": "2"})),
+    "only_services": (frozenset(), ("a", {"a"}), ("b", {"b"})),
+    "skip_services": (frozenset(), ("a", {"a"}), ("b", {"b"})),
+    "only_infra": (frozenset(), ("a", {"a"}), ("b", {"b"})),
+    "skip_infra": (frozenset(), ("a", {"a"}), ("b", {"b"})),
+    "kubeconfig": ("", ("a", "a"), ("b", "b")),
+    "context": ("", ("a", "a"), ("b", "b")),
+    "wait_timeout": (600.0, ("90s", 90.0), ("2m", 120.0)),
+    "force_conflicts": (False, (True, True), ("yes", True)),
+    "output": ("text", ("json", "json"), ("json", "json")),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_flag_beats_variable_beats_default(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is typed wins; what CI exports stands in; nothing given is a sensible default."""
+    default, (given, of_flag), (exported, of_variable) = FLAGS[name]
+
+    assert _seen(_request())[name] == default
+    monkeypatch.setenv(f"CODEXCTL_{name.upper()}", exported)
+    assert _seen(_request())[name] == of_variable
+    assert _seen(_request(**{name: given}))[name] == of_flag
+
+
+def test_the_environment_may_come_from_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workflow exports CODEXCTL_ENV once instead of passing --env to every step."""
+    monkeypatch.setenv("CODEXCTL_ENV", " production ")
+
+    assert deploy_request().source.env == "production"
+
+
+def test_kubeconfig_variable_of_kubectl_is_the_last_resort(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KUBECONFIG works as with kubectl, unless codexctl is told something else."""
+    monkeypatch.setenv("KUBECONFIG", "/k/kubectl")
+    assert _request().cluster.kubeconfig == "/k/kubectl"
+
+    monkeypatch.setenv("CODEXCTL_KUBECONFIG", "/k/codexctl")
+    assert _request().cluster.kubeconfig == "/k/codexctl"
+    assert _request(kubeconfig="/k/flag").cluster.kubeconfig == "/k/flag"
+
+
+def test_manifests_come_from_a_repeated_flag_or_a_path_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Plain YAML can be named on the command line or, for workflows, in one variable."""
+    given = deploy_request(manifests=["a.yaml", "b"], namespace="shop")
+    assert given.source.manifests == (Path("a.yaml"), Path("b"))
+
+    monkeypatch.setenv("CODEXCTL_MANIFESTS", os.pathsep.join(["c", "", "d.yaml"]))
+    exported = deploy_request(namespace="shop")
+    assert exported.source.manifests == (Path("c"), Path("d.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({}, "--env: is required"),
+        ({"env": "a", "manifests": ["x"], "namespace": "n"}, "--manifests: cannot be combined"),
+        ({"manifests": ["x"]}, "--namespace: is required with --manifests"),
+        ({"env": "a", "slot": "-1"}, "--slot: '-1' is no slot"),
+        ({"env": "a", "vars": "A=1,B"}, "--vars: a part has no NAME=VALUE"),
+        ({"env": "a", "vars": "=1"}, "--vars: a part has no NAME=VALUE"),
+        ({"env": "a", "output": "yaml"}, "--output: 'yaml' is unknown: use text or json"),
+    ],
+    ids=["nothing", "two sources", "no namespace", "slot", "vars", "vars without name", "output"],
+)
+def test_what_cannot_be_used_is_refused(given: dict[str, Any], problem: str) -> None:
+    """Wrong usage is told before anything is read or sent, and names the flag."""
+    with pytest.raises(UsageError) as caught:
+        deploy_request(**given)
+
+    assert str(caught.value).startswith(problem)
+
+
+def test_a_slot_variable_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake in a workflow's variable is as clear as one on the command line."""
+    monkeypatch.setenv("CODEXCTL_SLOT", "one")
+
+    with pytest.raises(UsageError, match="--slot: 'one' is no slot"):
+        _request()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("1.5s", 1.5),
+        ("10m", 600),
+        ("1h", 3600),
+        ("1h30m", 5400),
+        ("1h5s", 3605),
+        ("2m30s", 150),
+        (" 5m ", 300),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    """Durations are written as in kubectl."""
+    assert _request(wait_timeout=text).wait_timeout_s == seconds
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "-5", "10 m", "5d", "m", "soon", "1m1h", "nan", "inf"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    """A wait without an end, or one that has ended before it begins, is nobody's intention."""
+    with pytest.raises(UsageError, match=r"--wait-timeout: .* is no duration"):
+        _request(wait_timeout=text)
+
+
+def test_names_of_filters_are_trimmed_and_lower_cased() -> None:
+    """Blanks and capitals in a list do not make a filter miss."""
+    assert _request(only_services=" Web, api,,").source.filters.only_services == {"web", "api"}
+
+
+def test_variables_may_hold_equals_signs_and_be_empty() -> None:
+    """Only commas separate; the first equals sign ends the name."""
+    request = _request(vars="URL=postgres://x?a=b, EMPTY=, ,")
+
+    assert request.source.variables == {"URL": "postgres://x?a=b", "EMPTY": ""}
+
+
+def test_secrets_are_not_in_the_text_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a refused --vars nor a printed request gives a secret away."""
+    monkeypatch.setenv("DEPLOY_TOKEN", "hunter2-token")
+    assert "hunter2-token" not in repr(_request())
+
+    with pytest.raises(UsageError) as caught:
+        _request(vars="PASSWORD=a,hunter2-rest")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+    ids=["nothing set", "NO_COLOR", "NO_COLOR empty", "dumb terminal"],
+)
+def test_colours_follow_no_color(
+    variables: dict[str, str], wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has switched colours off for all programs gets none here."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert colour_wanted() is wanted
+
+
+def test_github_and_debugging_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Annotations appear in GitHub Actions only, tracebacks on request only."""
+    assert (in_github_actions(), debugging()) == (False, False)
+
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("CODEXCTL_DEBUG", "1")
+    assert (in_github_actions(), debugging()) == (True, True)

@@ -1,0 +1,87 @@
+"""Calls side by side."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from codexctl_tasks.world.parallel import in_parallel
+
+
+def test_every_item_comes_with_its_result() -> None:
+    """Nothing is lost, whatever the limit; no items need no threads."""
+    for limit in (1, 3, 100):
+        assert dict(in_parallel(lambda n: n * n, range(20), limit=limit)) == {
+            n: n * n for n in range(20)
+        }
+    assert list(in_parallel(lambda n: n, [], limit=3)) == []
+
+
+def test_calls_run_side_by_side_up_to_the_limit() -> None:
+    """Exactly as many calls are in flight as the server is meant to bear."""
+    together = threading.Barrier(3, timeout=5)
+    lock = threading.Lock()
+    running = most = 0
+
+    def call(_: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        together.wait()
+        with lock:
+            running -= 1
+
+    assert len(list(in_parallel(call, range(9), limit=3))) == 9
+    assert most == 3
+
+
+def test_a_result_is_there_before_the_slowest_call_ends() -> None:
+    """Progress is told as it happens."""
+    release = threading.Event()
+
+    def call(item: str) -> str:
+        if item == "slow":
+            assert release.wait(5)
+        return item
+
+    results = in_parallel(call, ["slow", "quick"], limit=2)
+
+    assert next(results) == ("quick", "quick")
+    release.set()
+    assert next(results) == ("slow", "slow")
+
+
+def test_an_error_is_raised_and_nothing_more_is_begun() -> None:
+    """After a failure the remaining calls are not sent."""
+    begun: list[int] = []
+
+    def call(item: int) -> None:
+        begun.append(item)
+        raise ZeroDivisionError(item)
+
+    with pytest.raises(ZeroDivisionError):
+        list(in_parallel(call, range(1000), limit=1))
+    assert begun == [0]
+
+
+def test_who_stops_reading_stops_the_calls() -> None:
+    """Ctrl-C does not wait for a server: threads are daemons and take no further items."""
+    begun: list[int] = []
+    release = threading.Event()
+    daemons: list[bool] = []
+
+    def call(item: int) -> None:
+        begun.append(item)
+        daemons.append(threading.current_thread().daemon)
+        if item:
+            assert release.wait(5)
+
+    results = in_parallel(call, range(100), limit=2)
+    next(results)
+    results.close()  # type: ignore[attr-defined]  # a generator
+    release.set()
+
+    assert len(begun) <= 4
+    assert all(daemons)

@@ -1,0 +1,108 @@
+"""The one retry policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from codexctl_tasks.errors import ClusterError, ExpiredError, TransientClusterError
+from codexctl_tasks.world.retrying import FIRST_CONTACT, STEADY, RetryPolicy, retrying
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.fakes import FakeClock
+
+MANY = RetryPolicy(attempts=50, budget_s=1000.0)
+
+
+def _passing(retry_after_s: float = 0.0) -> TransientClusterError:
+    error = TransientClusterError("https://c", "busy", "wait")
+    error.retry_after_s = retry_after_s
+    return error
+
+
+def _failing(*errors: Exception) -> tuple[Callable[[], str], list[Exception]]:
+    """Return a call that raises each error once, then answers; and what is still to be raised."""
+    left = list(errors)
+
+    def call() -> str:
+        if left:
+            raise left.pop(0)
+        return "answer"
+
+    return call, left
+
+
+def test_what_passes_is_repeated_until_it_works(clock: FakeClock) -> None:
+    """A restarting control plane costs a pause, not a failed deploy; pauses grow with jitter."""
+    call, _ = _failing(*[_passing() for _ in range(8)])
+
+    assert retrying(call, clock, MANY) == "answer"
+    assert len(clock.sleeps) == 8
+    for number, pause in enumerate(clock.sleeps):
+        base = min(0.25 * 2**number, 8.0)
+        assert base <= pause <= base + 0.25
+    assert len({round(pause % 0.25, 6) for pause in clock.sleeps}) > 1, "no jitter"
+
+
+def test_retry_after_is_honoured(clock: FakeClock) -> None:
+    """The server's own wish is a lower limit."""
+    call, _ = _failing(_passing(7.0), _passing())
+
+    retrying(call, clock, MANY)
+
+    assert clock.sleeps[0] == 7.0
+    assert clock.sleeps[1] < 2.0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ClusterError("c", "403", status=403), ExpiredError("c", "410"), ValueError("defect")],
+    ids=["refused", "expired", "defect"],
+)
+def test_what_will_not_pass_is_raised_at_once(error: Exception, clock: FakeClock) -> None:
+    """A refusal is told immediately, unchanged."""
+    call, left = _failing(error, error)
+
+    with pytest.raises(type(error)) as caught:
+        retrying(call, clock, MANY)
+    assert caught.value is error
+    assert (len(left), clock.sleeps) == (1, [])
+
+
+def test_the_number_of_attempts_is_a_limit(clock: FakeClock) -> None:
+    """The last error is raised as it was, after exactly so many calls."""
+    errors = [_passing() for _ in range(9)]
+    call, left = _failing(*errors)
+
+    with pytest.raises(TransientClusterError) as caught:
+        retrying(call, clock, RetryPolicy(attempts=3, budget_s=1000.0))
+    assert caught.value is errors[2]
+    assert (len(left), len(clock.sleeps)) == (6, 2)
+
+
+def test_the_budget_is_a_limit(clock: FakeClock) -> None:
+    """No pause begins that would end after the budget, not even on the server's wish."""
+    call, left = _failing(_passing(4.0), _passing(4.0), _passing(4.0))
+
+    with pytest.raises(TransientClusterError):
+        retrying(call, clock, RetryPolicy(attempts=50, budget_s=10.0))
+    assert (len(left), clock.sleeps) == (0, [4.0, 4.0])
+
+
+def test_every_pause_is_announced(clock: FakeClock) -> None:
+    """The user sees what is being waited for: the cause, the attempt, the seconds."""
+    told: list[str] = []
+    call, _ = _failing(_passing(2.0))
+
+    retrying(call, clock, RetryPolicy(attempts=5, budget_s=60.0), told.append)
+
+    assert told == ["https://c: busy; attempt 2 of 5 in 2.0 s"]
+
+
+def test_a_wrong_address_is_told_soon_and_a_restart_is_survived() -> None:
+    """First contact gives up within seconds; later a control plane may take a minute."""
+    assert FIRST_CONTACT.budget_s <= 10
+    assert STEADY.budget_s >= 60
