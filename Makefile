@@ -16,7 +16,7 @@ demo: $(INSTALLED) ## Deploy the example shop to a real cluster, break it, and s
 
 test: $(INSTALLED) lint ## Check style, types and layers, then run every test, the demo included
 	@$(BIN)/python -m sandbox build
-	@$(BIN)/pytest --numprocesses 4 --dist loadgroup
+	@$(BIN)/pytest --numprocesses 4 --dist loadfile
 
 lint: $(INSTALLED) ## Check style, types and layers
 	@$(BIN)/ruff check --quiet

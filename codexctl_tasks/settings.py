@@ -24,7 +24,7 @@ _SECRET_NAME = re.compile(
     r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|(^|_)(KEY|PAT)($|_)", re.IGNORECASE
 )
 
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?|(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,10 +110,11 @@ def deploy_request(
     output: str = "",
 ) -> DeployRequest:
     """Combine flags and ``CODEXCTL_*``; raise `UsageError` for what cannot be used."""
-    paths = tuple(Path(path) for path in manifests or _list("CODEXCTL_MANIFESTS"))
+    # A flag beats the variable of the other kind of source.
+    paths = tuple(Path(path) for path in manifests or ([] if env else _list("CODEXCTL_MANIFESTS")))
     source = Source(
         config=Path(_value("config", config, "services.yaml")),
-        env=_value("env", env),
+        env=env.strip() if manifests else _value("env", env),
         slot=_slot(slot),
         namespace=_value("namespace", namespace),
         manifests=paths,
@@ -206,8 +207,8 @@ def _timeout(flag: str, given: str, default_s: float) -> float:
     if not text:
         return default_s
     match = _DURATION.fullmatch(text)
-    hours, minutes, seconds = match.groups() if match else (None, None, None)
-    total_s = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
+    hours, minutes, seconds, bare = match.groups() if match else (None,) * 4
+    total_s = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or bare or 0)
     if total_s <= 0:
         raise UsageError(f"--{flag}", f"{text!r} is no duration", "write 90, 90s, 10m or 1h30m")
     return total_s

@@ -45,15 +45,9 @@ def _run(options: argparse.Namespace, places: Places) -> int:
     match options.command:
         case "prepare":
             prerequisites.prepare()
-        case "build":
+        case "build" | "up":
             prerequisites.check()
-            components.build(places)
-            rootfs.build_base(places, prerequisites.read_release_file())
-        case "up":
-            prerequisites.check()
-            release = prerequisites.read_release_file()
-            lifecycle.up(places, release, control_plane=options.control_plane, fresh=options.fresh)
-            console.say('ready; use it: eval "$(python3 -m sandbox env)"')
+            _build_or_start(options, places)
         case "down":
             lifecycle.down(places, wipe=options.wipe)
         case "status":
@@ -70,6 +64,16 @@ def _run(options: argparse.Namespace, places: Places) -> int:
                 raise SandboxError("sandbox", "was never started", "python3 -m sandbox up")
             print(_push(options, addresses.registry))
     return 0
+
+
+def _build_or_start(options: argparse.Namespace, places: Places) -> None:
+    release = prerequisites.read_release_file()
+    if options.command == "build":
+        components.build(places)
+        rootfs.build_base(places, release)
+        return
+    lifecycle.up(places, release, control_plane=options.control_plane, fresh=options.fresh)
+    console.say('ready; use it: eval "$(python3 -m sandbox env)"')
 
 
 def _run_without_sandbox(options: argparse.Namespace, places: Places) -> int:

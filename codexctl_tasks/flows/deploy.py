@@ -12,7 +12,14 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from codexctl_tasks.errors import DONE, TIMED_OUT, WORKLOAD_FAILED, ClusterError, Interrupted
+from codexctl_tasks.errors import (
+    DONE,
+    TIMED_OUT,
+    WORKLOAD_FAILED,
+    ClusterError,
+    CodexctlError,
+    Interrupted,
+)
 from codexctl_tasks.rollout import report
 from codexctl_tasks.rollout.apply import Applied, Change, apply_stage, await_definitions
 from codexctl_tasks.rollout.delete import delete_all
@@ -100,6 +107,10 @@ def _deploy(request: DeployRequest, outside: Outside, *, wait_for_last_wave: boo
                     break
         except Interrupted as interrupted:
             return rollout.report(interrupted.exit_code)
+        except CodexctlError as error:
+            if rollout.has_waited:  # what became of the waves before is worth knowing
+                rollout.report(error.exit_code)
+            raise
         return rollout.report() if wait_for_last_wave or rollout.skipped else DONE
 
 
@@ -128,6 +139,7 @@ class _Rollout:
             timeout_s=request.wait_timeout_s,
         )
         self.skipped: list[Manifest] = []
+        self.has_waited = False
 
     def __enter__(self) -> Self:
         return self
@@ -172,16 +184,17 @@ class _Rollout:
 
     def wait(self) -> bool:
         """Wait for everything applied so far."""
+        self.has_waited = True
         return self._wait.until_healthy()
 
     def skip(self, waves: Sequence[Wave]) -> None:
         """Note what is not applied because an earlier wave is not healthy."""
         self.skipped = [placed.manifest for wave in waves for stage in wave for placed in stage]
 
-    def report(self, interrupted: int = DONE) -> int:
-        """Print the report and return the exit code; *interrupted* wins if it is not 0."""
+    def report(self, ended_by: int = DONE) -> int:
+        """Print the report and return the exit code; *ended_by* wins if it is not 0."""
         results = self._wait.results()
-        exit_code = interrupted or _exit_code(results, timed_out=self._wait.timed_out)
+        exit_code = ended_by or _exit_code(results, timed_out=self._wait.timed_out)
         elapsed_s = self._wait.elapsed_s
         first_line = report.headline(
             results,

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     Object = Mapping[str, Any]
 
 MOST_EVENTS = 3
-_ECHO = re.compile(r"Error: |Back-off ")
-"""Events that only repeat the container's waiting reason."""
+_ECHO = re.compile(r"Error: |Back-off |.*failed to sync .* cache")
+"""Events that only repeat the waiting reason, or that pass within a second."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

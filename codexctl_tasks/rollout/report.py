@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.errors import DONE, TIMED_OUT, WORKLOAD_FAILED
+from codexctl_tasks.errors import DONE, TIMED_OUT, WORKLOAD_FAILED, ClusterError
 from codexctl_tasks.rollout.wait import Outcome, Result
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _WORDS = {
     DONE: ("HEALTHY", "ready"),
     WORKLOAD_FAILED: ("FAILED", "failed"),
     TIMED_OUT: ("TIMED OUT", "timed out"),
+    ClusterError.exit_code: ("STOPPED", "failed"),
 }
 _INDENT = "  "
 

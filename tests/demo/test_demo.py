@@ -16,7 +16,7 @@ NAMESPACE = "shop-demo-test"
 LONGEST_S = 1500
 """With building the sandbox on a slow machine."""
 
-pytestmark = [pytest.mark.demo, pytest.mark.xdist_group("demo")]  # played once, by one worker
+pytestmark = pytest.mark.demo
 
 
 @pytest.fixture(scope="module")

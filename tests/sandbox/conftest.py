@@ -117,8 +117,13 @@ def running(make_sandbox: Callable[[str], Sandbox]) -> Sandbox:
 
 
 @pytest.fixture
-def snapshot() -> Callable[[], dict[str, object]]:
-    """Return a function that describes what could be left behind on the machine."""
+def snapshot(cluster_environment: dict[str, str]) -> Callable[[], dict[str, object]]:
+    """
+    Return a function that describes what could be left behind on the machine.
+
+    The sandbox of the other tests runs already: it must not start between two snapshots.
+    """
+    del cluster_environment
     return _snapshot
 
 
@@ -176,6 +181,9 @@ def _list_cgroups() -> list[str]:
 
 
 def _list_ports() -> list[str]:
+    """List ports that somebody chose; those the kernel hands out belong to other tests."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     listening = "0A"
-    return sorted(row[1] for row in rows if row[3] == listening)
+    handed_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    chosen = (row[1] for row in rows if row[3] == listening)
+    return sorted(port for port in chosen if int(port.rpartition(":")[2], 16) < handed_out)

@@ -6,14 +6,10 @@ import os
 import shlex
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.shell import ROOT, clean_environment
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 _RUNNING_BEFORE = pytest.StashKey[bool]()
 
@@ -43,7 +39,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster_environment() -> Generator[dict[str, str]]:
+def cluster_environment() -> dict[str, str]:
     """Give the variables that lead to the cluster: KUBECONFIG, SANDBOX_REGISTRY and others."""
     up = sandbox("up")
     assert up.returncode == 0, f"the sandbox did not start:\n{up.stdout}{up.stderr}"
@@ -52,4 +48,4 @@ def cluster_environment() -> Generator[dict[str, str]]:
         assert pushed.returncode == 0, pushed.stderr
     lines = sandbox("env").stdout.splitlines()
     pairs = (shlex.split(line.removeprefix("export "))[0].partition("=") for line in lines)
-    yield {name: value for name, _, value in pairs}
+    return {name: value for name, _, value in pairs}

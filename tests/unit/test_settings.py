@@ -200,3 +200,15 @@ def test_github_and_debugging_are_recognised(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("CODEXCTL_DEBUG", "1")
     assert (in_github_actions(), debugging()) == (True, True)
+
+
+def test_a_flag_beats_the_variable_of_the_other_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exported CODEXCTL_ENV does not get into the way of --manifests, nor the reverse."""
+    monkeypatch.setenv("CODEXCTL_ENV", "staging")
+    monkeypatch.setenv("CODEXCTL_MANIFESTS", "k8s")
+
+    plain = deploy_request(manifests=["other"], namespace="shop").source
+    stack = deploy_request(env="production").source
+
+    assert (plain.env, plain.manifests) == ("", (Path("other"),))
+    assert (stack.env, stack.manifests) == ("production", ())

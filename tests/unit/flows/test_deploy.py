@@ -450,3 +450,14 @@ def test_watches_are_closed_whatever_happens(stage: _Stage) -> None:
     stage.refused(deploy.apply_and_wait)
 
     assert [feed.closed for feed in stage.cluster.feeds] == [True, True]
+
+
+def test_a_refusal_in_a_later_wave_still_reports_the_waves_before(stage: _Stage) -> None:
+    """Exit code 4 comes with what became of the wave that was applied and waited for."""
+    stage.write(yaml_of("Deployment", "web", SPEC), yaml_of("ConfigMap", "later", WAVE % 1))
+    stage.cluster.refusals["later"] = ClusterError("PATCH", "no", status=422)
+
+    error = stage.refused(deploy.apply_and_wait)
+
+    assert error.exit_code == 4
+    assert "STOPPED  1 ready" in stage.shown
