@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from sandbox.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        from sandbox.cli import main
+
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:  # before `main` could take care of it
+        code = 130
+    sys.exit(code)

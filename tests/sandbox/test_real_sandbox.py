@@ -131,7 +131,8 @@ def test_an_interrupted_up_ends_what_it_started(make_sandbox: Callable[[str], Sa
     """Ctrl-C leaves no half-started sandbox, and one line instead of a traceback."""
     sandbox = make_sandbox("interrupted")
     starting = sandbox.start("up", "--control-plane")
-    time.sleep(1)
+    assert starting.stderr is not None
+    assert any("starting" in line for line in starting.stderr)
     starting.send_signal(signal.SIGINT)
     _, err = starting.communicate(timeout=10)
     assert starting.returncode == 130
