@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from codexctl_tasks.errors import CodexctlError
+    from codexctl_tasks.errors import CodexctlError, Location
 
 HEARTBEAT_S = 30.0
 """Longer silence makes people believe that a job hangs."""
@@ -108,15 +108,19 @@ class Console:
         self.stop_live()
         for problem in error.problems:
             if self._github:
-                place = ""
-                if problem.location:
-                    place = (
-                        f" file={_escaped(self.masked(problem.location.file), in_property=True)}"
-                    )
-                    place += f",line={problem.location.line}" if problem.location.line else ""
-                self._command(f"::error{place}::{_escaped(self.masked(str(problem)))}")
+                self.annotate(problem.location, str(problem))
             else:
                 self._write(self._painted("error", "error: ") + str(problem))
+
+    def annotate(self, location: Location | None, text: str) -> None:
+        """Show an error at its file and line in GitHub Actions; elsewhere the report suffices."""
+        if not self._github:
+            return
+        place = ""
+        if location:
+            place = f" file={_escaped(self.masked(location.file), in_property=True)}"
+            place += f",line={location.line}" if location.line else ""
+        self._command(f"::error{place}::{_escaped(self.masked(text))}")
 
     def progress(self, rows: Sequence[Row], elapsed_s: float) -> None:
         """Show where every workload stands."""

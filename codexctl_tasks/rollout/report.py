@@ -52,6 +52,13 @@ def text_lines(results: Sequence[Result], skipped: Sequence[Manifest]) -> Iterat
         yield "", f"{manifest.name}  SKIPPED  its wave comes after one that is not healthy"
 
 
+def summary(result: Result) -> str:
+    """Return one line that says what is wrong with a workload, and why."""
+    cause = result.diagnosis.cause if result.diagnosis else ""
+    line = f"{result.target.name} {result.outcome.value}: {result.detail}"
+    return f"{line}: {cause}" if cause else line
+
+
 def as_json(
     results: Sequence[Result], skipped: Sequence[Manifest], *, elapsed_s: float, exit_code: int
 ) -> dict[str, Any]:

@@ -8,6 +8,7 @@ models and its own hidden retries are not used. This is the only module that imp
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import ssl
 from contextlib import contextmanager
@@ -83,6 +84,8 @@ def connect(
             f"no usable cluster access: {error}",
             "set KUBECONFIG to a file with a current context, or give --context",
         ) from error
+    # More watches than kept connections are fine, and no news for the user.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     configuration.retries = False
     configuration.connection_pool_maxsize = CONNECTIONS * 2  # watches hold connections of their own
     configuration.socket_options = _keepalive()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from codexctl_tasks.console import Console
 from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError, Interrupted
 from codexctl_tasks.flows import deploy
 from codexctl_tasks.settings import DeployRequest, deploy_request
@@ -461,3 +463,27 @@ def test_a_refusal_in_a_later_wave_still_reports_the_waves_before(stage: _Stage)
 
     assert error.exit_code == 4
     assert "STOPPED  1 ready" in stage.shown
+
+
+def test_a_failed_workload_is_an_annotation_in_github_actions(stage: _Stage) -> None:
+    """GitHub shows the cause at the line of the manifest, once per failed workload."""
+    stage.write(yaml_of("ConfigMap", "a"), yaml_of("Deployment", "web", SPEC))
+    stage.cluster.on_apply = broken(stage.cluster, BAD_NAME)
+    outside = replace(stage.outside, console=Console(stage.stream, github=True))
+
+    assert deploy.apply_and_wait(stage.request(), outside) == 1
+
+    annotations = [line for line in stage.shown.splitlines() if line.startswith("::error")]
+    assert len(annotations) == 1
+    assert annotations[0].startswith(
+        "::error file=app.yaml,line=6::Deployment shop/web failed: invalid image name: container"
+    )
+
+
+def test_an_account_of_one_namespace_may_not_read_it(stage: _Stage) -> None:
+    """Reading the namespace is forbidden: it is taken to exist, and the rest is applied."""
+    stage.cluster.forbidden_kinds.add("Namespace")
+    stage.write(yaml_of("ConfigMap", "a"))
+
+    assert stage.run(deploy.apply) == 0
+    assert stage.sent("apply") == ["ConfigMap a"]
