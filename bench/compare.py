@@ -32,6 +32,9 @@ PLAIN_NAMESPACE = "bench-plain"
 """Of its own: the shop's namespace enforces a security standard."""
 
 
+_WORKLOADS = ("statefulset/redis", "deployment/api", "deployment/web")
+
+
 @dataclass(frozen=True)
 class Run:
     """One finished process, with all its children."""
@@ -140,15 +143,10 @@ def bench_unchanged(env: dict[str, str], kubectl: str, runs: int) -> None:
                 "-f",
                 str(manifests),
             ],
-            [*in_namespace, "rollout", "status", "statefulset/redis", "deployment/api"],
-            [*in_namespace, "rollout", "status", "deployment/web"],
+            *([*in_namespace, "rollout", "status", name] for name in _WORKLOADS),
             [*in_namespace, "wait", "--for=condition=Complete", "job", "--all"],
         ],
     )
-    theirs.argv[1:2] = [
-        [*in_namespace, "rollout", "status", name]
-        for name in ("statefulset/redis", "deployment/api")
-    ]
     try:
         for title, value in (
             ("unchanged shop, wall s", lambda c: measure(c, env, shop).wall_s),

@@ -1,5 +1,29 @@
-"""``python -m codexctl_tasks``: the same as ``codexctl``, where it is not on PATH."""
+"""
+The console script, and ``python -m codexctl_tasks`` where it is not on PATH.
 
-from codexctl_tasks.program import main
+Signals are taken care of before anything large is imported: Ctrl-C in the first moments is no
+traceback either.
+"""
 
-main()
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+
+
+def main() -> None:
+    """Run ``sys.argv``."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: os._exit(128 + number))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever the locale: YAML and JSON are UTF-8
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    from codexctl_tasks import program
+
+    program.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,8 @@ SHORTEST_SECRET = 5
 """Masking shorter values would blacken ordinary words and numbers, and protect nothing."""
 MASK = "***"
 _NO_COMMAND = re.compile(r"^\s*(?=::)|(?<=##)(?=\[)", re.MULTILINE)
+_UNWANTED = re.compile(r"(?!\x1b\[[0-9;]*m)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters but tab, line feed and our colours: a log must not repaint the screen."""
 _VERB_WIDTH = 8
 _COLOURS = {"ready": "32", "failed": "31", "timed out": "31", "warning": "33", "error": "31"}
 
@@ -72,7 +74,8 @@ class Console:
         known = set(self._secrets)
         for value in values:
             # Logs are read line by line, and errors fold blanks: a key file shows up in pieces.
-            known |= {value, " ".join(value.split()), *value.splitlines()}
+            lines = value.splitlines()
+            known |= {value, " ".join(value.split()), *lines, *(line.strip() for line in lines)}
         long_enough = (v for v in known if len(v.strip()) >= SHORTEST_SECRET)
         self._secrets = sorted(long_enough, key=len, reverse=True)
 
@@ -102,6 +105,10 @@ class Console:
             self._command(f"::warning::{_escaped(self.masked(text))}")
         else:
             self._write(self._painted("warning", "warning: ") + text)
+
+    def retrying(self, text: str) -> None:
+        """Tell that something is tried again; it is no news worth an annotation."""
+        self.step("retry", text)
 
     def error(self, error: CodexctlError) -> None:
         """Report a failure: one line per problem, as an annotation in GitHub Actions."""
@@ -169,7 +176,7 @@ class Console:
         return f"\033[{colour}m{text}\033[0m" if self._colour and colour else text
 
     def _write(self, text: str) -> None:
-        text = self.masked(text)
+        text = _UNWANTED.sub("", self.masked(text).replace("\r", " "))
         if self._github:  # what a container logs must not command the runner
             text = _NO_COMMAND.sub("\u200b", text)
         if self._live and self._live.running:

@@ -19,16 +19,35 @@ class CodexctlProgram(Program):
         """Parse the flags before the first task; show help when there is nothing else."""
         try:
             super().parse_core(argv)
-        except ParseError as error:
+        except (ParseError, ValueError) as error:
             _refuse(error)
+        for name, argument in self.args.items():
+            if argument.got_value and name not in _CORE_FLAGS:
+                # Invoke's own --dry would not keep a task from acting, its --config is another.
+                _refuse(f"--{name} before the task is not a flag of codexctl")
+
+    def print_help(self) -> None:
+        """Print what codexctl takes; Invoke's own options are none of it."""
+        print(_HELP)  # noqa: T201
+        self.list_tasks()
 
     def parse_tasks(self) -> None:
         """Parse task names and their flags."""
         try:
             super().parse_tasks()
-        except ParseError as error:
+        except (ParseError, ValueError) as error:
             _refuse(error)
 
+
+_CORE_FLAGS = ("help", "list", "version", "complete", "print-completion-script")
+_HELP = """\
+Usage: codexctl TASK [--flags] [TASK [--flags] ...]
+
+  codexctl TASK --help                       what a task does, and its flags
+  codexctl --list                            the tasks
+  codexctl --version                         the version
+  codexctl --print-completion-script=bash    completion for bash, zsh or fish
+"""
 
 program = CodexctlProgram(
     name="codexctl", binary="codexctl", version=__version__, namespace=namespace
@@ -40,7 +59,7 @@ def main() -> None:
     program.run()
 
 
-def _refuse(error: ParseError) -> None:
+def _refuse(error: Exception | str) -> None:
     message = str(error).rstrip(".!")
     print(f"error: {message}: see codexctl --list and codexctl TASK --help", file=sys.stderr)  # noqa: T201
     sys.exit(UsageError.exit_code)

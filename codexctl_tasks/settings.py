@@ -21,7 +21,7 @@ DEFAULT_WAIT_TIMEOUT_S = 600.0
 """Kubernetes' own default progress deadline: a rollout that needs longer says so explicitly."""
 
 _SECRET_NAME = re.compile(
-    r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|(^|_)(KEY|PAT)($|_)", re.IGNORECASE
+    r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|KEY|(^|_)PASS|(^|_)PAT)$", re.IGNORECASE
 )
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?|(\d+(?:\.\d+)?)")

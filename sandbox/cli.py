@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,6 +83,9 @@ def _run_without_sandbox(options: argparse.Namespace, places: Places) -> int:
     match options.command:
         case "push":
             if options.base == BASE_REFERENCE:
+                if not shutil.which("mmdebstrap"):
+                    fix = "apt-get install mmdebstrap"
+                    raise SandboxError("mmdebstrap", "is needed for the base image", fix)
                 layer = rootfs.build_base(places, prerequisites.read_release_file())
                 images.push_layer(registry, BASE_REFERENCE, layer)
             print(_push(options, registry))

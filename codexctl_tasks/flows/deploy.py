@@ -62,7 +62,7 @@ def apply_and_wait(request: DeployRequest, outside: Outside) -> int:
 def wait(request: DeployRequest, outside: Outside) -> int:
     """Wait for what is in the cluster already; nothing is applied."""
     desired = _load(request, outside)
-    cluster = outside.connect(request.cluster, outside.clock, outside.console.warn)
+    cluster = outside.connect(request.cluster, outside.clock, outside.console.retrying)
     objects = [o for o in place(desired.manifests, cluster) if is_workload(o.name)]
     with _Rollout(objects, cluster, request, outside) as rollout:
         try:
@@ -77,7 +77,7 @@ def destroy(request: DeployRequest, outside: Outside) -> int:
     """Delete the objects of an environment, last applied first, until they are gone."""
     desired = _load(request, outside)
     console = outside.console
-    cluster = outside.connect(request.cluster, outside.clock, console.warn)
+    cluster = outside.connect(request.cluster, outside.clock, console.retrying)
     stages = in_deletion_order(place(desired.manifests, cluster))
     left = delete_all(
         stages,
@@ -94,7 +94,7 @@ def destroy(request: DeployRequest, outside: Outside) -> int:
 def _deploy(request: DeployRequest, outside: Outside, *, wait_for_last_wave: bool) -> int:
     """Deploy one environment: the order below is the whole story."""
     desired = _load(request, outside)
-    cluster = outside.connect(request.cluster, outside.clock, outside.console.warn)
+    cluster = outside.connect(request.cluster, outside.clock, outside.console.retrying)
     objects = place(desired.manifests, cluster)
     waves = in_waves(objects)
     with _Rollout(objects, cluster, request, outside) as rollout:
@@ -130,7 +130,7 @@ class _Rollout:
         scopes = scopes_for(placed.name for placed in objects if is_workload(placed.name))
         # Watches begin before the apply, so that their lists arrive meanwhile; UID and generation
         # tell what is older than our apply.
-        self._feed = outside.watch(cluster, scopes, outside.clock, self._console.warn)
+        self._feed = outside.watch(cluster, scopes, outside.clock, self._console.retrying)
         self._wait = Wait(
             cluster=cluster,
             feed=self._feed,
@@ -168,11 +168,10 @@ class _Rollout:
         unchanged = 0
         for stage in wave:
             applied = apply_stage(
-                stage, self._cluster, force=self._request.force_conflicts, tell=self._tell
+                stage, self._cluster, force=self._request.force_conflicts, tell=self._note
             )
             await_definitions(applied, self._cluster, self._outside.clock)
             unchanged += sum(a.change is Change.UNCHANGED for a in applied)
-            self._wait.expect([target for a in applied if (target := a.target)])
         if unchanged:
             objects = "1 object" if unchanged == 1 else f"{unchanged} objects"
             self._console.step("apply", f"unchanged {objects}")
@@ -219,7 +218,10 @@ class _Rollout:
             print(json.dumps(self._console.masked_data(data), indent=2, ensure_ascii=False))  # noqa: T201 - the result
         return exit_code
 
-    def _tell(self, applied: Applied) -> None:
+    def _note(self, applied: Applied) -> None:
+        """Tell of an object, and wait for it from now on: the next one may be refused."""
+        if applied.target:
+            self._wait.expect([applied.target])
         if applied.change is not Change.UNCHANGED:
             line = f"{applied.change.value:<9} {applied.name}  {applied.manifest.location}"
             self._console.step("apply", line)

@@ -7,7 +7,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError
+from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError, TransientClusterError
 from codexctl_tasks.rollout.refusals import explained
 from codexctl_tasks.rollout.target import Target, is_workload, target_of
 from codexctl_tasks.stack.manifests import ObjectName
@@ -73,6 +73,8 @@ def apply_stage(
         _, placed = numbered
         try:
             return _apply(placed, cluster, force=force, known=before)
+        except TransientClusterError:
+            raise  # it was retried for long: nobody else gets through either
         except ClusterError as error:
             return explained(error, placed)
 

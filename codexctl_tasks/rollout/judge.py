@@ -69,7 +69,6 @@ class Judge:
         self._courses: dict[tuple[str, Site, Trouble], _Course] = {}
         self._restarts: dict[Site, int] = {}
         self._begun: dict[str, float] = {}
-        self._complete: set[str] = set()
 
     def judge(self, targets: Sequence[Target], view: View, now_s: float) -> list[Verdict]:
         """Return a verdict for each target; *view* must be complete."""
@@ -78,13 +77,12 @@ class Judge:
     def _verdict(self, target: Target, view: View, now_s: float) -> Verdict:
         name = target.name
         found = view.find(name.kind, name.namespace, name.name)
-        if found is None and target.uid in self._complete:
+        removed = view.last_of_job(target.uid)
+        if found is None and removed is not None and assess(target, removed).ready:
             return Verdict(
                 target, State.READY, "complete, and removed since (ttlSecondsAfterFinished)"
             )
         health = assess(target, found)
-        if health.ready and name.kind == "Job":
-            self._complete.add(target.uid)
         if health.ready or found is None or not is_current(target, found):
             # What is seen may still be what our apply replaced: no reason to judge.
             return Verdict(target, State.READY if health.ready else State.WAITING, health.detail)

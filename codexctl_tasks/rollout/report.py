@@ -65,7 +65,7 @@ def as_json(
     """
     Return the report as data.
 
-    ``workloads[]``: ``name`` (kind, namespace, name), ``outcome``, ``afterSeconds``, ``detail``,
+    ``workloads[]``: ``kind``, ``namespace``, ``name``, ``outcome``, ``afterSeconds``, ``detail``,
     ``manifest`` (file and line) and, unless ready, ``diagnosis``.
     """
     return {

@@ -21,6 +21,7 @@ class View:
         self._objects: dict[Scope, dict[str, Mapping[str, Any]]] = {scope: {} for scope in scopes}
         self._by_name: dict[tuple[str, str, str], Mapping[str, Any]] = {}
         self._by_owner: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+        self._ended_jobs: dict[str, Mapping[str, Any]] = {}
         self._events: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
 
     @property
@@ -47,6 +48,10 @@ class View:
     def find(self, kind: str, namespace: str, name: str) -> Mapping[str, Any] | None:
         """Return the object, None if it does not exist."""
         return self._by_name.get((kind, namespace, name))
+
+    def last_of_job(self, uid: str) -> Mapping[str, Any] | None:
+        """Return a Job as it was when it was removed; None if that was not seen."""
+        return self._ended_jobs.get(uid)
 
     def owned_by(self, uid: str, kind: str) -> list[Mapping[str, Any]]:
         """Return the objects of *kind* that the object with this UID controls, by name."""
@@ -76,6 +81,8 @@ class View:
         if gone["kind"] == "Event":
             self._events[gone["involvedObject"].get("uid", "")].pop(uid, None)
             return
+        if gone["kind"] == "Job":  # ttlSecondsAfterFinished may be shorter than our next look
+            self._ended_jobs[uid] = gone
         key = (gone["kind"], metadata.get("namespace", ""), metadata["name"])
         if key in self._by_name and self._by_name[key]["metadata"]["uid"] == uid:
             del self._by_name[key]

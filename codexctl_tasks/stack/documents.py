@@ -26,6 +26,8 @@ _INT = re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)$
 _FLOAT = re.compile(
     r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+|[0-9][0-9_]*(?=[eE]))(?:[eE][-+]?[0-9]+)?$"
 )
+_DEEPEST = 100
+"""Levels; real manifests have a dozen."""
 _MOST_VALUES = 1_000_000
 """In one document, aliases written out: etcd takes no object that comes near."""
 _JSON_TYPES = {"null", "bool", "int", "float", "str", "seq", "map"}
@@ -125,6 +127,7 @@ def read_documents(
     place_of = source_place or (lambda line: Location(file, line))
     loader = (_TextLoader if keep_spelling else _Loader)(text)
     try:
+        _refuse_depth(text, place_of)
         while loader.check_node():
             if (node := loader.get_node()) is None:
                 continue
@@ -155,6 +158,30 @@ def write_documents(values: Sequence[Any]) -> str:
         "---\n" + yaml.dump(value, Dumper=_Dumper, sort_keys=True, allow_unicode=True, width=1000)
         for value in values
     )
+
+
+def _refuse_depth(text: str, place_of: Callable[[int], Location]) -> None:
+    """
+    Refuse what would exhaust the stack of the composer, which is written in C and just dies.
+
+    Reading the events costs a third of the whole work, so only a text that has what it takes to
+    be so deep is looked at: many brackets, or a very wide indentation.
+    """
+    brackets = text.count("[") + text.count("{") + text.count("- -")
+    if brackets <= _DEEPEST and " " * _DEEPEST not in text:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST and event.start_mark:
+            raise ConfigurationError(
+                place_of(event.start_mark.line + 1),
+                f"is nested more than {_DEEPEST} levels deep",
+                "make it flatter",
+            )
 
 
 def _expanded_size(node: yaml.Node, sizes: dict[int, int]) -> int:

@@ -6,7 +6,12 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationError, Location
+from codexctl_tasks.errors import (
+    CodexctlError,
+    CombinedError,
+    ConfigurationError,
+    Location,
+)
 from codexctl_tasks.stack.documents import Document, read_documents
 from codexctl_tasks.stack.manifests import Manifest, read_manifests, refuse_duplicates
 from codexctl_tasks.stack.model import Item, Stack, dotted, parse_stack, unknown_keys
@@ -94,7 +99,11 @@ def _load_stack(source: Source) -> Desired:
         origin=file,
         namespace=namespace,
         manifests=tuple(manifests),
-        warnings=tuple(_unknown_key_warnings(stack, document)),
+        warnings=(
+            *_unknown_key_warnings(stack, document),
+            *_unmatched_filters(source.filters, stack, file),
+            *(() if manifests else (f"{file}: {source.env} has no manifests: nothing to do",)),
+        ),
     )
 
 
@@ -165,6 +174,21 @@ def _check_environment(source: Source, stack: Stack, document: Document) -> None
         f"environment {source.env!r} is not defined",
         (f"did you mean {nearest[0]!r}? " if nearest else "") + f"known are {', '.join(known)}",
     )
+
+
+def _unmatched_filters(filters: Filters, stack: Stack, file: str) -> Iterator[str]:
+    """Warn of names that match no item; no error, so that workflows can serve many stacks."""
+    for flag, names, items in (
+        ("--only-services", filters.only_services, stack.services),
+        ("--skip-services", filters.skip_services, stack.services),
+        ("--only-infra", filters.only_infra, stack.infrastructure),
+        ("--skip-infra", filters.skip_infra, stack.infrastructure),
+    ):
+        known = sorted(item.name.strip().lower() for item in items)
+        for name in sorted(names - set(known)):
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(known)}"
+            yield f"{flag}: {file} has no item {name!r}: {hint}"
 
 
 def _items(

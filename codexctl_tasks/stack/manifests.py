@@ -145,6 +145,11 @@ def _manifest(document: Document, body: Any, path: KeyPath, namespace: str) -> M
     own_namespace = ""
     if metadata.get("namespace") is not None:
         own_namespace = _text(document, metadata, "namespace", (*path, "metadata"))
+    for part in (name, own_namespace):
+        if part in (".", "..") or "/" in part or "%" in part:  # would lead to another URL
+            raise ConfigurationError(
+                place, f"{part!r} is no name of an object", "names hold no / and no %"
+            )
     return Manifest(
         name=ObjectName(api_version, kind, own_namespace, name),
         body=body,

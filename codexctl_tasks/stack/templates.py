@@ -173,5 +173,5 @@ def display(path: Path) -> str:
     """Return *path* as a person in the current folder would type it."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, OSError):  # elsewhere, or the current folder is gone
         return str(path)

@@ -22,8 +22,8 @@ class Resource:
     def path(self, namespace: str = "", name: str = "") -> str:
         """Return the URL path of the collection, or of one object."""
         root = "/apis/" if "/" in self.api_version else "/api/"
-        scope = f"/namespaces/{quote(namespace)}" if namespace and self.namespaced else ""
-        item = f"/{quote(name)}" if name else ""
+        scope = "/namespaces/" + quote(namespace, safe="") if namespace and self.namespaced else ""
+        item = "/" + quote(name, safe="") if name else ""
         return f"{root}{self.api_version}{scope}/{self.plural}{item}"
 
 

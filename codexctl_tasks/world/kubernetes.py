@@ -45,7 +45,6 @@ WATCH_TIMEOUT_S = 290
 PAGE = 500
 """Objects per page of a LIST, as kubectl asks for."""
 
-_HOME_CONFIG = Path("~/.kube/config").expanduser()
 _POD_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
@@ -67,7 +66,7 @@ def connect(
     configuration = client.Configuration()
     namespace = "default"
     try:
-        if settings.kubeconfig or _HOME_CONFIG.exists() or not _POD_ACCOUNT.exists():
+        if settings.kubeconfig or _has_home_config() or not _POD_ACCOUNT.exists():
             loaded.load_kube_config(
                 config_file=settings.kubeconfig or None,
                 context=settings.context or None,
@@ -78,7 +77,7 @@ def connect(
         else:
             loaded.load_incluster_config(client_configuration=configuration)
             namespace = (_POD_ACCOUNT / "namespace").read_text().strip()
-    except (config.ConfigException, OSError, ValueError, KeyError, TypeError, YAMLError) as error:
+    except (config.ConfigException, OSError, YAMLError, *_NOT_A_KUBECONFIG) as error:
         raise ClusterError(
             settings.kubeconfig or "kubeconfig",
             f"no usable cluster access: {error}",
@@ -119,7 +118,14 @@ class KubernetesCluster:
             found: dict[tuple[str, str], Resource] = {}
             for root in ("/api", "/apis"):
                 answer = self._request("GET", root, accept=_DISCOVERY)
-                found |= {(r.api_version, r.kind): r for r in parse_discovery(answer)}
+                try:
+                    found |= {(r.api_version, r.kind): r for r in parse_discovery(answer)}
+                except (KeyError, TypeError) as error:
+                    raise ClusterError(
+                        self.address,
+                        "its list of kinds is not understood",
+                        "codexctl needs Kubernetes 1.30 or newer",
+                    ) from error
             self._resources = found
         return self._resources
 
@@ -205,8 +211,8 @@ class KubernetesCluster:
         )
 
     def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
-        """Delete exactly the object with this UID; False if it is gone already."""
-        options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        """Delete the object with this UID after what it owns; False if it is gone already."""
+        options = {"preconditions": {"uid": uid}, "propagationPolicy": "Foreground"}
         try:
             self._request("DELETE", resource.path(namespace, name), body=options)
         except ClusterError as error:
@@ -358,7 +364,21 @@ def _keepalive() -> list[tuple[int, int, int]]:
     return options
 
 
+_NOT_A_KUBECONFIG = (AttributeError, KeyError, TypeError, ValueError)
+"""What the official client raises for a file of another shape."""
+
+
+def _has_home_config() -> bool:
+    try:
+        return Path("~/.kube/config").expanduser().exists()
+    except RuntimeError:  # no home folder: some containers
+        return False
+
+
 def _context_namespace(settings: ClusterSettings, config: Any) -> str:
-    contexts, active = config.list_kube_config_contexts(settings.kubeconfig or None)
+    try:
+        contexts, active = config.list_kube_config_contexts(settings.kubeconfig or None)
+    except config.ConfigException:  # no current context, which --context makes up for
+        return "default"
     chosen = next((c for c in contexts if c["name"] == settings.context), active)
     return str(chosen["context"].get("namespace") or "default")

@@ -31,6 +31,22 @@ class Replay:
     failures: dict[str, tuple[float, Verdict]] = field(default_factory=dict)
     """The first FAILED verdict by object, with its second."""
     last: dict[str, Verdict] = field(default_factory=dict)
+    ended_ready_at_s: float | None = None
+    """When a wait would have ended with exit code 0: all ready, and nothing more is applied."""
+
+    def note(self, verdicts: list[Verdict], now_s: float) -> None:
+        """Remember verdicts, and the first failure of each object."""
+        for verdict in verdicts:
+            name = verdict.target.name.short
+            self.last[name] = verdict
+            if verdict.state is State.FAILED:
+                self.failures.setdefault(name, (now_s, verdict))
+
+    def note_end(self, now_s: float) -> None:
+        """Remember the first moment at which everything was ready."""
+        ready = self.last and all(v.state is State.READY for v in self.last.values())
+        if ready and self.ended_ready_at_s is None:
+            self.ended_ready_at_s = now_s
 
 
 def replay(recording: Path) -> Replay:
@@ -46,13 +62,12 @@ def replay(recording: Path) -> Replay:
     judge = Judge(lambda _, kind, name: (kind, name) in existing)
     targets: dict[str, Target] = {}
     second, applied = 0.0, ""
+    last_apply_s = max(row["t"] for row in rows if row.get("done") == "apply")
 
     def look(now_s: float) -> None:
-        for verdict in judge.judge(list(targets.values()), view, now_s):
-            name = verdict.target.name.short
-            result.last[name] = verdict
-            if verdict.state is State.FAILED:
-                result.failures.setdefault(name, (now_s, verdict))
+        result.note(judge.judge(list(targets.values()), view, now_s), now_s)
+        if now_s > last_apply_s:
+            result.note_end(now_s)
 
     for row in rows:
         while second < row["t"]:

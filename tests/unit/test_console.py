@@ -228,3 +228,17 @@ def test_after_the_live_table_lines_are_written_plainly(monkeypatch: pytest.Monk
     assert terminal.getvalue().endswith(
         "a line that is longer than the forty columns of this terminal\n"
     )
+
+
+def test_a_log_cannot_repaint_the_terminal() -> None:
+    """Titles, cursor movements and carriage returns of a container are not passed on."""
+    stream = io.StringIO()
+    console = Console(stream, colour=True)
+
+    console.symptom("web", "crashed", 1.0, ["\x1b]0;title\x07a", "b\x1b[2J\x1b[1Ac", "d\re"])
+
+    shown = stream.getvalue()
+    assert "\x1b]" not in shown
+    assert "\x1b[2J" not in shown
+    assert "\r" not in shown
+    assert "\x1b[33mcrashed\x1b[0m" in shown

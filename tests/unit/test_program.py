@@ -204,3 +204,13 @@ def test_a_closed_pipe_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
         assert _run("render --env staging") == 141
 
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("flag", ["--dry", "--echo", "--config=other.yaml", "--hide=both"])
+def test_flags_of_invoke_are_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A `--dry` that does not keep `destroy` from deleting is worse than none."""
+    with pytest.raises(SystemExit) as caught:
+        program.run(["codexctl", flag, "render", "--env", "staging"])
+
+    assert caught.value.code == 2
+    assert "is not a flag of codexctl" in capsys.readouterr().err

@@ -487,3 +487,22 @@ def test_an_account_of_one_namespace_may_not_read_it(stage: _Stage) -> None:
 
     assert stage.run(deploy.apply) == 0
     assert stage.sent("apply") == ["ConfigMap a"]
+
+
+def test_what_was_applied_before_an_interruption_is_in_the_report(stage: _Stage) -> None:
+    """Ctrl-C in the middle of a stage: the workloads that are applied are named."""
+    stage.write(*(yaml_of("Deployment", name, SPEC) for name in ("a", "b")))
+    stage.cluster.on_apply = pending
+    told: list[str] = []
+
+    class _Impatient(Console):
+        def step(self, verb: str, text: str) -> None:
+            super().step(verb, text)
+            told.append(text)
+            if "Deployment" in text:
+                raise Interrupted(2)
+
+    outside = replace(stage.outside, console=_Impatient(stage.stream))
+
+    assert deploy.apply_and_wait(stage.request(), outside) == 130
+    assert "INTERRUPTED  1 not ready" in stage.shown

@@ -72,8 +72,11 @@ def test_a_rollout_that_became_healthy_is_never_failed(recording: Path) -> None:
 
 @pytest.mark.parametrize("recording", _named("broken"), ids=_name)
 def test_a_broken_rollout_is_failed(recording: Path) -> None:
-    """Every broken rollout of the kinds covered so far ends as failed, not as a time-out."""
-    assert replay(recording).failures
+    """Every broken rollout of the kinds covered ends as failed: no time-out, no false green."""
+    result = replay(recording)
+
+    assert result.failures
+    assert result.ended_ready_at_s is None
 
 
 @pytest.mark.parametrize(("name", "cause"), CAUSES.items(), ids=CAUSES)

@@ -261,3 +261,19 @@ def test_aliases_cannot_blow_a_document_up() -> None:
 
     with pytest.raises(ConfigurationError, match=r"^f\.yaml:\d+: .*larger than any manifest"):
         _read("\n".join(lines))
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 200_000, "a: " + "{b: " * 400, "- " * 5_000 + "x"])
+def test_what_would_kill_the_parser_is_a_mistake_of_the_file(text: str) -> None:
+    """Endless nesting is one line with its place, not a crash of the process."""
+    with pytest.raises(ConfigurationError, match=r"^f\.yaml:1: is nested more than"):
+        list(read_documents(text, "f.yaml"))
+
+
+def test_many_brackets_in_a_script_are_no_nesting() -> None:
+    """A shell script with colour codes in a ConfigMap is read as it is."""
+    script = "\n".join(f"  printf '\\e[3{n % 8}m' && [[ x" for n in range(300))
+
+    [document] = read_documents(f"data: |\n{script}\n", "f.yaml")
+
+    assert document.value["data"].count("[[") == 300

@@ -301,3 +301,23 @@ def test_nothing_to_apply_is_a_mistake() -> None:
     assert _refused(manifests=["/proc/self/fd"], namespace="n")[0].endswith(
         "holds no manifests: give files or folders with YAML"
     )
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_misspelt_filter_is_a_warning() -> None:
+    """`--skip-services wbe` deploys the web: that is said, with the nearest name."""
+    desired = load_desired(_source(skip_services="wbe", only_infra="nothing"))
+
+    assert desired.warnings == (
+        "--skip-services: services.yaml has no item 'wbe': did you mean 'web'?",
+        "--only-infra: services.yaml has no item 'nothing': known are base",
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_deploy_of_nothing_is_a_warning() -> None:
+    """When filters leave nothing, a green run says so."""
+    desired = load_desired(_source(only_services="x", only_infra="y"))
+
+    assert desired.manifests == ()
+    assert desired.warnings[-1] == "services.yaml: staging has no manifests: nothing to do"

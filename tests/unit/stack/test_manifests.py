@@ -133,3 +133,12 @@ def test_the_implied_namespace_names_its_origin() -> None:
 
     assert str(manifest.name) == "Namespace shop"
     assert str(manifest.locate(("metadata",))) == "services.yaml"
+
+
+@pytest.mark.parametrize("name", ["..", ".", "web/scale", "../../kube-system/secrets/x", "a%2Fb"])
+def test_a_name_cannot_lead_to_another_object(name: str) -> None:
+    """A branch name with a slash in metadata.name does not become another URL."""
+    text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: '{name}'}}\n"
+
+    with pytest.raises(CombinedError, match="is no name of an object"):
+        list(read_manifests(read_documents(text, "f.yaml")))

@@ -338,7 +338,7 @@ def test_delete_names_the_uid(cluster: KubernetesCluster, server: ApiServer) -> 
         cluster.delete(CONFIG, "n", "a", "u")
     assert server.requests[0].body == {
         "preconditions": {"uid": "u"},
-        "propagationPolicy": "Background",
+        "propagationPolicy": "Foreground",
     }
 
 
