@@ -119,9 +119,10 @@ def _build_all(binaries: Path, cache: Path) -> None:
     console.say(
         f"building {len(COMPONENTS)} components, once, some 8 minutes on two cores: {names}"
     )
-    command = [go, "build", "-o", f"{partial}/", "-ldflags", _linker_flags()]
+    # Without debugging information, which the linker drops anyway: a fifth less work.
+    command = [go, "build", "-gcflags=all=-dwarf=false", "-ldflags", _linker_flags()]
     process = subprocess.Popen(
-        [*command, *(component.package for component in COMPONENTS)],
+        [*command, "-o", f"{partial}/", *(component.package for component in COMPONENTS)],
         cwd=MODULE,
         env=_go_environment(cache),
         stdout=subprocess.PIPE,
@@ -187,6 +188,6 @@ def _go_environment(cache: Path) -> dict[str, str]:
         "GOMODCACHE": str(cache / "build/modules"),
         "GOFLAGS": "-mod=readonly -modcacherw -trimpath -buildvcs=false",
         "GOTOOLCHAIN": "local",
-        "GOGC": "200",  # the compiler spends its time on memory: it may use more
+        "GOGC": "300",  # the compiler spends its time on memory: it may use more
         "GOWORK": "off",
     }
