@@ -60,7 +60,11 @@ def up(places: Places, release: dict[str, str], *, control_plane: bool, fresh: b
         base = None if control_plane else rootfs.build_base(places, release)
         with exclusive(places.cache / "addresses.lock", "choosing addresses"):
             sandbox = _prepare(places, binaries, base)
-            started = _start_or_adapt(sandbox)
+            try:
+                started = _start_or_adapt(sandbox)
+            except KeyboardInterrupt:
+                _end(places)  # the node, if any, ends by itself: it was not told to go on
+                raise
         if not (started or _is_repaired(sandbox)):
             console.say("starting it anew")
             started = True
@@ -201,7 +205,11 @@ def _end(places: Places) -> bool:
     record = places.state / "top.json"
     top = processes.load(record)
     addresses = numbering.recorded(places.state)
-    if top is None or addresses is None:
+    if addresses is None:
+        return False
+    if top is None:  # never started, or cut short before it was recorded
+        if not numbering.is_in_use(addresses):
+            cgroups.remove(addresses.cgroup)
         return False
     running = top.is_alive()
     if running:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox import processes
+from sandbox import addresses, processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,6 +138,9 @@ def test_an_interrupted_up_ends_what_it_started(make_sandbox: Callable[[str], Sa
     assert starting.returncode == 130
     assert "Traceback" not in err
     assert sandbox.status() == {}
+    recorded = addresses.recorded(sandbox.state)
+    assert recorded is not None
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/{recorded.cgroup}"))
 
 
 def test_a_control_plane_grows_into_a_node(make_sandbox: Callable[[str], Sandbox]) -> None:
