@@ -1,0 +1,68 @@
+"""Render one Go template by itself, exactly as Go does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Template
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from codexctl_tasks.stack.gotemplate.parser import parse
+from codexctl_tasks.stack.gotemplate.runtime import names
+from codexctl_tasks.stack.gotemplate.times import Time
+from codexctl_tasks.stack.gotemplate.translate import translate
+from codexctl_tasks.stack.gotemplate.values import StringMap, Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_STRING_MAPS = ("Vars", "UserVars", "EnvMap", "Versions", "BaseDomain")
+
+
+def render(
+    text: str,
+    data: Any,
+    *,
+    file: str = "template",
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    strict: bool = False,
+) -> str:
+    """
+    Render a template.
+
+    Args:
+        text: The template.
+        data: What it calls ``.``, made of the types in `values`. In a plain dict, the string maps
+            of a stack may be plain dicts as well.
+        file: Its name in messages.
+        functions: What it can call besides Go's own functions; None: what stacks can call.
+        strict: Whether a missing value is an error where Go prints ``<no value>``.
+
+    Raises:
+        ConfigurationError: The syntax is wrong.
+        GoTemplateError: The template fails.
+    """
+    if type(data) is dict:
+        data = {name: _as_string_map(name, value) for name, value in data.items()}
+    if functions is None:
+        functions = _stack_functions(data)
+    environment = ImmutableSandboxedEnvironment()
+    tree = translate(parse(text, file, functions))
+    code = environment.compile(tree, name=file, filename=file)
+    context = names(data, functions, strict=strict)
+    return Template.from_code(environment, code, context).render()
+
+
+def _as_string_map(name: str, value: Any) -> Any:
+    if name not in _STRING_MAPS or type(value) is not dict:
+        return value
+    return StringMap(value) if all(isinstance(each, str) for each in value.values()) else value
+
+
+def _stack_functions(data: Any) -> Mapping[str, Callable[..., Any]]:
+    # Imported here because these functions use the types of this package.
+    from codexctl_tasks.stack.functions import functions
+
+    variables = data.get("EnvMap") if isinstance(data, dict | Struct) else None
+    return functions(variables or {}, Time.of(datetime.now(UTC)))
