@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
 from invoke.tasks import Task
 
 from codexctl_tasks import settings
@@ -27,6 +28,8 @@ from codexctl_tasks.errors import INTERNAL_ERROR, CodexctlError, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_HELP = ("--help", "-h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Flag:
     help: str
     kind: type = str
     """``str`` (absent: empty), ``bool``, or ``list`` (repeatable). Numbers are read by settings."""
+    positional: bool = False
+    """Given without its name, and required."""
 
     def argument(self) -> Argument:
         """Return the flag as Invoke's parser takes it."""
@@ -45,7 +50,8 @@ class Flag:
         return Argument(
             name=self.name,
             kind=self.kind,
-            default=defaults[self.kind],
+            default=None if self.positional else defaults[self.kind],
+            positional=self.positional,
             help=self.help,
             # An attribute name equal to the flag's would be an alias of itself, without end.
             attr_name=self.name.replace("-", "_") if "-" in self.name else None,
@@ -62,6 +68,9 @@ class Command(Task[Any]):
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         """Run the body; raise `Exit` unless it ends with exit code 0."""
         sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)  # Invoke forces True
+        if any(kwargs.get(flag.name) in _HELP for flag in self._flags if flag.positional):
+            self._print_help()
+            return
         try:
             with _signals_as_exceptions():
                 code = super().__call__(*args, **kwargs)
@@ -79,6 +88,16 @@ class Command(Task[Any]):
             code = _report_defect(error)
         if code:
             raise Exit(code=int(code))
+
+    def _print_help(self) -> None:
+        """Explain the task; Invoke itself takes ``--help`` for the value of a positional flag."""
+        positional = " ".join(flag.name.upper() for flag in self._flags if flag.positional)
+        name = self.name.replace("_", "-")
+        lines = [f"Usage: {name} [--flags] {positional}", "", str(self.__doc__), ""]
+        arguments = [flag.argument() for flag in self._flags if not flag.positional]
+        context = ParserContext(name=name, args=arguments)
+        lines += [f"  {flag:<30} {text}" for flag, text in context.help_tuples()]
+        print("\n".join(lines))  # noqa: T201 - help is a result
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002
         """Describe the flags to Invoke's parser."""

@@ -7,11 +7,12 @@ or renumbered. ``str(error)`` is what the user reads: ``where: what: how to mend
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 DONE = 0
 WORKLOAD_FAILED = 1
@@ -32,6 +33,12 @@ class Location:
 
     def __str__(self) -> str:
         return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return the question that proposes the known name most like *name*, or *otherwise*."""
+    nearest = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {nearest[0]!r}?" if nearest else otherwise
 
 
 class CodexctlError(Exception):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import UsageError
 
@@ -56,6 +57,12 @@ class Source:
     filters: Filters
     variables: Mapping[str, str]
     """From ``--vars``."""
+    var_file: Path | None
+    """From ``--var-file``."""
+    strict: bool
+    """Whether unknown keys in ``services.yaml`` are errors."""
+    now: datetime
+    """The moment that templates call `Now`: one for the whole run."""
     environ: Mapping[str, str] = field(repr=False)
     """The process environment, for templates. Never printed: it holds secrets."""
 
@@ -63,8 +70,12 @@ class Source:
     def secrets(self) -> Iterator[str]:
         """The values of variables whose names say that they are secret."""
         for name, value in (*self.environ.items(), *self.variables.items()):
-            if _SECRET_NAME.search(name):
+            if self.hides(name):
                 yield value
+
+    def hides(self, name: str) -> bool:
+        """Tell whether a variable of this name holds a secret."""
+        return _SECRET_NAME.search(name) is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +102,18 @@ class DeployRequest:
     """``text`` or ``json``."""
 
 
-def deploy_request(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RenderRequest:
+    """What `flows.stack` needs to know to print manifests."""
+
+    source: Source
+    output_dir: Path | None
+    """Folder to write files to; None: print to stdout."""
+    show_values: bool
+    """Print what templates can refer to, instead of manifests."""
+
+
+def source(
     *,
     env: str = "",
     slot: str = "",
@@ -99,20 +121,18 @@ def deploy_request(
     config: str = "",
     manifests: Sequence[str] = (),
     vars: str = "",  # noqa: A002 - the name of the flag
+    var_file: str = "",
     only_services: str = "",
     skip_services: str = "",
     only_infra: str = "",
     skip_infra: str = "",
-    kubeconfig: str = "",
-    context: str = "",
-    wait_timeout: str = "",
-    force_conflicts: bool = False,
-    output: str = "",
-) -> DeployRequest:
+    strict: bool = False,
+) -> Source:
     """Combine flags and ``CODEXCTL_*``; raise `UsageError` for what cannot be used."""
     # A flag beats the variable of the other kind of source.
     paths = tuple(Path(path) for path in manifests or ([] if env else _list("CODEXCTL_MANIFESTS")))
-    source = Source(
+    file = _value("var-file", var_file)
+    found = Source(
         config=Path(_value("config", config, "services.yaml")),
         env=env.strip() if manifests else _value("env", env),
         slot=_slot(slot),
@@ -125,11 +145,61 @@ def deploy_request(
             skip_infra=_names("skip-infra", skip_infra),
         ),
         variables=_variables(_value("vars", vars)),
+        var_file=Path(file) if file else None,
+        strict=strict or _switch("CODEXCTL_STRICT"),
+        now=datetime.now(UTC),
         environ=dict(os.environ),
     )
-    _check_source(source)
+    _check_source(found)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateRequest:
+    """One template to render alone."""
+
+    file: Path
+    data: Path | None
+    """JSON file; None: no names at all."""
+    dialect: str
+    """``go``, ``jinja``, or empty: recognised."""
+
+
+def template_request(file: str, data: str, dialect: str) -> TemplateRequest:
+    """Check the flags of ``render-template``."""
+    if file.startswith("-"):
+        raise UsageError("FILE", f"{file!r} is no file", "name the template last")
+    return TemplateRequest(
+        file=Path(file),
+        data=Path(data) if data else None,
+        dialect=_choice("dialect", dialect, ("go", "jinja")) if dialect else "",
+    )
+
+
+def render_request(
+    *, output_dir: str = "", show_values: bool = False, **given: Any
+) -> RenderRequest:
+    """Combine flags and ``CODEXCTL_*``; *given* are those of `source`."""
+    folder = _value("output-dir", output_dir)
+    return RenderRequest(
+        source=source(**given),
+        output_dir=Path(folder) if folder else None,
+        show_values=show_values,
+    )
+
+
+def deploy_request(
+    *,
+    kubeconfig: str = "",
+    context: str = "",
+    wait_timeout: str = "",
+    force_conflicts: bool = False,
+    output: str = "",
+    **given: Any,
+) -> DeployRequest:
+    """Combine flags and ``CODEXCTL_*``; *given* are those of `source`."""
     return DeployRequest(
-        source=source,
+        source=source(**given),
         cluster=ClusterSettings(
             kubeconfig=_value("kubeconfig", kubeconfig, os.environ.get("KUBECONFIG", "")),
             context=_value("context", context),

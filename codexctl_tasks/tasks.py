@@ -26,10 +26,12 @@ SOURCE = (
     Flag("config", "Path of services.yaml (default: services.yaml)."),
     Flag("manifests", "Plain YAML file or folder instead of services.yaml; repeatable.", list),
     Flag("vars", "Variables for templates: A=1,B=2."),
+    Flag("var-file", "File with variables for templates: a line KEY=VALUE each."),
     Flag("only-services", "Leave out all services but these: a,b."),
     Flag("skip-services", "Leave out these services."),
     Flag("only-infra", "Leave out all infrastructure items but these."),
     Flag("skip-infra", "Leave out these infrastructure items."),
+    Flag("strict", "Refuse unknown keys in services.yaml instead of warning.", bool),
 )
 CLUSTER = (
     Flag("kubeconfig", "Path of the kubeconfig (default: KUBECONFIG, then ~/.kube/config)."),
@@ -40,12 +42,44 @@ TIMEOUT = Flag("wait-timeout", "For all objects together: 90s, 10m, 1h30m (defau
 OUTPUT = Flag("output", "Report on stdout: text (nothing there, the default) or json.")
 
 
-@command(*SOURCE)
+@command(
+    *SOURCE,
+    Flag("output-dir", "Write one file for each file of manifests here, instead of printing."),
+    Flag("show-values", "Print what templates can refer to and where it came from.", bool),
+)
 def render(_: Context, **given: Any) -> int:
     """Print the manifests of an environment; the cluster is not asked."""
-    from codexctl_tasks.flows import deploy
+    from codexctl_tasks.flows import render
 
-    return deploy.render(settings.deploy_request(**given), _outside())
+    return render.render(settings.render_request(**given), console())
+
+
+@command(
+    Flag("file", "The template.", positional=True),
+    Flag("data", "JSON file with the names that the template refers to."),
+    Flag("dialect", "go or jinja (default: recognised)."),
+)
+def render_template(_: Context, file: str, data: str, dialect: str) -> int:
+    """Render one template alone, with names from a JSON file."""
+    from codexctl_tasks.flows import render
+
+    return render.render_template(settings.template_request(file, data, dialect))
+
+
+@command(*SOURCE)
+def config(_: Context, **given: Any) -> int:
+    """Print the effective configuration of an environment, secrets masked."""
+    from codexctl_tasks.flows import render
+
+    return render.config(settings.render_request(**given).source, console())
+
+
+@command()
+def schema(_: Context) -> int:
+    """Print the JSON Schema of services.yaml, for editors."""
+    from codexctl_tasks.flows import render
+
+    return render.schema()
 
 
 @command(*SOURCE, *CLUSTER, FORCE, TIMEOUT)
@@ -80,7 +114,7 @@ def destroy(_: Context, **given: Any) -> int:
     return deploy.destroy(settings.deploy_request(**given), _outside())
 
 
-namespace = Collection(render, apply, wait, apply_wait, destroy)
+namespace = Collection(render, render_template, config, schema, apply, wait, apply_wait, destroy)
 
 
 def _outside() -> Outside:

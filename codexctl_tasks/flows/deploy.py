@@ -1,15 +1,12 @@
 """
-Deploy one environment: render, apply in waves, wait, report.
+Deploy one environment: apply in waves, wait, report.
 
 Each public function is one task; it returns the exit code that the shell shall see.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import sys
-from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
@@ -21,6 +18,7 @@ from codexctl_tasks.errors import (
     CodexctlError,
     Interrupted,
 )
+from codexctl_tasks.flows.environment import load_applicable
 from codexctl_tasks.rollout import report
 from codexctl_tasks.rollout.apply import Applied, Change, apply_stage, await_definitions
 from codexctl_tasks.rollout.delete import delete_all
@@ -29,24 +27,16 @@ from codexctl_tasks.rollout.stages import Wave, in_deletion_order, in_waves
 from codexctl_tasks.rollout.target import is_workload, scopes_for, target_of
 from codexctl_tasks.rollout.view import View
 from codexctl_tasks.rollout.wait import Outcome, Result, Wait
-from codexctl_tasks.stack.documents import write_documents
-from codexctl_tasks.stack.loading import Desired, load_desired
 from codexctl_tasks.stack.manifests import namespace_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from codexctl_tasks.settings import DeployRequest
+    from codexctl_tasks.stack.desired import Desired
     from codexctl_tasks.stack.manifests import Manifest
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
-
-
-def render(request: DeployRequest, outside: Outside) -> int:
-    """Print the manifests of an environment; the cluster is not asked."""
-    desired = _load(request, outside)
-    sys.stdout.write(write_documents([manifest.body for manifest in desired.manifests]))
-    return DONE
 
 
 def apply(request: DeployRequest, outside: Outside) -> int:
@@ -61,7 +51,7 @@ def apply_and_wait(request: DeployRequest, outside: Outside) -> int:
 
 def wait(request: DeployRequest, outside: Outside) -> int:
     """Wait for what is in the cluster already; nothing is applied."""
-    desired = _load(request, outside)
+    desired = load_applicable(request.source, outside.console)
     cluster = outside.connect(request.cluster, outside.clock, outside.console.retrying)
     objects = [o for o in place(desired.manifests, cluster) if is_workload(o.name)]
     with _Rollout(objects, cluster, request, outside) as rollout:
@@ -75,7 +65,7 @@ def wait(request: DeployRequest, outside: Outside) -> int:
 
 def destroy(request: DeployRequest, outside: Outside) -> int:
     """Delete the objects of an environment, last applied first, until they are gone."""
-    desired = _load(request, outside)
+    desired = load_applicable(request.source, outside.console)
     console = outside.console
     cluster = outside.connect(request.cluster, outside.clock, console.retrying)
     stages = in_deletion_order(place(desired.manifests, cluster))
@@ -93,7 +83,7 @@ def destroy(request: DeployRequest, outside: Outside) -> int:
 
 def _deploy(request: DeployRequest, outside: Outside, *, wait_for_last_wave: bool) -> int:
     """Deploy one environment: the order below is the whole story."""
-    desired = _load(request, outside)
+    desired = load_applicable(request.source, outside.console)
     cluster = outside.connect(request.cluster, outside.clock, outside.console.retrying)
     objects = place(desired.manifests, cluster)
     waves = in_waves(objects)
@@ -225,28 +215,6 @@ class _Rollout:
         if applied.change is not Change.UNCHANGED:
             line = f"{applied.change.value:<9} {applied.name}  {applied.manifest.location}"
             self._console.step("apply", line)
-
-
-def _load(request: DeployRequest, outside: Outside) -> Desired:
-    """Read the desired objects; from now on the values of their Secrets are masked."""
-    outside.console.hide(request.source.secrets)
-    desired = load_desired(request.source)
-    outside.console.hide(value for m in desired.manifests for value in _secret_values(m))
-    for warning in desired.warnings:
-        outside.console.warn(warning)
-    return desired
-
-
-def _secret_values(manifest: Manifest) -> Iterator[str]:
-    if manifest.name.kind != "Secret":
-        return
-    for key in ("stringData", "data"):
-        values = manifest.body.get(key)
-        for value in values.values() if isinstance(values, dict) else ():
-            yield str(value)
-            if key == "data":
-                with suppress(ValueError):  # no base64, or no text: nobody prints it
-                    yield base64.b64decode(str(value)).decode()
 
 
 def _exit_code(results: Sequence[Result], *, timed_out: bool) -> int:

@@ -7,9 +7,11 @@ those of YAML 1.1, where ``12:30`` is 750 and ``yes`` is true.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -17,22 +19,24 @@ import yaml
 from codexctl_tasks.errors import ConfigurationError, Location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)$")
 _NULL = re.compile(r"(?:~|null|Null|NULL|)$")
 _MERGE = re.compile(r"<<$")
-_INT = re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)$")
+_INT = re.compile(r"[-+]?(?:0[bB][01_]+|0[oO]?[0-7_]+|0|[1-9][0-9_]*|0[xX][0-9a-fA-F_]+)$")
 _FLOAT = re.compile(
     r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+|[0-9][0-9_]*(?=[eE]))(?:[eE][-+]?[0-9]+)?$"
+    r"|[-+]?0[0-9_]*[89][0-9_]*$"  # 08 is no octal number, but a number all the same
 )
 _DEEPEST = 100
 """Levels; real manifests have a dozen."""
 _MOST_VALUES = 1_000_000
 """In one document, aliases written out: etcd takes no object that comes near."""
 _JSON_TYPES = {"null", "bool", "int", "float", "str", "seq", "map"}
-_EXACT_INTEGERS = 2**53
-"""Up to here every whole number has a float of its own, so 1e3 may become 1000."""
+_NULL_TAG = "tag:yaml.org,2002:null"
+_LARGEST_PLAIN = 1e21
+"""From here on Go writes a whole float with an exponent; below, 1e3 reaches the server as 1000."""
 
 
 class _Loader(yaml.CSafeLoader):
@@ -46,6 +50,19 @@ class _Loader(yaml.CSafeLoader):
             return super().construct_object(node, deep=deep)
         except (ValueError, KeyError) as error:
             raise _problem(f"not a {node.tag.rpartition(':')[2]}", node) from error
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Construct a mapping whose keys are texts, as those of JSON are: 1 becomes "1"."""
+        self.flatten_mapping(node)
+        found = {}
+        for key_node, value_node in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, (list, dict)):
+                raise _problem("a list or mapping cannot be a key", key_node)
+            found[key if isinstance(key, str) else json.dumps(key)] = self.construct_object(
+                value_node, deep=deep
+            )
+        return found
 
 
 class _TextLoader(_Loader):
@@ -61,11 +78,27 @@ class _Dumper(yaml.CSafeDumper):
         return True
 
 
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """Write several lines as several lines; PyYAML quotes them where that would change them."""
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _construct_int(_: yaml.Loader, node: yaml.ScalarNode) -> int:
+    text = node.value.replace("_", "").lower()
+    sign = -1 if text.startswith("-") else 1
+    digits = text.lstrip("+-")
+    octal = digits.startswith("0") and not digits.startswith(("0b", "0o", "0x"))
+    return sign * int(digits, 8 if octal else 0)
+
+
 def _construct_float(_: yaml.Loader, node: yaml.ScalarNode) -> float | int | str:
     value = float(node.value.replace("_", ""))
     if not math.isfinite(value):  # JSON has no infinity
         return str(node.value)
-    return int(value) if value.is_integer() and abs(value) <= _EXACT_INTEGERS else value
+    if value.is_integer() and abs(value) < _LARGEST_PLAIN:
+        return int(Decimal(repr(value)))
+    return value
 
 
 def _set_up() -> None:
@@ -75,9 +108,11 @@ def _set_up() -> None:
             for tag, constructor in yaml.CSafeLoader.yaml_constructors.items()
             if tag is None or tag.rpartition(":")[2] in _JSON_TYPES
         }
-        loader.add_implicit_resolver("tag:yaml.org,2002:null", _NULL, ["~", "n", "N", ""])
+        loader.add_implicit_resolver(_NULL_TAG, _NULL, ["~", "n", "N", ""])
         loader.add_implicit_resolver("tag:yaml.org,2002:merge", _MERGE, ["<"])
     _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", _BOOL, list("tTfF"))
+    _Dumper.add_representer(str, _represent_text)
+    _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
     _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
     for reader in (_Loader, _Dumper):
         reader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
@@ -136,13 +171,9 @@ def read_documents(
             if value not in (None, {}):
                 yield Document(value, node, place_of)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark = _mark(error)
         place = place_of(mark.line + 1) if mark else Location(file)
-        raise ConfigurationError(
-            place,
-            f"is not valid YAML: {error.problem or error.context}",
-            "check indentation, colons and quotes there and on the line above",
-        ) from error
+        raise ConfigurationError(place, *_words(error)) from error
     except (yaml.YAMLError, RecursionError) as error:
         # An unprintable character, or brackets without end: without a place.
         raise ConfigurationError(
@@ -152,11 +183,87 @@ def read_documents(
         loader.dispose()
 
 
-def write_documents(values: Sequence[Any]) -> str:
-    """Return *values* as YAML with sorted keys; every reader gets back the same strings."""
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """The tree of one YAML document whose values are looked at one by one, as text."""
+
+    _node: yaml.MappingNode = field(repr=False)
+    _file: str
+
+    def location(self, path: Sequence[str | int]) -> Location:
+        """Return the place of *path*, or of the deepest part of it that exists."""
+        return Document(None, self._node, lambda line: Location(self._file, line)).location(path)
+
+    def texts(self, path: Sequence[str]) -> dict[str, str]:
+        """Return the scalars of a mapping by their keys; what is nested in it is left out."""
+        node = self._find(path)
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        return {
+            str(key.value): "" if value.tag == _NULL_TAG else value.value
+            for key, value in pairs
+            if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)
+        }
+
+    def items(self, path: Sequence[str]) -> list[str]:
+        """Return the scalars of a list."""
+        node = self._find(path)
+        values = node.value if isinstance(node, yaml.SequenceNode) else []
+        return [str(value.value) for value in values if isinstance(value, yaml.ScalarNode)]
+
+    def _find(self, path: Sequence[str]) -> yaml.Node | None:
+        node: yaml.Node = self._node
+        for step in path:
+            found = _child(node, step)
+            if found is None:
+                return None
+            node = found[0]
+        return node
+
+
+def read_outline(text: str, file: str) -> Outline | None:
+    """
+    Return the outline of a YAML text that need not make sense as a whole: a template, say.
+
+    Returns:
+        None if the text is not one mapping.
+
+    Raises:
+        ConfigurationError: The text is no YAML; names the line.
+    """
+    loader = _TextLoader(text)
+    try:
+        _refuse_depth(text, lambda line: Location(file, line))
+        node = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = _mark(error)
+        if error.context == "expected a single document in the stream":
+            return None
+        raise ConfigurationError(
+            Location(file, mark.line + 1 if mark else None),
+            f"is not valid YAML before rendering: {error.problem or error.context}",
+            "put templates in quotes, or check indentation, colons and quotes",
+        ) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigurationError(
+            Location(file), f"is not valid YAML: {error}", "save it as UTF-8 text"
+        ) from error
+    finally:
+        loader.dispose()
+    return Outline(node, file) if isinstance(node, yaml.MappingNode) else None
+
+
+def write_documents(documents: Iterable[tuple[Any, str]]) -> str:
+    """
+    Return values as YAML, keys in the order they have; every reader gets back the same strings.
+
+    Args:
+        documents: Each value with a comment to put above it; empty for none.
+    """
     return "".join(
-        "---\n" + yaml.dump(value, Dumper=_Dumper, sort_keys=True, allow_unicode=True, width=1000)
-        for value in values
+        "---\n"
+        + (f"# {comment}\n" if comment else "")
+        + yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+        for value, comment in documents
     )
 
 
@@ -217,6 +324,22 @@ def _refuse_double_keys(node: yaml.MappingNode) -> None:
             if key.value in seen:
                 raise _problem(f"the key {key.value!r} stands twice", key)
             seen.add(key.value)
+
+
+def _words(error: yaml.MarkedYAMLError) -> tuple[str, str]:
+    if error.problem == "second occurrence":  # allowed by YAML, and by nobody's eyes
+        return "an anchor of this name exists already", "give one of them another name"
+    return (
+        f"is not valid YAML: {error.problem or error.context}",
+        "check indentation, colons and quotes there and on the line above",
+    )
+
+
+def _mark(error: yaml.MarkedYAMLError) -> yaml.Mark | None:
+    """Return where to look: a key without a colon is noticed only on the next line."""
+    if error.context == "while scanning a simple key":
+        return error.context_mark or error.problem_mark
+    return error.problem_mark or error.context_mark
 
 
 def _problem(text: str, node: yaml.Node) -> yaml.MarkedYAMLError:

@@ -1,133 +1,129 @@
-"""From the files of a repository to the desired objects of one environment."""
+"""
+``services.yaml``, rendered for one environment.
+
+It is read three times: raw, for what its own templates refer to; rendered as a whole; and, for keys
+that are used later (`when`, `tagTemplate`, ...), their rendered text once more.
+"""
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import (
-    CodexctlError,
     CombinedError,
     ConfigurationError,
     Location,
 )
-from codexctl_tasks.stack.documents import Document, read_documents
-from codexctl_tasks.stack.manifests import Manifest, read_manifests, refuse_duplicates
-from codexctl_tasks.stack.model import Item, Stack, dotted, parse_stack, unknown_keys
-from codexctl_tasks.stack.templates import Templates, display
+from codexctl_tasks.stack.context import Context
+from codexctl_tasks.stack.dialect import Dialect
+from codexctl_tasks.stack.documents import read_documents
+from codexctl_tasks.stack.files import display, inside, read_text
+from codexctl_tasks.stack.functions import functions
+from codexctl_tasks.stack.gotemplate.times import Time
+from codexctl_tasks.stack.header import Header, read_header
+from codexctl_tasks.stack.model import Item, Overlay, Service, Stack
+from codexctl_tasks.stack.templates import Templates
+from codexctl_tasks.stack.validation import KeyPath, named_path, parse_stack, unknown_key_problems
+from codexctl_tasks.stack.variables import read_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from codexctl_tasks.settings import Filters, Source
+    from codexctl_tasks.settings import Source
+    from codexctl_tasks.stack.documents import Document
 
-_RENDERINGS = 4
-"""``project`` may name variables, ``namespace`` the project, the rest both: three, and a check."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Desired:
-    """What one environment should consist of."""
-
-    origin: str
-    """The ``services.yaml``, or the paths given with ``--manifests``."""
-    namespace: str
-    manifests: tuple[Manifest, ...]
-    """In the order of the files; infrastructure first."""
-    warnings: tuple[str, ...] = ()
+_LEAVES_OUT = ("false", "0", "no")
+_MISSING_CONFIG = "run in the folder of services.yaml, or name it: --config"
 
 
-def load_desired(source: Source) -> Desired:
+class LoadedStack:
+    """A rendered ``services.yaml`` and what is needed to render what it names."""
+
+    def __init__(
+        self, source: Source, document: Document, context: Context, dialect: Dialect, stack: Stack
+    ) -> None:
+        self.source, self.document, self.stack = source, document, stack
+        self.file = display(source.config)
+        self.context = replace(context, stack=stack)
+        self._dialect = dialect
+        self.templates = _templates(source, self.context, dialect)
+        self._foreign = [
+            (name, variable.value)
+            for name, variable in context.variables.env_map.items()
+            if "{{" in variable.value or "{%" in variable.value
+        ]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values from files whose names say that they are secret."""
+        variables = self.context.variables.env_map
+        return tuple(v.value for name, v in variables.items() if self.source.hides(name))
+
+    def render_again(self, text: str, path: KeyPath) -> str:
+        """
+        Render a value of the rendered ``services.yaml`` once more, and trim it.
+
+        Templates that arrive through `versions`, say, work because of that. What comes from
+        outside is no template though: a branch must not be able to print secrets by its name.
+
+        Args:
+            text: The value.
+            path: Where it stands.
+        """
+        if "{" not in text:
+            return text.strip()
+        place = self.document.location(path)
+        for name, value in self._foreign:
+            if value in text:
+                raise ConfigurationError(
+                    place,
+                    f"{self.path(path)} holds the value of {name}, which has braces of a template",
+                    "values from outside are not run as templates: give it another one",
+                )
+        try:
+            return self.templates.render(text, place.file, dialect=self._dialect).text.strip()
+        except ConfigurationError as error:
+            inner = error.location.line if error.location else None
+            where = Location(place.file, (place.line or 1) + (inner or 1) - 1)
+            raise ConfigurationError(
+                where, f"{self.path(path)}: {error.what}", error.fix
+            ) from error
+
+    def wants(self, item: Item, path: KeyPath) -> bool:
+        """Tell whether `when` lets an item take part; a blank one does."""
+        return self.render_again(item.when, (*path, "when")).lower() not in _LEAVES_OUT
+
+    def image(self, item: Item, path: KeyPath) -> str:
+        """Return the image reference of a service; empty: that of its manifest stays."""
+        if not isinstance(item, Service) or not (repository := item.image.repository.strip()):
+            return ""
+        tag = self.render_again(item.image.tag_template, (*path, "image", "tagTemplate"))
+        return f"{repository}:{tag}" if tag else repository
+
+    def overlay(self, item: Item) -> Overlay:
+        """Return what is different in this environment."""
+        overlays = item.overlays if isinstance(item, Service) else {}
+        return overlays.get(self.source.env, Overlay())
+
+    def path(self, path: KeyPath) -> str:
+        """Write a path in the file as a person would."""
+        return named_path(self.document.value, path)
+
+
+def load_stack(source: Source) -> LoadedStack:
     """
-    Read and render everything an environment consists of; touches nothing but files.
+    Read and render ``services.yaml``, not the files it names.
 
     Raises:
         ConfigurationError, CombinedError: What is wrong, with file and line.
     """
-    desired = _load_plain(source) if source.manifests else _load_stack(source)
-    refuse_duplicates(desired.manifests)
-    return desired
-
-
-def _load_plain(source: Source) -> Desired:
-    manifests: list[Manifest] = []
-    problems: list[CodexctlError] = []
-    for file in _yaml_files(source.manifests):
-        name = display(file)
-        try:
-            documents = read_documents(_read(file, name), name)
-            manifests += read_manifests(documents, namespace=source.namespace)
-        except CodexctlError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise CombinedError(problems)
-    origin = ", ".join(display(path) for path in source.manifests)
-    if not manifests:
-        raise ConfigurationError(origin, "holds no manifests", "give files or folders with YAML")
-    return Desired(origin=origin, namespace=source.namespace, manifests=tuple(manifests))
-
-
-def _yaml_files(paths: Iterable[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            found = (f for f in path.rglob("*") if f.suffix in (".yaml", ".yml", ".json"))
-            yield from sorted(f for f in found if f.is_file())
-        else:
-            yield path
-
-
-def _load_stack(source: Source) -> Desired:
     file = display(source.config)
-    text = _read(source.config, file, "run in the folder of services.yaml, or name it: --config")
-    stack, document, namespace = _settle(source, text, file)
-    _check_environment(source, stack, document)
-    templates = _templates(source, stack.project, namespace)
-    manifests: list[Manifest] = []
-    problems: list[CodexctlError] = []
-    for item, path, forced_namespace in _items(stack, source.filters, namespace):
-        for index, entry in enumerate(item.manifests):
-            declared = document.location((*path, "manifests", index, "path"))
-            try:
-                manifests += _load_file(source, templates, entry.path, declared, forced_namespace)
-            except CodexctlError as error:
-                problems.extend(error.problems)
-    if problems:
-        raise CombinedError(problems)
-    return Desired(
-        origin=file,
-        namespace=namespace,
-        manifests=tuple(manifests),
-        warnings=(
-            *_unknown_key_warnings(stack, document),
-            *_unmatched_filters(source.filters, stack, file),
-            *(() if manifests else (f"{file}: {source.env} has no manifests: nothing to do",)),
-        ),
-    )
-
-
-def _settle(source: Source, text: str, file: str) -> tuple[Stack, Document, str]:
-    """
-    Render services.yaml until the project and namespace it names no longer change.
-
-    The file says itself what `Project` and `Namespace` are, and may use both anywhere.
-    """
-    project = namespace = ""
-    for _ in range(_RENDERINGS):
-        document = _parse(_templates(source, project, namespace), text, file)
-        stack = parse_stack(document)
-        settled = _namespace(source, stack)
-        if (project, namespace) == (stack.project, settled):
-            return stack, document, namespace
-        project, namespace = stack.project, settled
-    raise ConfigurationError(
-        Location(file), "project and namespace refer to each other without end", "write one plainly"
-    )
-
-
-def _parse(templates: Templates, text: str, file: str) -> Document:
-    rendered = templates.render(text, file)
+    text = read_text(source.config, file, _MISSING_CONFIG).removeprefix("\ufeff")
+    dialect = _dialect_of(source, text)
+    header = read_header(text, file, statements=dialect is Dialect.JINJA)
+    context = _context(source, header, dialect)
+    rendered = _templates(source, context, dialect).render(text, file, dialect=dialect)
     documents = list(
         read_documents(rendered.text, file, keep_spelling=True, source_place=rendered.place)
     )
@@ -135,118 +131,93 @@ def _parse(templates: Templates, text: str, file: str) -> Document:
         raise ConfigurationError(
             Location(file), "is not one mapping of keys", "begin with project: NAME"
         )
-    return documents[0]
+    stack = parse_stack(documents[0], project=context.project)
+    loaded = LoadedStack(source, documents[0], context, dialect, stack)
+    if source.strict and (unknown := list(unknown_key_problems(stack, documents[0]))):
+        raise CombinedError(unknown)
+    return loaded
 
 
-def _namespace(source: Source, stack: Stack) -> str:
-    pattern = stack.namespace.patterns.get(source.env, "").strip()
-    return source.namespace or pattern or f"{stack.project}-{source.env}"
+def _dialect_of(source: Source, text: str) -> Dialect:
+    """Tell the dialect of ``services.yaml``; Jinja2 if it gives no sign."""
+    return (
+        Templates(source.config.resolve().parent, {}, functions({}, _now(source))).recognise(text)
+        or Dialect.JINJA
+    )
 
 
-def _templates(source: Source, project: str, namespace: str) -> Templates:
-    env_map = {**source.environ, **source.variables}
+def _context(source: Source, header: Header, dialect: Dialect) -> Context:
+    """Find out project and namespace, each from a raw text that is rendered by itself."""
     root = source.config.resolve().parent
+    context = Context(
+        env=source.env,
+        project="",
+        namespace=source.namespace,
+        project_root=str(root),
+        slot=source.slot,
+        now=_now(source),
+        variables=read_variables(
+            environ=source.environ,
+            env_files=[(_env_file(root, name, place), place) for name, place in header.env_files],
+            var_file=source.var_file,
+            given=source.variables,
+        ),
+        versions=header.versions,
+        base_domain=header.base_domain,
+    )
 
-    def env_or(name: str, fallback: str = "") -> str:
-        """Return the variable unless it is missing or empty."""
-        return env_map.get(name) or fallback
+    def alone(text: str, *path: str) -> str:
+        place = header.location(*path)
+        try:
+            templates = _templates(source, context, dialect)
+            return templates.render(text, place.file, dialect=dialect).text.strip()
+        except ConfigurationError as error:
+            what = f"{'.'.join(path)}: {error.what}"
+            raise ConfigurationError(place, what, error.fix) from error
 
-    names: dict[str, Any] = {
-        "Env": source.env,
-        "Namespace": namespace,
-        "Project": project,
-        "ProjectRoot": str(root),
-        "Slot": source.slot,
-        "Vars": dict(source.variables),
-        "EnvMap": env_map,
-        "envOr": env_or,
-    }
-    return Templates(root, names)
+    if "{" in header.project:
+        context = replace(context, project=alone(header.project, "project"))
+    else:
+        context = replace(context, project=header.project)
+    if not source.namespace:
+        pattern = header.patterns.get(source.env, "")
+        pattern = alone(pattern, "namespace", "patterns", source.env) if pattern else ""
+        context = replace(context, namespace=pattern or _usual_namespace(context))
+    return context
 
 
-def _check_environment(source: Source, stack: Stack, document: Document) -> None:
-    known = sorted({*stack.environments, *stack.namespace.patterns})
-    if source.env in known or not known:
-        return
-    nearest = difflib.get_close_matches(source.env, known, n=1)
-    raise ConfigurationError(
-        document.location(("environments",)),
-        f"environment {source.env!r} is not defined",
-        (f"did you mean {nearest[0]!r}? " if nearest else "") + f"known are {', '.join(known)}",
+def _usual_namespace(context: Context) -> str:
+    project = context.project
+    if not project:
+        return ""
+    if context.env == "ai":
+        return f"{project}-dev-{context.slot}" if context.slot > 0 else ""
+    return f"{project}-ai-staging" if context.env == "ai-repair" else f"{project}-{context.env}"
+
+
+def _env_file(root: Path, name: str, place: Location) -> Path:
+    file = inside(root, name)
+    if file is None:
+        raise leaves_project(place, f"env file {name!r}")
+    return file
+
+
+def leaves_project(place: Location, what: str) -> ConfigurationError:
+    """Return the error for a path that leads out of the project folder."""
+    return ConfigurationError(
+        place, f"{what} is outside of the project", "keep it below the folder of services.yaml"
     )
 
 
-def _unmatched_filters(filters: Filters, stack: Stack, file: str) -> Iterator[str]:
-    """Warn of names that match no item; no error, so that workflows can serve many stacks."""
-    for flag, names, items in (
-        ("--only-services", filters.only_services, stack.services),
-        ("--skip-services", filters.skip_services, stack.services),
-        ("--only-infra", filters.only_infra, stack.infrastructure),
-        ("--skip-infra", filters.skip_infra, stack.infrastructure),
-    ):
-        known = sorted(item.name.strip().lower() for item in items)
-        for name in sorted(names - set(known)):
-            nearest = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(known)}"
-            yield f"{flag}: {file} has no item {name!r}: {hint}"
+def _now(source: Source) -> Time:
+    return Time.of(source.now)
 
 
-def _items(
-    stack: Stack, filters: Filters, namespace: str
-) -> Iterator[tuple[Item, tuple[str | int, ...], str]]:
-    """Yield what takes part: item, its path in the file, and the namespace its objects get."""
-    groups: tuple[tuple[str, tuple[Item, ...], Callable[[str], bool], str], ...] = (
-        # Objects of infrastructure are applied as they are written: they often belong elsewhere.
-        (
-            "infrastructure",
-            stack.infrastructure,
-            _chooser(filters.only_infra, filters.skip_infra),
-            "",
-        ),
-        (
-            "services",
-            stack.services,
-            _chooser(filters.only_services, filters.skip_services),
-            namespace,
-        ),
+def _templates(source: Source, context: Context, dialect: Dialect) -> Templates:
+    names = context.names()
+    return Templates(
+        source.config.resolve().parent,
+        names,
+        functions(names["EnvMap"], context.now),
+        default=dialect,
     )
-    for key, items, chosen, forced_namespace in groups:
-        for index, item in enumerate(items):
-            if item.wanted and chosen(item.name.strip().lower()):
-                yield item, (key, index), forced_namespace
-
-
-def _chooser(only: frozenset[str], skip: frozenset[str]) -> Callable[[str], bool]:
-    return lambda name: name not in skip and (not only or name in only)
-
-
-def _load_file(
-    source: Source, templates: Templates, path: str, declared: Location, namespace: str
-) -> list[Manifest]:
-    file = source.config.parent / path
-    if not file.is_file():
-        raise ConfigurationError(
-            declared, f"manifest {path!r} does not exist", "paths are relative to services.yaml"
-        )
-    name = display(file)
-    text = _read(file, name)
-    rendered = templates.render(text, name)
-    documents = read_documents(rendered.text, name, source_place=rendered.place)
-    return list(read_manifests(documents, namespace=namespace))
-
-
-def _read(file: Path, name: str, fix_missing: str = "check the path") -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigurationError(name, "does not exist", fix_missing) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(name, "is not UTF-8 text", "save it as UTF-8") from None
-    except OSError as error:
-        raise ConfigurationError(name, f"cannot be read: {error.strerror}", "mend it") from None
-
-
-def _unknown_key_warnings(stack: Stack, document: Document) -> Iterator[str]:
-    for path, nearest in unknown_keys(stack):
-        hint = f": did you mean {nearest!r}?" if nearest else ""
-        yield f"{document.location(path)}: {dotted(path)} is not known and ignored{hint}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationError, Location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from codexctl_tasks.stack.documents import Document
 
@@ -62,17 +62,28 @@ class Manifest:
     body: Mapping[str, Any] = field(repr=False)
     location: Location
     wave: int = 0
+    file: str = ""
+    """The file that ``services.yaml`` names, relative to it; *location* may be in an included
+    one. Empty: not from a file."""
     locate: Callable[[Sequence[str | int]], Location] = field(repr=False, compare=False)
     """Finds the line of a field, given its path in *body*."""
 
 
-def read_manifests(documents: Iterable[Document], *, namespace: str = "") -> Iterator[Manifest]:
+def read_manifests(
+    documents: Iterable[Document],
+    *,
+    namespace: str = "",
+    drop_kinds: Collection[str] = (),
+    file: str = "",
+) -> Iterator[Manifest]:
     """
     Turn YAML documents into manifests; the items of a ``List`` become objects of their own.
 
     Args:
         documents: Of one file, in order.
         namespace: Given to objects that name none and are not cluster-wide; empty: to nobody.
+        drop_kinds: Kinds to leave out, in lower case.
+        file: See `Manifest.file`.
 
     Raises:
         CombinedError: Documents that are no Kubernetes objects, all of them at once.
@@ -80,8 +91,11 @@ def read_manifests(documents: Iterable[Document], *, namespace: str = "") -> Ite
     problems: list[CodexctlError] = []
     for document in documents:
         for body, path in _objects(document):
+            kind = body.get("kind") if isinstance(body, dict) else None
+            if isinstance(kind, str) and kind.strip().lower() in drop_kinds:
+                continue
             try:
-                yield _manifest(document, body, path, namespace)
+                yield _manifest(document, body, path, namespace, file)
             except ConfigurationError as error:
                 problems.append(error)
     if problems:
@@ -99,17 +113,23 @@ def namespace_manifest(namespace: str, origin: str) -> Manifest:
     )
 
 
-def refuse_duplicates(manifests: Iterable[Manifest]) -> None:
-    """Raise `CombinedError` if two manifests describe the same object."""
+def without_duplicates(manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
+    """
+    Return the manifests, each object once: two items may share a file.
+
+    Raises:
+        CombinedError: Manifests describe the same object differently.
+    """
     first: dict[ObjectName, Manifest] = {}
     problems: list[CodexctlError] = []
     for manifest in manifests:
         earlier = first.setdefault(manifest.name, manifest)
-        if earlier is not manifest:
+        if earlier is not manifest and earlier.body != manifest.body:
             what = f"{manifest.name} is declared twice, first at {earlier.location}"
             problems.append(ConfigurationError(manifest.location, what, "remove one of them"))
     if problems:
         raise CombinedError(problems)
+    return tuple(first.values())
 
 
 def _objects(document: Document) -> Iterator[tuple[Any, KeyPath]]:
@@ -124,7 +144,7 @@ def _objects(document: Document) -> Iterator[tuple[Any, KeyPath]]:
         yield item, ("items", index)
 
 
-def _manifest(document: Document, body: Any, path: KeyPath, namespace: str) -> Manifest:
+def _manifest(document: Document, body: Any, path: KeyPath, namespace: str, file: str) -> Manifest:
     place = document.location(path)
     if not isinstance(body, dict):
         raise ConfigurationError(
@@ -139,11 +159,13 @@ def _manifest(document: Document, body: Any, path: KeyPath, namespace: str) -> M
     api_version = _text(document, body, "apiVersion", path)
     kind = _text(document, body, "kind", path)
     name = _text(document, metadata, "name", (*path, "metadata"))
-    if namespace and kind not in CLUSTER_WIDE_KINDS and not metadata.get("namespace"):
+    own = metadata.get("namespace")
+    is_blank = not own or (isinstance(own, str) and not own.strip())
+    if namespace and kind not in CLUSTER_WIDE_KINDS and is_blank:
         metadata = {**metadata, "namespace": namespace}
         body = {**body, "metadata": metadata}
     own_namespace = ""
-    if metadata.get("namespace") is not None:
+    if metadata.get("namespace") not in (None, ""):
         own_namespace = _text(document, metadata, "namespace", (*path, "metadata"))
     for part in (name, own_namespace):
         if part in (".", "..") or "/" in part or "%" in part:  # would lead to another URL
@@ -155,6 +177,7 @@ def _manifest(document: Document, body: Any, path: KeyPath, namespace: str) -> M
         body=body,
         location=place,
         wave=_wave(document, annotations, path),
+        file=file,
         locate=lambda field_path: document.location((*path, *field_path)),
     )
 

@@ -1,32 +1,44 @@
 """
-``services.yaml`` as immutable types.
+``services.yaml`` as immutable types: the reference of its keys.
 
 Pure data: no I/O, no defaults read from the environment. Keys are camelCase in the file and
-snake_case here. An unknown key is kept aside for a warning, so that files written for a newer
-or older version go on loading.
+snake_case here. Every text keeps its spelling (a version ``1.10`` is "1.10", ``no`` is "no"), and a
+key without a value is a key that is not there. The docstrings below the fields are what
+``docs/services-yaml.md`` and the JSON Schema say.
 """
 
 from __future__ import annotations
 
-import difflib
-from typing import TYPE_CHECKING, Annotated, Any
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationError
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
-    from codexctl_tasks.stack.documents import Document
+_DURATION = re.compile(r"(?:(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+|[0-9]+)?")
+_YES = ("true", "yes", "on", "y")
+_NO = ("false", "no", "off", "n")
 
-KeyPath = tuple[str | int, ...]
 
+class Part(BaseModel):
+    """Base of everything in the file; remembers unknown keys so that they can be warned of."""
 
-class _Part(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="allow", alias_generator=to_camel, populate_by_name=True
+        frozen=True,
+        extra="allow",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
     )
 
     @model_validator(mode="before")
@@ -46,93 +58,462 @@ def _null_is_mapping(value: Any) -> Any:
     return {} if value is None else value
 
 
+def _flag(value: Any) -> Any:
+    if isinstance(value, str) and (word := value.strip().lower()) in (*_YES, *_NO):
+        return word in _YES
+    if isinstance(value, bool):
+        return value
+    raise ValueError("is neither true nor false")
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+", value.strip()):
+        return int(value)
+    if isinstance(value, int):
+        return value
+    raise ValueError("is no whole number")
+
+
+def _duration(value: str) -> str:
+    if _DURATION.fullmatch(value.strip()):
+        return value.strip()
+    raise ValueError("is no duration, such as 90s, 10m or 1h30m")
+
+
 Text = Annotated[str, BeforeValidator(_null_is_empty)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Whole = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
+Duration = Annotated[Text, AfterValidator(_duration)]
+Name = Annotated[Text, Field(min_length=1)]
+PullPolicy = Literal["", "Always", "IfNotPresent", "Never"]
+ImageType = Literal["", "external", "build"]
+StateBackend = Literal["", "configmap"]
+Scheme = Literal["", "http", "https"]
+McpTransport = Literal["", "stdio", "http", "https", "cluster"]
 
 
-class NamespaceRules(_Part):
-    """``namespace``: how environments are mapped to namespaces."""
+class NamespaceRules(Part):
+    """``namespace``."""
 
     patterns: dict[str, Text] = {}
-    """Template of the namespace by environment."""
+    """Template of the namespace for each environment; it knows all names of templates but the
+    file's own header variables. Without one: `<project>-<env>`, for `ai` with a slot
+    `<project>-dev-<slot>`, for `ai-repair` `<project>-ai-staging`."""
 
 
-class Environment(_Part):
+class LocalRegistry(Part):
+    """``environments.<env>.localRegistry``."""
+
+    enabled: Flag = False
+    """Whether this environment has a registry of its own."""
+    name: Text = ""
+    """Host name of the registry."""
+    port: Whole = 0
+    """Port of the registry; 0 or absent: the usual one."""
+
+
+class Environment(Part):
     """One entry of ``environments``."""
 
+    base: Text = Field(default="", alias="from")
+    """Name of an environment to inherit `imagePullPolicy`, `slotBootstrapInfra` and
+    `localRegistry` from."""
+    image_pull_policy: PullPolicy = ""
+    """Pull policy of the environment's images; changes no manifest by itself."""
+    slot_bootstrap_infra: tuple[Text, ...] = ()
+    """Names of infrastructure items that a slot needs before anything else."""
+    local_registry: LocalRegistry | None = None
+    """Registry of the environment."""
+    kubeconfig: Text = ""
+    """Path of the kubeconfig to use when none is given otherwise."""
+    context: Text = ""
+    """Context in the kubeconfig."""
 
-class ManifestFile(_Part):
+
+class DataPaths(Part):
+    """``dataPaths``: data directories on the node."""
+
+    root: Text = ""
+    """Folder that holds all data directories."""
+    env_dir: Text = ""
+    """Folder of the environment; without it: `root`."""
+    dirs: tuple[Text, ...] = ()
+    """Directories in the folder of the environment."""
+    paths: tuple[Text, ...] = ()
+    """Whole paths, instead of `dirs`."""
+
+
+class Volume(Part):
+    """One entry of ``storage``."""
+
+    size: Text = ""
+    """Size of the claim, such as `20Gi`."""
+    storage_class: Text = ""
+    """Storage class; absent: the cluster's default one."""
+    access_modes: tuple[Text, ...] = ()
+    """Access modes, such as `ReadWriteOnce`."""
+
+
+class Storage(Part):
+    """``storage``: volume claims, for use in templates."""
+
+    workspace: Volume | None = None
+    """Sources of the slots."""
+    data: Volume | None = None
+    """Data of the services."""
+    registry: Volume | None = None
+    """Images of the registry."""
+
+
+class Image(Part):
+    """One entry of ``images``."""
+
+    type: ImageType = ""
+    """`external`: mirrored `from` another registry to `local`; `build`: built here."""
+    source: Text = Field(default="", alias="from")
+    """Whole reference of the external image."""
+    local: Text = ""
+    """Whole reference in the project's own registry."""
+    repository: Text = ""
+    """Registry and name of the image that is built."""
+    tag: Text = ""
+    """Tag of the image that is built; wins over `tagTemplate`. Rendered when it is used."""
+    tag_template: Text = ""
+    """Template of the tag. Rendered when it is used."""
+    dockerfile: Text = "Dockerfile"
+    """Dockerfile, relative to the project."""
+    context: Text = "."
+    """Folder that the build sees, relative to the project."""
+    build_args: dict[str, Text] = {}
+    """Arguments of the build. Rendered when they are used."""
+    build_contexts: dict[str, Text] = {}
+    """More folders of the build by name. Rendered when they are used."""
+
+
+class HookStep(Part):
+    """One step of a hook."""
+
+    name: Text = ""
+    """What the logs call it."""
+    when: Text = ""
+    """`false`, `0`, `no` or blank after rendering: the step is left out. Absent: it runs."""
+    timeout: Duration = ""
+    """How long the step may take, such as `90s`."""
+    continue_on_error: Flag = False
+    """Whether the work goes on when the step fails."""
+    run: Text = ""
+    """Script for bash, a template; wins over `use`. Rendered when it is used."""
+    use: Text = ""
+    """Name of a built-in hook."""
+    parameters: dict[str, Any] = Field(default={}, alias="with")
+    """Parameters of the built-in hook."""
+
+
+class StackHooks(Part):
+    """``hooks`` of the whole stack."""
+
+    before_all: tuple[HookStep, ...] = ()
+    """Before anything is applied or deleted."""
+    after_all: tuple[HookStep, ...] = ()
+    """After everything has been applied or deleted."""
+
+
+class ItemHooks(Part):
+    """``hooks`` of an item."""
+
+    before_apply: tuple[HookStep, ...] = ()
+    """Before the item is applied."""
+    after_apply: tuple[HookStep, ...] = ()
+    """After the item was applied."""
+    before_destroy: tuple[HookStep, ...] = ()
+    """Before the item is deleted."""
+    after_destroy: tuple[HookStep, ...] = ()
+    """After the item was deleted."""
+
+
+class ManifestFile(Part):
     """One entry of ``manifests``."""
 
-    path: str = Field(min_length=1)
-    """Relative to the folder of ``services.yaml``."""
+    path: Name
+    """File with Kubernetes objects, a template, relative to the folder of `services.yaml`."""
 
 
-class Item(_Part):
-    """One entry of ``infrastructure`` or ``services``."""
+class Item(Part):
+    """One entry of ``infrastructure``; what all items have in common."""
 
-    name: str = Field(min_length=1)
-    when: str = ""
-    """``false``, ``0`` and ``no`` leave the item out; anything else, blank too, keeps it."""
+    name: Name
+    """What `--only-infra`, `--skip-infra`, `--only-services` and `--skip-services` refer to."""
+    when: Text = ""
+    """`false`, `0` or `no` after rendering leaves the item out; anything else, blank too, keeps
+    it. Rendered when it is used."""
     manifests: tuple[ManifestFile, ...] = ()
-
-    @property
-    def wanted(self) -> bool:
-        """Tell whether ``when`` lets the item take part."""
-        return self.when.strip().lower() not in ("false", "0", "no")
+    """Files of the item, in the order in which they are rendered."""
+    hooks: ItemHooks = ItemHooks()
+    """What runs before and after the item."""
 
 
-class Stack(_Part):
-    """A whole ``services.yaml`` after rendering."""
+class ServiceImage(Part):
+    """``services[].image``: the image of the Deployment that has the service's name."""
 
-    project: str = Field(min_length=1)
+    repository: Text = ""
+    """Registry and name of the image. Empty: the manifest's own image stays."""
+    tag_template: Text = ""
+    """Template of the tag; empty: no tag. Rendered when it is used."""
+
+
+class Ingress(Part):
+    """``services[].ingress``."""
+
+    hosts: dict[str, Text] = {}
+    """Host name for each environment; changes no manifest by itself."""
+
+
+class HostMount(Part):
+    """One entry of ``hostMounts``."""
+
+    name: Text = ""
+    """Name of the volume; replaces a volume of the manifest that has it."""
+    host_path: Text = ""
+    """Path on the node."""
+    host_path_type: Text = "Directory"
+    """Kubernetes' own type of the path."""
+    mount_path: Text = ""
+    """Path in the containers."""
+
+
+class ClaimMount(Part):
+    """One entry of ``pvcMounts``."""
+
+    name: Text = ""
+    """Name of the volume; replaces a volume of the manifest that has it."""
+    claim_name: Text = ""
+    """Name of the PersistentVolumeClaim."""
+    mount_path: Text = ""
+    """Path in the containers."""
+    sub_path: Text = ""
+    """Folder inside the volume."""
+    read_only: Flag = False
+    """Whether the containers can only read."""
+
+
+class Overlay(Part):
+    """One entry of ``overlays``: what is different in one environment."""
+
+    host_mounts: tuple[HostMount, ...] = ()
+    """Folders of the node for the first container and all init containers of the Deployment that
+    has the service's name."""
+    pvc_mounts: tuple[ClaimMount, ...] = ()
+    """Volume claims for the same containers."""
+    drop_kinds: tuple[Text, ...] = ()
+    """Kinds of objects that this environment does without, such as `Ingress`; in any case."""
+
+
+class Service(Item):
+    """One entry of ``services``."""
+
+    image: ServiceImage = ServiceImage()
+    """Image that replaces the one in the manifest."""
+    ingress: Ingress = Ingress()
+    """Public addresses."""
+    overlays: dict[str, Annotated[Overlay, BeforeValidator(_null_is_mapping)]] = {}
+    """Differences for each environment; looked up by its exact name, not inherited."""
+
+
+class State(Part):
+    """``state``: where slots are recorded."""
+
+    backend: StateBackend = ""
+    """Kind of the records; there is one kind."""
+    configmap_namespace: Text = ""
+    """Namespace of the records."""
+    configmap_prefix: Text = ""
+    """Beginning of their names; the slot's number follows."""
+
+
+class Timeouts(Part):
+    """``codex.timeouts``."""
+
+    exec: Duration = ""
+    """Longest run of the agent."""
+    rollout: Duration = ""
+    """Longest roll-out in a slot."""
+    deploy_wait: Duration = ""
+    """How long a deploy waits for its objects, unless `--wait-timeout` says otherwise."""
+
+
+class Link(Part):
+    """One entry of ``codex.links``."""
+
+    title: Text = ""
+    """Text of the link."""
+    path: Text = ""
+    """Path behind the environment's host name."""
+
+
+class ConfigBlock(Part):
+    """One entry of ``codex.configBlocks``."""
+
+    name: Text = ""
+    """Name for messages."""
+    toml: Text = ""
+    """TOML to add to the agent's configuration."""
+    file: Text = ""
+    """File with such TOML, relative to the project."""
+
+
+class ValueSource(Part):
+    """A value, or where it comes from."""
+
+    value: Text = ""
+    """The value itself; not for secrets."""
+    env_ref: Text = ""
+    """Name of a variable of the environment or an env file."""
+    var_ref: Text = ""
+    """Name of a variable from `--vars` or `--var-file`."""
+    optional: Flag = False
+    """Whether it may be missing."""
+
+
+class ClusterService(Part):
+    """``service`` of an MCP server inside the cluster."""
+
+    name: Text = ""
+    """Name of the Service."""
+    namespace: Text = ""
+    """Its namespace; absent: that of the environment."""
+    port: Whole = 0
+    """Its port."""
+    path: Text = ""
+    """Path of the server; absent: `/mcp`."""
+    scheme: Scheme = ""
+    """Scheme of its address."""
+
+
+class Tool(Part):
+    """One entry of ``tools`` of an MCP server."""
+
+    name: Text = ""
+    """Name of the tool."""
+    description: Text = ""
+    """What it does, for prompts."""
+
+
+class McpServer(Part):
+    """One entry of ``codex.mcp.servers``."""
+
+    name: Name
+    """Name in the agent's configuration."""
+    type: McpTransport = ""
+    """How it is reached."""
+    description: Text = ""
+    """What it is for, for prompts."""
+    tool_timeout_sec: Whole = Field(default=0, alias="tool_timeout_sec")
+    """Longest call of a tool, in seconds; 0: the agent's own limit."""
+    startup_timeout_sec: Whole = Field(default=0, alias="startup_timeout_sec")
+    """Longest start, in seconds; 0: the agent's own limit."""
+    command: Text = ""
+    """Program (`stdio`)."""
+    args: tuple[Text, ...] = ()
+    """Its arguments."""
+    env: dict[str, ValueSource] = {}
+    """Its environment variables."""
+    endpoint: Text = ""
+    """Address (`http`, `https`)."""
+    headers: dict[str, ValueSource] = {}
+    """Headers of requests."""
+    bearer_token_env_var: Text = Field(default="", alias="bearer_token_env_var")
+    """Name of the variable that holds the bearer token."""
+    service: ClusterService | None = None
+    """Service inside the cluster (`cluster`)."""
+    tools: tuple[Tool, ...] = ()
+    """Tools to name in prompts."""
+
+
+class Mcp(Part):
+    """``codex.mcp``."""
+
+    servers: tuple[McpServer, ...] = ()
+    """Servers that the agent can use."""
+
+
+class Codex(Part):
+    """``codex``: the agent."""
+
+    prompt_lang: Text = ""
+    """Language of prompts, such as `en`."""
+    model: Text = ""
+    """Model of the agent."""
+    model_reasoning_effort: Text = ""
+    """How much the model thinks."""
+    links: tuple[Link, ...] = ()
+    """Pages of the environment that comments link to."""
+    extra_tools: tuple[Text, ...] = ()
+    """Programs that the agent's image has besides the usual ones."""
+    project_context: Text = ""
+    """What the agent has to know about the project."""
+    services_overview: Text = ""
+    """What runs in the environment, and where."""
+    timeouts: Timeouts = Timeouts()
+    """Limits of time."""
+    config_template: Text = ""
+    """Template of the agent's configuration, relative to the project."""
+    config_blocks: tuple[ConfigBlock, ...] = ()
+    """Pieces of TOML to add to it."""
+    mcp: Mcp = Mcp()
+    """Servers of the Model Context Protocol."""
+    review_mcp_enabled: Flag = Field(default=False, alias="reviewMCPEnabled")
+    """Whether reviews may use MCP servers."""
+
+
+class Stack(Part):
+    """A whole ``services.yaml``."""
+
+    project: Name
+    """Short name; goes into namespaces and names of secrets. Read before the file is rendered."""
+    env_files: tuple[Text, ...] = ()
+    """Dotenv files that are read before the file is rendered, relative to it; later ones win, all
+    of them over the process environment."""
     namespace: NamespaceRules = NamespaceRules()
+    """How environments are mapped to namespaces."""
+    max_slots: Whole = 0
+    """Most slots at once; 0 or absent: no limit."""
+    registry: Text = ""
+    """The project's registry; changes no manifest by itself."""
+    base_domain: dict[str, Text] = {}
+    """Domain of each environment, for templates."""
+    versions: dict[str, Text] = {}
+    """Versions by name, for templates."""
     environments: dict[str, Annotated[Environment, BeforeValidator(_null_is_mapping)]] = {}
+    """The environments there are."""
+    data_paths: DataPaths = DataPaths()
+    """Data directories on the node."""
+    storage: Storage | None = None
+    """Volume claims, for templates."""
+    images: dict[str, Annotated[Image, BeforeValidator(_null_is_mapping)]] = {}
+    """Images to mirror and to build."""
     infrastructure: tuple[Item, ...] = ()
-    services: tuple[Item, ...] = ()
+    """What the services stand on; its objects are applied as they are written."""
+    services: tuple[Service, ...] = ()
+    """What the team itself writes; its objects get the environment's namespace."""
+    hooks: StackHooks = StackHooks()
+    """What runs before and after everything."""
+    state: State = State()
+    """Where slots are recorded."""
+    codex: Codex = Codex()
+    """The agent."""
 
+    def environment(self, name: str) -> Environment:
+        """
+        Return an environment with what it inherits; an unknown one has nothing set.
 
-def parse_stack(document: Document) -> Stack:
-    """Validate a rendered document; raise `CombinedError` with a line for each mistake in it."""
-    try:
-        return Stack.model_validate(document.value)
-    except ValidationError as error:
-        raise CombinedError(
-            [_problem(document, details) for details in error.errors(include_url=False)]
-        ) from error
-
-
-def unknown_keys(part: BaseModel, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the path of each key that this version does not know, and the nearest known name."""
-    known = [field.alias or name for name, field in type(part).model_fields.items()]
-    for key in part.model_extra or {}:
-        nearest = difflib.get_close_matches(key, known, n=1)
-        yield (*path, key), nearest[0] if nearest else ""
-    for name, field in type(part).model_fields.items():
-        yield from _unknown_in(getattr(part, name), (*path, field.alias or name))
-
-
-def dotted(path: KeyPath) -> str:
-    """Write a path as users do: ``services[0].manifests[0].path``."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return text.lstrip(".")
-
-
-def _unknown_in(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    if isinstance(value, BaseModel):
-        yield from unknown_keys(value, path)
-    elif isinstance(value, tuple):
-        for index, inner in enumerate(value):
-            yield from _unknown_in(inner, (*path, index))
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _unknown_in(inner, (*path, key))
-
-
-def _problem(document: Document, details: Any) -> CodexctlError:
-    path: KeyPath = tuple(details["loc"])
-    place = document.location(path)
-    name = dotted(path) or "the file"
-    if details["type"] == "missing":
-        return ConfigurationError(place, f"{name} is missing", "add it")
-    message = details["msg"][:1].lower() + details["msg"][1:]
-    return ConfigurationError(place, f"{name}: {message}", "see the table of keys in docs/stack.md")
+        `validation.check_stack` has made sure that inheriting comes to an end.
+        """
+        chain = [self.environments.get(name, Environment())]
+        while chain[-1].base:
+            chain.append(self.environments.get(chain[-1].base, Environment()))
+        inherited: Mapping[str, Any] = {
+            key: value
+            for key in ("image_pull_policy", "slot_bootstrap_infra", "local_registry")
+            if (value := next((v for e in chain if (v := getattr(e, key))), None))
+        }
+        return chain[0].model_copy(update=dict(inherited))

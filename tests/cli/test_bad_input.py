@@ -41,7 +41,7 @@ CASES = {
         {"services.yaml": STACK},
         RENDER,
         3,
-        "services.yaml:7: manifest 'web.yaml' does not exist: paths are relative to services.yaml",
+        "services.yaml:7: services.web.manifests[0].path names 'web.yaml', which does not exist",
     ),
     "an undefined name in a template": (
         {"services.yaml": STACK, "web.yaml": WEB + "data: {env: '{{ Evn }}'}\n"},
@@ -51,7 +51,7 @@ CASES = {
     ),
     "an unknown environment": (
         {"services.yaml": STACK, "web.yaml": WEB},
-        ("render", "--env", "stagin"),
+        ("apply-wait", "--env", "stagin"),
         3,
         "services.yaml:2: environment 'stagin' is not defined: did you mean 'staging'?",
     ),

@@ -78,7 +78,7 @@ def test_render_prints_manifests_on_stdout_only(capsys: pytest.CaptureFixture[st
 
     captured = capsys.readouterr()
     assert captured.out == (
-        "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n"
+        "---\n# Source: web.yaml:1\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n"
         "  namespace: shop-staging\n"
     )
     assert captured.err == ""
@@ -95,7 +95,7 @@ def test_plain_manifests_may_be_named_several_times(
     assert capsys.readouterr().out.count("namespace: n\n") == 2
 
 
-@pytest.mark.parametrize("task", ["render", "apply", "wait", "apply-wait", "destroy"])
+@pytest.mark.parametrize("task", ["render", "config", "apply", "wait", "apply-wait", "destroy"])
 def test_help_never_runs_the_task(task: str, capsys: pytest.CaptureFixture[str]) -> None:
     """--help is safe anywhere on the line and explains every flag."""
     assert _run(f"{task} --env staging --help") == 0

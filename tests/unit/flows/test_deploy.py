@@ -106,20 +106,6 @@ def broken(cluster: FakeCluster, container: dict[str, Any]) -> Callable[[dict[st
 BAD_NAME = waiting("InvalidImageName", "couldn't parse image name")
 
 
-def test_render_prints_yaml_and_asks_nobody(
-    stage: _Stage, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The manifests as they would be sent; the cluster is not touched."""
-    stage.write(yaml_of("ConfigMap", "a", "data: {k: 'yes'}"))
-
-    assert stage.run(deploy.render) == 0
-    assert capsys.readouterr().out == (
-        "---\napiVersion: v1\ndata:\n  k: 'yes'\nkind: ConfigMap\n"
-        "metadata:\n  name: a\n  namespace: shop\n"
-    )
-    assert stage.cluster.calls == []
-
-
 def test_apply_and_wait_until_healthy(stage: _Stage) -> None:
     """Configuration first, then workloads, then the good news; exit code 0."""
     stage.write(yaml_of("Deployment", "web", SPEC), yaml_of("ConfigMap", "a"))
@@ -372,19 +358,11 @@ def test_values_of_secret_variables_are_not_in_errors(
         request = deploy_request(env="staging", vars="DB_PASSWORD=hunter2given")
         outside = stage.outside
         with pytest.raises(CodexctlError) as caught:
-            deploy.render(request, outside)
+            deploy.apply(request, outside)
         outside.console.error(caught.value)
 
     assert stage.shown.count("error: ") == len(mistakes)
     assert "hunter2" not in stage.shown
-
-
-def test_unknown_keys_are_shown_as_warnings(stage: _Stage) -> None:
-    """They stop nothing."""
-    (stage.folder / "services.yaml").write_text("project: shop\nservces: []\n")
-
-    assert deploy.render(deploy_request(env="staging"), stage.outside) == 0
-    assert "warning: services.yaml:2: servces is not known" in stage.shown
 
 
 def test_wait_looks_at_what_is_there(stage: _Stage) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from codexctl_tasks.errors import CombinedError
 from codexctl_tasks.stack.documents import Document, read_documents
-from codexctl_tasks.stack.model import Item, Stack, dotted, parse_stack, unknown_keys
+from codexctl_tasks.stack.validation import parse_stack, unknown_key_problems
+
+if TYPE_CHECKING:
+    from codexctl_tasks.stack.model import Stack
 
 
 def _document(text: str) -> Document:
@@ -34,7 +39,7 @@ def test_every_mistake_is_reported_with_its_line() -> None:
     assert {line.split(": ")[1].split(" ")[0] for line in lines} == {
         "project",
         "namespace",
-        "services[0].manifests[0].path",
+        "services.web.manifests[0].path",
         "services[1].name",
         "services[1].manifests",
     }
@@ -66,37 +71,21 @@ def test_texts_keep_their_spelling() -> None:
     assert (stack.project, stack.services[0].name) == ("007", "1.10")
 
 
-@pytest.mark.parametrize(
-    ("when", "wanted"),
-    [
-        ("", True),
-        ("  ", True),
-        ("true", True),
-        ("off", True),
-        ("false", False),
-        (" False ", False),
-        ("0", False),
-        ("NO", False),
-    ],
-)
-def test_when(when: str, wanted: bool) -> None:
-    """Only false, 0 and no leave an item out; blank keeps it, as the Go tool does."""
-    assert Item(name="web", when=when).wanted is wanted
-
-
 def test_unknown_keys_are_found_at_every_level_with_the_nearest_name() -> None:
     """A misspelt key is not silently ignored."""
-    stack = _parse(
+    document = _document(
         "project: shop\nservice: []\nenvironments: {staging: {frm: ai}}\n"
         "services:\n- name: web\n  manifest: []\n  manifests:\n  - path: a\n    zzz: 1\n"
     )
 
-    assert {dotted(path): nearest for path, nearest in unknown_keys(stack)} == {
-        "service": "services",
-        "environments.staging.frm": "",
-        "services[0].manifest": "manifests",
-        "services[0].manifests[0].zzz": "",
-    }
+    problems = unknown_key_problems(parse_stack(document), document)
+
+    assert [str(problem).replace(" is not known and ignored", "") for problem in problems] == [
+        "services.yaml:2: service: did you mean 'services'?",
+        "services.yaml:3: environments.staging.frm: did you mean 'from'?",
+        "services.yaml:6: services.web.manifest: did you mean 'manifests'?",
+        "services.yaml:9: services.web.manifests[0].zzz: docs/services-yaml.md lists the keys",
+    ]
 
 
 def test_a_stack_cannot_be_changed() -> None:

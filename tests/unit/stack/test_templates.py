@@ -8,7 +8,8 @@ import pytest
 
 from codexctl_tasks.errors import ConfigurationError
 from codexctl_tasks.stack.documents import read_documents
-from codexctl_tasks.stack.templates import Templates, display
+from codexctl_tasks.stack.files import display
+from codexctl_tasks.stack.templates import Templates
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ def test_text_outside_of_expressions_is_untouched(templates: Templates) -> None:
     [
         ("a\nb {{ Namspace }}\n", 2, "did you mean 'Namespace'?"),
         ("{{ Qqqq }}", 1, "'Qqqq' is undefined: define it, or use default(...)"),
-        ("{% if x %}\n\n{{ Vars.NOPE }}{% endif %}", 3, "no attribute 'NOPE'"),
+        ("{% if x %}\n\n{{ Vars.NOPE }}{% endif %}", 3, "there is no 'NOPE' in it"),
         ("a\n{% if %}\n", 2, "template syntax: Expected an expression"),
         ("a\n\n{% for a in [1] %}\n", 3, "template syntax: Unexpected end of template"),
         ("{{ x|nofilter }}", 1, "No filter named 'nofilter'"),

@@ -1,0 +1,57 @@
+"""Load what an environment consists of, mask its secrets, and tell what is doubtful about it."""
+
+from __future__ import annotations
+
+import base64
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from codexctl_tasks.errors import CombinedError
+from codexctl_tasks.stack.desired import Desired, load_desired
+from codexctl_tasks.stack.manifests import without_duplicates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from codexctl_tasks.console import Console
+    from codexctl_tasks.settings import Source
+    from codexctl_tasks.stack.manifests import Manifest
+
+
+def load_renderable(source: Source, console: Console) -> Desired:
+    """Load an environment to look at it; what would keep it from being applied is a warning."""
+    desired = _load(source, console)
+    for obstacle in desired.obstacles:
+        console.warn(str(obstacle))
+    return desired
+
+
+def load_applicable(source: Source, console: Console) -> Desired:
+    """Load an environment to apply it: each object once."""
+    desired = _load(source, console)
+    if desired.obstacles:
+        raise CombinedError(desired.obstacles)
+    return replace(desired, manifests=without_duplicates(desired.manifests))
+
+
+def _load(source: Source, console: Console) -> Desired:
+    console.hide(source.secrets)
+    desired = load_desired(source)
+    console.hide(desired.secrets)
+    console.hide(value for m in desired.manifests for value in _secret_values(m))
+    for warning in desired.warnings:
+        console.warn(warning)
+    return desired
+
+
+def _secret_values(manifest: Manifest) -> Iterator[str]:
+    if manifest.name.kind != "Secret":
+        return
+    for key in ("stringData", "data"):
+        values = manifest.body.get(key)
+        for value in values.values() if isinstance(values, dict) else ():
+            yield str(value)
+            if key == "data":
+                with suppress(ValueError):  # no base64, or no text: nobody prints it
+                    yield base64.b64decode(str(value)).decode()

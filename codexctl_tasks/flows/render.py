@@ -1,0 +1,134 @@
+"""Show what an environment is made of: its manifests, its values, its configuration."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from codexctl_tasks.console import MASK
+from codexctl_tasks.errors import DONE, ConfigurationError, Location, UsageError
+from codexctl_tasks.flows.environment import load_renderable
+from codexctl_tasks.stack.desired import desired_of
+from codexctl_tasks.stack.dialect import Dialect
+from codexctl_tasks.stack.documents import write_documents
+from codexctl_tasks.stack.effective import effective
+from codexctl_tasks.stack.files import display, read_text
+from codexctl_tasks.stack.functions import functions
+from codexctl_tasks.stack.gotemplate.times import Time
+from codexctl_tasks.stack.gotemplate.values import with_string_maps
+from codexctl_tasks.stack.loading import LoadedStack, load_stack
+from codexctl_tasks.stack.reference import json_schema
+from codexctl_tasks.stack.templates import Templates
+from codexctl_tasks.stack.values import values_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from codexctl_tasks.console import Console
+    from codexctl_tasks.settings import RenderRequest, Source, TemplateRequest
+    from codexctl_tasks.stack.manifests import Manifest
+
+
+def render(request: RenderRequest, console: Console) -> int:
+    """Print the manifests of an environment; the cluster is not asked."""
+    if request.show_values:
+        return _show_values(request.source, console)
+    desired = load_renderable(request.source, console)
+    if request.output_dir is None:
+        sys.stdout.write(_yaml(desired.manifests))
+        return DONE
+    by_file = attrgetter("file")
+    for name, manifests in groupby(sorted(desired.manifests, key=by_file), by_file):
+        file = request.output_dir / _below(name)
+        _write(file, _yaml(manifests))
+        console.step("write", str(file))
+    return DONE
+
+
+def render_template(request: TemplateRequest) -> int:
+    """Print one template, rendered with data from a file."""
+    name = display(request.file)
+    text = read_text(request.file, name)
+    data = with_string_maps(_json(request.data)) if request.data else {}
+    dialect = Dialect(request.dialect) if request.dialect else None
+    names = data if isinstance(data, dict) else {}
+    templates = Templates(
+        request.file.resolve().parent,
+        names,
+        functions(names.get("EnvMap", {}), Time.of(datetime.now(UTC))),
+        data=data,
+    )
+    sys.stdout.write(templates.render(text, name, dialect=dialect).text)
+    return DONE
+
+
+def config(source: Source, console: Console) -> int:
+    """Print the effective configuration of an environment."""
+    loaded = _load(source, console)
+    found = console.masked_data(effective(loaded))
+    sys.stdout.write(write_documents([(found, f"{loaded.file}, environment {source.env}")]))
+    return DONE
+
+
+def schema() -> int:
+    """Print the JSON Schema of ``services.yaml``."""
+    sys.stdout.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
+    return DONE
+
+
+def _show_values(source: Source, console: Console) -> int:
+    loaded = _load(source, console)
+    desired_of(loaded)  # all templates shall have looked up what they need
+    for value in values_of(loaded):
+        shown = MASK if value.is_secret else console.masked(json.dumps(value.value))
+        sys.stdout.write(f"{value.name}: {shown}  # {value.origin}\n")
+    return DONE
+
+
+def _load(source: Source, console: Console) -> LoadedStack:
+    if source.manifests:
+        raise UsageError(
+            "--manifests", "is plain YAML without configuration", "give --env and a services.yaml"
+        )
+    console.hide(source.secrets)
+    loaded = load_stack(source)
+    console.hide(loaded.secrets)
+    return loaded
+
+
+def _yaml(manifests: Iterable[Manifest]) -> str:
+    return write_documents((m.body, f"Source: {m.location}") for m in manifests)
+
+
+def _below(name: str) -> PurePath:
+    """Return where a file goes in the folder of the output: never outside of it."""
+    path = PurePath(name)
+    return PurePath(path.name) if path.is_absolute() or ".." in path.parts else path
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            str(file), f"cannot be written: {error.strerror}", "give another --output-dir"
+        ) from None
+
+
+def _json(path: Path) -> Any:
+    name = display(path)
+    try:
+        return json.loads(read_text(path, name))
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(
+            Location(name, error.lineno), f"is not JSON: {error.msg}", "correct it there"
+        ) from None
+    except RecursionError:
+        raise ConfigurationError(name, "is nested too deeply", "make it flatter") from None

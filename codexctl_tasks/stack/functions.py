@@ -1,0 +1,159 @@
+"""
+The functions that templates of both dialects can call, besides those of the engine itself.
+
+The annotations are more than documentation: the Go dialect refuses any other type, as Go does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jinja2.runtime import Undefined
+
+from codexctl_tasks.stack.gotemplate.formatting import sprintf
+from codexctl_tasks.stack.gotemplate.values import StringMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from codexctl_tasks.stack.gotemplate.times import Time
+
+_SHORT_SHA = 12
+
+
+def functions(env_map: Mapping[str, str], now: Time) -> dict[str, Callable[..., Any]]:
+    """
+    Return the functions by the names that templates use.
+
+    Args:
+        env_map: What `envOr` looks up.
+        now: What `now` returns: one moment for everything that is rendered in a run.
+    """
+
+    def env_or(name: str, fallback: str) -> str:
+        """Return the variable unless it is missing or empty; blanks count as a value."""
+        return env_map.get(name) or fallback
+
+    def the_time() -> Any:
+        return now
+
+    return {
+        "envOr": env_or,
+        "default": default,
+        "ternary": ternary,
+        "toLower": to_lower,
+        "trimPrefix": trim_prefix,
+        "slug": slug,
+        "truncSHA": trunc_sha,
+        "join": join,
+        "indent": indent,
+        "now": the_time,
+    }
+
+
+def default(value: str, fallback: str) -> str:
+    """Return *value* unless it is blank; the value comes first, unlike in other tools."""
+    return value if value.strip() else fallback
+
+
+def ternary(cond: bool, yes: Any, no: Any) -> Any:
+    """Return *yes* if the condition holds, otherwise *no*; both have been evaluated by then."""
+    return yes if cond else no
+
+
+def to_lower(text: str) -> str:
+    """Return the text in lower case."""
+    return text.lower()
+
+
+def trim_prefix(text: str, prefix: str) -> str:
+    """Return the text without *prefix*, if it begins with it."""
+    return text.removeprefix(prefix)
+
+
+def slug(text: str) -> str:
+    """Trim, lower-case, and turn each blank and underscore into a dash; runs are kept."""
+    return text.strip().lower().replace(" ", "-").replace("_", "-")
+
+
+def trunc_sha(text: str) -> str:
+    """Return the first 12 bytes, which name a commit well enough."""
+    return text.encode()[:_SHORT_SHA].decode(errors="replace")
+
+
+def join(values: list[str], separator: str) -> str:
+    """Join texts."""
+    return separator.join(values)
+
+
+def indent(width: int, text: str) -> str:
+    """Put blanks before every line, empty ones too; line breaks at the end are dropped."""
+    text = text.rstrip("\n")
+    margin = " " * width
+    return "\n".join(margin + line for line in text.split("\n")) if text else ""
+
+
+def jinja_functions(own: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """
+    Return the functions as Jinja2 templates call them: less strict, with usual defaults.
+
+    Args:
+        own: From `functions`; may be empty.
+    """
+    if not own:
+        return {}
+    env_or = own["envOr"]
+    return {
+        **own,
+        "envOr": lambda name, fallback="": env_or(str(name), fallback),
+        "default": _default_of_anything,
+        "join": _join_anything,
+        "indent": lambda width, text, first=True: _indent_text(str(text), width, first=first),
+        "printf": sprintf,
+        "index": index,
+    }
+
+
+def jinja_filters(own: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """
+    Return the functions as filters: ``value | f(x)`` is ``f(value, x)``.
+
+    `indent` alone takes the text first, as its namesake in Jinja2 does; like the function, and
+    unlike the namesake, it moves the first line too unless ``first=false`` is given.
+
+    Args:
+        own: From `functions`; may be empty.
+    """
+    found = jinja_functions(own)
+    if found:
+        del found["now"]
+        found["indent"] = lambda text, width=4, first=True: _indent_text(
+            str(text), width, first=first
+        )
+    return found
+
+
+def index(value: Any, *keys: Any) -> Any:
+    """
+    Return what is at the keys, one inside the other.
+
+    A missing key of a map of texts, such as `Versions`, gives the empty text, as in Go.
+    """
+    for key in keys:
+        value = value.get(key, "") if isinstance(value, StringMap) else value[key]
+    return value
+
+
+def _default_of_anything(value: Any, fallback: Any = "") -> Any:
+    if value is None or isinstance(value, Undefined):
+        return fallback
+    return fallback if isinstance(value, str) and not value.strip() else value
+
+
+def _join_anything(values: Any, separator: str = "") -> str:
+    return separator.join(str(value) for value in values)
+
+
+def _indent_text(text: str, width: int, *, first: bool) -> str:
+    indented = indent(width, text)
+    return indented if first else indented[width:]

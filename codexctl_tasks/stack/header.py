@@ -1,0 +1,75 @@
+"""
+What ``services.yaml`` says before it is rendered.
+
+Templates refer to the project, its versions and domains, and to variables from files that
+``services.yaml`` names: so these keys are read from the raw text, which has to be YAML for that.
+They keep their source text where they hold templates.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from codexctl_tasks.errors import ConfigurationError, Location
+from codexctl_tasks.stack.documents import read_outline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from codexctl_tasks.stack.documents import Outline
+
+_STATEMENTS = re.compile(
+    r"\{%.*?%\}|\{#.*?#\}|^[ \t]*\{\{[^\n]*\}\}[ \t]*$", re.DOTALL | re.MULTILINE
+)
+"""What Jinja2 allows to stand between the lines of a YAML file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """The keys that are needed before rendering."""
+
+    project: str
+    env_files: tuple[tuple[str, Location], ...]
+    versions: Mapping[str, str]
+    base_domain: Mapping[str, str]
+    patterns: Mapping[str, str]
+    """Namespace templates by environment."""
+    _outline: Outline = field(repr=False)
+
+    def location(self, *path: str) -> Location:
+        """Return where a key stands, or the file if it does not."""
+        return self._outline.location(path)
+
+
+def read_header(text: str, file: str, *, statements: bool) -> Header:
+    """
+    Read the raw file.
+
+    Args:
+        text: ``services.yaml`` as it is.
+        file: Its name in messages.
+        statements: Whether it may hold statements of Jinja2, which are no YAML; they are skipped.
+
+    Raises:
+        ConfigurationError: It is no YAML, or no mapping.
+    """
+    if statements:
+        text = _STATEMENTS.sub(lambda found: re.sub(r"[^\r\n]", " ", found[0]), text)
+    outline = read_outline(text, file)
+    if outline is None:
+        raise ConfigurationError(
+            Location(file), "is not one mapping of keys", "begin with project: NAME"
+        )
+    return Header(
+        project=outline.texts(()).get("project", "").strip(),
+        env_files=tuple(
+            (name, outline.location(("envFiles", index)))
+            for index, name in enumerate(outline.items(("envFiles",)))
+        ),
+        versions=outline.texts(("versions",)),
+        base_domain=outline.texts(("baseDomain",)),
+        patterns=outline.texts(("namespace", "patterns")),
+        _outline=outline,
+    )
