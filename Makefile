@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint fix lock clean
+.PHONY: help demo test lint fix docs lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -27,6 +27,10 @@ lint: $(INSTALLED) ## Check style, types and layers
 fix: $(INSTALLED) ## Format the code and mend what can be mended mechanically
 	@$(BIN)/ruff check --fix --quiet
 	@$(BIN)/ruff format --quiet
+
+docs: $(INSTALLED) ## Write the reference of services.yaml anew from the model
+	@$(BIN)/python -c 'from codexctl_tasks.stack.reference import reference; print(reference(), end="")' \
+	    > docs/services-yaml.md
 
 lock: $(INSTALLED) ## Pin the newest allowed versions of all dependencies, with hashes and without addresses
 	@$(BIN)/pip install --quiet pip-tools

@@ -41,6 +41,8 @@ class Run:
 
     wall_s: float
     cpu_s: float
+    memory_mib: float
+    """Largest resident size of one of them."""
     ended_at: float
     """`time.monotonic` when it was collected."""
 
@@ -55,7 +57,7 @@ class Commands:
 
 def measure(commands: Commands, env: dict[str, str], cwd: Path) -> Run:
     """Run commands one after the other; wall clock and CPU of all of them."""
-    begun, cpu = time.monotonic(), 0.0
+    begun, cpu, memory = time.monotonic(), 0.0, 0.0
     for argv in commands.argv:
         process = subprocess.Popen(
             argv, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -67,8 +69,9 @@ def measure(commands: Commands, env: dict[str, str], cwd: Path) -> Run:
         if process.returncode:
             sys.exit(f"{shlex.join(argv)}: exit code {process.returncode}: {complaint.decode()}")
         cpu += usage.ru_utime + usage.ru_stime
+        memory = max(memory, usage.ru_maxrss / 1024)
     ended = time.monotonic()
-    return Run(ended - begun, cpu, ended)
+    return Run(ended - begun, cpu, memory, ended)
 
 
 def compare(

@@ -37,7 +37,9 @@ class Location:
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return the question that proposes the known name most like *name*, or *otherwise*."""
-    nearest = difflib.get_close_matches(name, list(known), n=1)
+    names = list(known)
+    nearest = [each for each in names if each.lower() == name.lower()]
+    nearest = nearest or difflib.get_close_matches(name, names, n=1)
     return f"did you mean {nearest[0]!r}?" if nearest else otherwise
 
 

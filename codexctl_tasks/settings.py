@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,10 @@ _SECRET_NAME = re.compile(
     r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|KEY|(^|_)PASS|(^|_)PAT)$", re.IGNORECASE
 )
 
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?|(\d+(?:\.\d+)?)")
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_PART = re.compile(rf"({_NUMBER})(h|ms|m|s)")
+_DURATION = re.compile(rf"(?:{_NUMBER}(?:h|ms|m|s))+")
+_UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +92,16 @@ class ClusterSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DeployDefaults:
+    """What ``services.yaml`` says about a deploy; what is empty is not said."""
+
+    kubeconfig: str = ""
+    context: str = ""
+    wait_timeout: str = ""
+    """A duration."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DeployRequest:
     """Everything `flows.deploy` needs to know."""
 
@@ -96,15 +109,32 @@ class DeployRequest:
     cluster: ClusterSettings
     wait_timeout_s: float
     """For all workloads together, in seconds; more than 0."""
+    chosen: frozenset[str]
+    """Which of kubeconfig, context and wait-timeout were given by a flag or ``CODEXCTL_*``."""
     force_conflicts: bool
     """Take over fields that another field manager owns."""
     output: str
     """``text`` or ``json``."""
 
+    def with_defaults(self, defaults: DeployDefaults) -> DeployRequest:
+        """Return the request with what ``services.yaml`` says, unless the user chose otherwise."""
+        kubeconfig, context = self.cluster.kubeconfig, self.cluster.context
+        if not self.chosen & {"kubeconfig", "context"}:
+            kubeconfig = defaults.kubeconfig or kubeconfig
+            context = defaults.context or context
+        wait_timeout_s = self.wait_timeout_s
+        if "wait-timeout" not in self.chosen:
+            wait_timeout_s = duration_s(defaults.wait_timeout) or wait_timeout_s
+        return replace(
+            self,
+            cluster=ClusterSettings(kubeconfig=kubeconfig, context=context),
+            wait_timeout_s=wait_timeout_s,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RenderRequest:
-    """What `flows.stack` needs to know to print manifests."""
+    """What `flows.render` needs to know to print manifests."""
 
     source: Source
     output_dir: Path | None
@@ -205,6 +235,15 @@ def deploy_request(
             context=_value("context", context),
         ),
         wait_timeout_s=_timeout("wait-timeout", wait_timeout, DEFAULT_WAIT_TIMEOUT_S),
+        chosen=frozenset(
+            flag
+            for flag, value in (
+                ("kubeconfig", kubeconfig),
+                ("context", context),
+                ("wait-timeout", wait_timeout),
+            )
+            if _value(flag, value)
+        ),
         force_conflicts=force_conflicts or _switch("CODEXCTL_FORCE_CONFLICTS"),
         output=_choice("output", _value("output", output, "text"), ("text", "json")),
     )
@@ -272,13 +311,20 @@ def _choice(flag: str, value: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
+def duration_s(text: str) -> float:
+    """Return the seconds of ``90``, ``90s``, ``10m`` or ``1h30m``; 0 for anything else."""
+    if re.fullmatch(_NUMBER, text):
+        return float(text)
+    if not _DURATION.fullmatch(text):
+        return 0.0
+    return sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))
+
+
 def _timeout(flag: str, given: str, default_s: float) -> float:
     text = _value(flag, given)
     if not text:
         return default_s
-    match = _DURATION.fullmatch(text)
-    hours, minutes, seconds, bare = match.groups() if match else (None,) * 4
-    total_s = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or bare or 0)
+    total_s = duration_s(text)
     if total_s <= 0:
         raise UsageError(f"--{flag}", f"{text!r} is no duration", "write 90, 90s, 10m or 1h30m")
     return total_s

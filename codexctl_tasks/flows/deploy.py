@@ -52,6 +52,7 @@ def apply_and_wait(request: DeployRequest, outside: Outside) -> int:
 def wait(request: DeployRequest, outside: Outside) -> int:
     """Wait for what is in the cluster already; nothing is applied."""
     desired = load_applicable(request.source, outside.console)
+    request = request.with_defaults(desired.defaults)
     cluster = outside.connect(request.cluster, outside.clock, outside.console.retrying)
     objects = [o for o in place(desired.manifests, cluster) if is_workload(o.name)]
     with _Rollout(objects, cluster, request, outside) as rollout:
@@ -66,6 +67,7 @@ def wait(request: DeployRequest, outside: Outside) -> int:
 def destroy(request: DeployRequest, outside: Outside) -> int:
     """Delete the objects of an environment, last applied first, until they are gone."""
     desired = load_applicable(request.source, outside.console)
+    request = request.with_defaults(desired.defaults)
     console = outside.console
     cluster = outside.connect(request.cluster, outside.clock, console.retrying)
     stages = in_deletion_order(place(desired.manifests, cluster))
@@ -84,6 +86,7 @@ def destroy(request: DeployRequest, outside: Outside) -> int:
 def _deploy(request: DeployRequest, outside: Outside, *, wait_for_last_wave: bool) -> int:
     """Deploy one environment: the order below is the whole story."""
     desired = load_applicable(request.source, outside.console)
+    request = request.with_defaults(desired.defaults)
     cluster = outside.connect(request.cluster, outside.clock, outside.console.retrying)
     objects = place(desired.manifests, cluster)
     waves = in_waves(objects)

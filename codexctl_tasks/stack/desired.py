@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import (
@@ -11,6 +13,7 @@ from codexctl_tasks.errors import (
     ConfigurationError,
     did_you_mean,
 )
+from codexctl_tasks.settings import DeployDefaults
 from codexctl_tasks.stack.documents import read_documents
 from codexctl_tasks.stack.files import display, inside, read_text
 from codexctl_tasks.stack.loading import LoadedStack, leaves_project, load_stack
@@ -21,7 +24,6 @@ from codexctl_tasks.stack.validation import KeyPath, unknown_key_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from codexctl_tasks.settings import Filters, Source
     from codexctl_tasks.stack.documents import Document
@@ -40,6 +42,8 @@ class Desired:
     warnings: tuple[str, ...] = ()
     obstacles: tuple[ConfigurationError, ...] = ()
     """Why this can be rendered but not applied."""
+    defaults: DeployDefaults = field(default_factory=DeployDefaults)
+    """What ``services.yaml`` says about a deploy."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values to mask besides those that `Source.secrets` knows."""
 
@@ -86,6 +90,7 @@ def desired_of(loaded: LoadedStack) -> Desired:
             ),
         ),
         obstacles=tuple(_obstacles(loaded)),
+        defaults=_defaults(loaded),
         secrets=loaded.secrets,
     )
 
@@ -99,7 +104,7 @@ def _objects(loaded: LoadedStack, item: Item, path: KeyPath) -> list[Manifest]:
     if isinstance(item, Service):
         namespace, image = loaded.context.namespace, loaded.image(item, path)
     overlay_path = (*path, "overlays", loaded.source.env)
-    mounts = overlay_mounts(overlay, lambda p: loaded.document.location((*overlay_path, *p)))
+    mounts = overlay_mounts(overlay, lambda inner: loaded.find((*overlay_path, *inner)))
     manifests: list[Manifest] = []
     problems: list[CodexctlError] = []
     for index, entry in enumerate(item.manifests):
@@ -123,11 +128,11 @@ def _render_file(loaded: LoadedStack, path: str, declared: KeyPath) -> Iterator[
     if file is None:
         raise leaves_project(loaded.document.location(declared), f"manifest {path!r}")
     if not file.is_file():
-        raise ConfigurationError(
-            loaded.document.location(declared),
-            f"{loaded.path(declared)} names {path!r}, which does not exist",
-            "paths are relative to services.yaml",
-        )
+        place, name = loaded.find(declared)
+        what, fix = "does not exist", "paths are relative to services.yaml"
+        if file.exists():
+            what, fix = "is no file", "name the files in it, one by one"
+        raise ConfigurationError(place, f"{name} names {path!r}, which {what}", fix)
     name = display(loaded.source.config.parent / path)
     rendered = loaded.templates.render(read_text(file, name), name)
     return read_documents(rendered.text, name, source_place=rendered.place)
@@ -147,6 +152,18 @@ def _items(stack: Stack, filters: Filters) -> Iterator[tuple[Item, KeyPath]]:
 
 def _chooser(only: frozenset[str], skip: frozenset[str]) -> Callable[[str], bool]:
     return lambda name: name not in skip and (not only or name in only)
+
+
+def _defaults(loaded: LoadedStack) -> DeployDefaults:
+    environment = loaded.stack.environment(loaded.source.env)
+    kubeconfig = environment.kubeconfig.strip()
+    if kubeconfig:
+        kubeconfig = str(loaded.source.config.parent / Path(kubeconfig).expanduser())
+    return DeployDefaults(
+        kubeconfig=kubeconfig,
+        context=environment.context.strip(),
+        wait_timeout=loaded.stack.codex.timeouts.deploy_wait,
+    )
 
 
 def _obstacles(loaded: LoadedStack) -> Iterator[ConfigurationError]:
@@ -218,7 +235,7 @@ def _plain(source: Source) -> Desired:
 
 def _yaml_files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - pathlib raises for a name that is too long
             found = (f for f in path.rglob("*") if f.suffix in (".yaml", ".yml", ".json"))
             yield from sorted(f for f in found if f.is_file())
         else:

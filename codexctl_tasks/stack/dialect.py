@@ -28,18 +28,21 @@ _GO_ACTION = re.compile(
       | (?:if|range|with|define|template|block)\s
       | (?:else|end|break|continue)\s*-?\}\}|else\s+(?:if|with)\s
       | (?:and|or|not|eq|ne|lt|le|gt|ge)\s+(?:[.$"`(0-9]|(?:eq|ne|lt|le|gt|ge)\s)
-      | \(*\s*[A-Za-z]\w*\s+(?!(?:if|is|in|and|or|not)\b)["`.$(\w]  # a call: name argument
+      | \(*\s*[a-z]\w*\s+(?!(?:if|is|in|and|or|not)\b)["`.$(\w]  # a call: name argument
       | now\.[A-Z]\w*\s+["`]
       | [^{}]*\|\s*(?:printf|default|indent|index)\s+["`.$(\w]
+      | [^{}]*\|\s*[a-z]\w*\s+["`.$0-9]
     )""",
     re.VERBOSE,
 )
 _JINJA_ACTION = re.compile(
     r"""\{\{-?\s*(?:
-        (?!(?:now|if|with|range|else|end|break|continue|not|and|or)\b)
+        (?!(?:now|if|with|range|else|end|break|continue|not|and|or)\b|(?:true|false|nil)\s*-?\}\})
             \(*[A-Za-z_]\w*(?:[(\[.]|\s*(?:[|~+*/%<>=!,-]|\}\})|\s+(?:if|is|in|and|or|not)\b)
       | \(*["0-9][^{}]*?["0-9]\s*(?:[~+*/%<>=]|(?:if|in)\b|\|\s*\w+\s*[(|}])
       | \(*[0-9]+\s+(?:if|in)\b
+      | \(*[0-9][0-9.]*\s*[~+*/%<>=]
+      | \(+[A-Z]\w*\s*\)
       | \(*not\s+[A-Za-z_]\w*
       | now\s*\(
       | \(*'

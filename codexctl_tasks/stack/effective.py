@@ -44,7 +44,8 @@ def _items(
         if "overlays" in entry:
             entry["overlays"] = _only(entry["overlays"], loaded.source.env)
         if "ingress" in entry:
-            entry["ingress"] = {"hosts": _only(entry["ingress"]["hosts"], loaded.source.env)}
+            hosts = _only(entry["ingress"].pop("hosts", {}), loaded.source.env)
+            entry["ingress"] |= {"hosts": hosts} if hosts else {}
         if "tagTemplate" in entry.get("image", {}):
             template = entry["image"]["tagTemplate"]
             tag = loaded.render_again(template, (*path, "image", "tagTemplate"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from codexctl_tasks.errors import ConfigurationError, Location
@@ -9,12 +10,15 @@ from codexctl_tasks.errors import ConfigurationError, Location
 LARGEST_FILE = 10 * 1024 * 1024
 """Bytes; etcd takes no object above 1.5 MiB, and no person writes thousands of them."""
 
+_NOWHERE = "\0"
+"""No file has this name."""
+
 
 def display(path: Path) -> str:
     """Return *path* as a person in the current folder would type it."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
-    except (ValueError, OSError):  # elsewhere, or the current folder is gone
+    except (ValueError, OSError, RuntimeError):  # elsewhere, the folder is gone, links in a circle
         return str(path)
 
 
@@ -35,8 +39,11 @@ def read_text(path: Path, name: str, fix_missing: str = "check the path") -> str
             content = stream.read(LARGEST_FILE + 1)
     except FileNotFoundError:
         raise ConfigurationError(name, "does not exist", fix_missing) from None
+    except IsADirectoryError:
+        raise ConfigurationError(name, "is a folder", "name a file") from None
     except OSError as error:
-        raise ConfigurationError(name, f"cannot be read: {error.strerror}", "mend it") from None
+        what, fix = f"cannot be read: {error.strerror}", "check the path and its permissions"
+        raise ConfigurationError(name, what, fix) from None
     if len(content) > LARGEST_FILE:
         limit = LARGEST_FILE // 1024 // 1024
         raise ConfigurationError(name, f"is larger than {limit} MiB", "split it")
@@ -56,5 +63,9 @@ def inside(root: Path, path: str) -> Path | None:
         path: Relative to it.
     """
     whole = root.resolve()
-    file = (whole / path).resolve()
-    return file if file.is_relative_to(whole) else None
+    # Too long a name, a null character, links in a circle: no file can be there.
+    with suppress(OSError, RuntimeError, ValueError):
+        file = (whole / path).resolve()
+        file.exists()
+        return file if file.is_relative_to(whole) else None
+    return whole / _NOWHERE

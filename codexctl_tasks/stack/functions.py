@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import pass_environment
+from jinja2.filters import make_attrgetter
 from jinja2.runtime import Undefined
 
 from codexctl_tasks.stack.gotemplate.formatting import sprintf
 from codexctl_tasks.stack.gotemplate.values import StringMap
+from codexctl_tasks.stack.limits import LONGEST_TEXT, LimitError, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from jinja2 import Environment
 
     from codexctl_tasks.stack.gotemplate.times import Time
 
@@ -89,6 +94,8 @@ def join(values: list[str], separator: str) -> str:
 def indent(width: int, text: str) -> str:
     """Put blanks before every line, empty ones too; line breaks at the end are dropped."""
     text = text.rstrip("\n")
+    if width * (text.count("\n") + 1) > LONGEST_TEXT:
+        raise LimitError("indents a text more than anything real")
     margin = " " * width
     return "\n".join(margin + line for line in text.split("\n")) if text else ""
 
@@ -130,6 +137,7 @@ def jinja_filters(own: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[.
         found["indent"] = lambda text, width=4, first=True: _indent_text(
             str(text), width, first=first
         )
+        found["join"] = _join_filter
     return found
 
 
@@ -151,7 +159,18 @@ def _default_of_anything(value: Any, fallback: Any = "") -> Any:
 
 
 def _join_anything(values: Any, separator: str = "") -> str:
-    return separator.join(str(value) for value in values)
+    pieces = (piece for value in values for piece in (separator, str(value)))
+    return checked(pieces)[len(separator) :]
+
+
+@pass_environment
+def _join_filter(
+    environment: Environment, values: Any, separator: str = "", attribute: Any = None
+) -> str:
+    """Join the values, or an attribute of each, as Jinja2's own filter does."""
+    if attribute is not None:
+        values = map(make_attrgetter(environment, attribute), values)
+    return _join_anything(values, separator)
 
 
 def _indent_text(text: str, width: int, *, first: bool) -> str:

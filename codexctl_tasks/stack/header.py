@@ -12,12 +12,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.errors import ConfigurationError, Location
 from codexctl_tasks.stack.documents import read_outline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from codexctl_tasks.errors import Location
     from codexctl_tasks.stack.documents import Outline
 
 _STATEMENTS = re.compile(
@@ -58,10 +58,6 @@ def read_header(text: str, file: str, *, statements: bool) -> Header:
     if statements:
         text = _STATEMENTS.sub(lambda found: re.sub(r"[^\r\n]", " ", found[0]), text)
     outline = read_outline(text, file)
-    if outline is None:
-        raise ConfigurationError(
-            Location(file), "is not one mapping of keys", "begin with project: NAME"
-        )
     return Header(
         project=outline.texts(()).get("project", "").strip(),
         env_files=tuple(

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2.visitor import NodeTransformer
+from jinja2 import nodes
 
 from codexctl_tasks.errors import Location
 from codexctl_tasks.stack.files import display
+from codexctl_tasks.stack.limits import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jinja2 import nodes
 
 _MARK = re.compile("\ue000([^\ue001]*)\ue002([0-9]+)\ue001")
 """Private-use characters around file and line; only in renderings that nobody sees."""
@@ -30,17 +30,18 @@ class Rendered:
     """Tells which line of which file a line of *text* came from; both count from 1."""
 
 
-class MarkLines(NodeTransformer):
-    """Writes file and line before every piece of plain text, and after each of its line breaks."""
+def mark_lines(tree: nodes.Template, file: str) -> None:
+    """Write file and line before every piece of plain text, and after each of its line breaks."""
+    for statement in statements(tree):
+        if isinstance(statement, nodes.Output):
+            for node in statement.nodes:
+                if isinstance(node, nodes.TemplateData):
+                    lines = enumerate(node.data.split("\n"), start=node.lineno)
+                    node.data = "\n".join(_mark(file, line) + text for line, text in lines)
 
-    def __init__(self, file: str) -> None:
-        self._file = file
 
-    def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.TemplateData:  # noqa: N802 - Jinja2's name
-        """Mark the lines of one piece."""
-        lines = enumerate(node.data.split("\n"), start=node.lineno)
-        node.data = "\n".join(f"\ue000{self._file}\ue002{line}\ue001{text}" for line, text in lines)
-        return node
+def _mark(file: str, line: int) -> str:
+    return f"\ue000{file}\ue002{line}\ue001"
 
 
 def unmarked(marked: str) -> str:
@@ -53,7 +54,7 @@ def marked_lines(marked: str, file: str) -> Callable[[int], Location]:
     Read the marks: a line came from the first mark in it, else from the last one before it.
 
     Args:
-        marked: The rendering of a template changed by `MarkLines`.
+        marked: The rendering of a template changed by `mark_lines`.
         file: The name of that template; marks of others are those of included files.
     """
     places: list[Location] = []

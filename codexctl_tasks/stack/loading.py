@@ -17,7 +17,7 @@ from codexctl_tasks.errors import (
 )
 from codexctl_tasks.stack.context import Context
 from codexctl_tasks.stack.dialect import Dialect
-from codexctl_tasks.stack.documents import read_documents
+from codexctl_tasks.stack.documents import not_one_mapping, read_documents
 from codexctl_tasks.stack.files import display, inside, read_text
 from codexctl_tasks.stack.functions import functions
 from codexctl_tasks.stack.gotemplate.times import Time
@@ -41,9 +41,16 @@ class LoadedStack:
     """A rendered ``services.yaml`` and what is needed to render what it names."""
 
     def __init__(
-        self, source: Source, document: Document, context: Context, dialect: Dialect, stack: Stack
+        self,
+        source: Source,
+        header: Header,
+        document: Document,
+        context: Context,
+        *,
+        dialect: Dialect,
+        stack: Stack,
     ) -> None:
-        self.source, self.document, self.stack = source, document, stack
+        self.source, self.header, self.document, self.stack = source, header, document, stack
         self.file = display(source.config)
         self.context = replace(context, stack=stack)
         self._dialect = dialect
@@ -78,14 +85,14 @@ class LoadedStack:
             if value in text:
                 raise ConfigurationError(
                     place,
-                    f"{self.path(path)} holds the value of {name}, which has braces of a template",
-                    "values from outside are not run as templates: give it another one",
+                    f"{self.path(path)} holds the value of {name}, which looks like a template",
+                    "give it another value, what comes from outside is not rendered",
                 )
         try:
             return self.templates.render(text, place.file, dialect=self._dialect).text.strip()
         except ConfigurationError as error:
-            inner = error.location.line if error.location else None
-            where = Location(place.file, (place.line or 1) + (inner or 1) - 1)
+            line = error.location.line if error.location else None
+            where = self.document.text_location(path, line or 1)
             raise ConfigurationError(
                 where, f"{self.path(path)}: {error.what}", error.fix
             ) from error
@@ -105,6 +112,10 @@ class LoadedStack:
         """Return what is different in this environment."""
         overlays = item.overlays if isinstance(item, Service) else {}
         return overlays.get(self.source.env, Overlay())
+
+    def find(self, path: KeyPath) -> tuple[Location, str]:
+        """Return the place of a path in the file, and the path as a person writes it."""
+        return self.document.location(path), self.path(path)
 
     def path(self, path: KeyPath) -> str:
         """Write a path in the file as a person would."""
@@ -127,13 +138,12 @@ def load_stack(source: Source) -> LoadedStack:
     documents = list(
         read_documents(rendered.text, file, keep_spelling=True, source_place=rendered.place)
     )
-    if len(documents) != 1 or not isinstance(documents[0].value, dict):
-        raise ConfigurationError(
-            Location(file), "is not one mapping of keys", "begin with project: NAME"
-        )
+    are_mappings = [isinstance(document.value, dict) for document in documents]
+    if problem := not_one_mapping(file, are_mappings, [each.location() for each in documents]):
+        raise problem
     stack = parse_stack(documents[0], project=context.project)
-    loaded = LoadedStack(source, documents[0], context, dialect, stack)
-    if source.strict and (unknown := list(unknown_key_problems(stack, documents[0]))):
+    loaded = LoadedStack(source, header, documents[0], context, dialect=dialect, stack=stack)
+    if source.strict and (unknown := unknown_key_problems(stack, documents[0])):
         raise CombinedError(unknown)
     return loaded
 

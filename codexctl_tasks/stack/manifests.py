@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -90,7 +91,12 @@ def read_manifests(
     """
     problems: list[CodexctlError] = []
     for document in documents:
-        for body, path in _objects(document):
+        try:
+            objects = list(_objects(document))
+        except ConfigurationError as error:
+            problems.append(error)
+            continue
+        for body, path in objects:
             kind = body.get("kind") if isinstance(body, dict) else None
             if isinstance(kind, str) and kind.strip().lower() in drop_kinds:
                 continue
@@ -139,7 +145,9 @@ def _objects(document: Document) -> Iterator[tuple[Any, KeyPath]]:
         return
     items = value.get("items") or []
     if not isinstance(items, list):
-        items = [items]  # refused like any other value that is no object
+        raise ConfigurationError(
+            document.location(("items",)), "items is not a list", "begin each entry with '- '"
+        )
     for index, item in enumerate(items):
         yield item, ("items", index)
 
@@ -154,7 +162,9 @@ def _manifest(document: Document, body: Any, path: KeyPath, namespace: str, file
     annotations = _mapping(document, metadata, "annotations", (*path, "metadata"))
     if metadata.get("generateName") and not metadata.get("name"):
         raise ConfigurationError(
-            place, "has generateName, which cannot be applied twice", "give metadata.name"
+            document.location((*path, "metadata", "generateName")),
+            "has generateName, which cannot be applied twice",
+            "give metadata.name",
         )
     api_version = _text(document, body, "apiVersion", path)
     kind = _text(document, body, "kind", path)
@@ -167,10 +177,12 @@ def _manifest(document: Document, body: Any, path: KeyPath, namespace: str, file
     own_namespace = ""
     if metadata.get("namespace") not in (None, ""):
         own_namespace = _text(document, metadata, "namespace", (*path, "metadata"))
-    for part in (name, own_namespace):
+    for key, part in (("name", name), ("namespace", own_namespace)):
         if part in (".", "..") or "/" in part or "%" in part:  # would lead to another URL
             raise ConfigurationError(
-                place, f"{part!r} is no name of an object", "names hold no / and no %"
+                document.location((*path, "metadata", key)),
+                f"metadata.{key} {part!r} is no name of an object",
+                "names hold no / and no %",
             )
     return Manifest(
         name=ObjectName(api_version, kind, own_namespace, name),
@@ -187,8 +199,11 @@ def _mapping(document: Document, parent: dict[str, Any], key: str, path: KeyPath
     if value is None:
         return {}
     if not isinstance(value, dict):
-        place = document.location((*path, key))
-        raise ConfigurationError(place, f"{key} is not a mapping", f"write {key}: {{name: value}}")
+        raise ConfigurationError(
+            document.location((*path, key)),
+            f"{_dotted((*path, key))} is not a mapping",
+            f"write {key}: {{name: value}}",
+        )
     return value
 
 
@@ -196,12 +211,19 @@ def _text(document: Document, parent: dict[str, Any], key: str, path: KeyPath) -
     value = parent.get(key)
     if isinstance(value, str) and value.strip():
         return value
-    full = ".".join(str(step) for step in (*path, key) if isinstance(step, str) and step != "items")
-    raise ConfigurationError(
-        document.location((*path, key)),
-        f"{full} is missing or not a text",
-        "add it, in quotes if it looks like a number",
-    )
+    what, fix = "is missing", "add it"
+    if key in parent:
+        what, fix = "is empty", "give it a value"
+        if isinstance(value, dict | list):
+            what, fix = "is not a text", "write one value"
+        elif value is not None and not isinstance(value, str):
+            what, fix = f"is {json.dumps(value)}, not a text", "put it in quotes"
+    place = document.location((*path, key))
+    raise ConfigurationError(place, f"{_dotted((*path, key))} {what}", fix)
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(step for step in path if isinstance(step, str) and step != "items")
 
 
 def _wave(document: Document, annotations: dict[str, Any], path: KeyPath) -> int:

@@ -32,25 +32,23 @@ class Mount(NamedTuple):
 
 
 def overlay_mounts(
-    overlay: Overlay, locate: Callable[[Sequence[str | int]], Location]
+    overlay: Overlay, locate: Callable[[Sequence[str | int]], tuple[Location, str]]
 ) -> tuple[Mount, ...]:
     """
     Return the mounts of an overlay: folders of the node first, then volume claims.
 
     Args:
         overlay: The overlay of the environment that is rendered.
-        locate: Finds the place of a path in the overlay.
+        locate: Returns the place of a path in the overlay, and how a person writes the path.
 
     Raises:
         CombinedError: Entries without all of name, source and mount path, which would make a mount
             without a volume.
     """
-    problems = [
-        ConfigurationError(
-            locate((kind, index, key)), f"{kind}[{index}] has no {key}", f"give {key} a value"
-        )
-        for kind, index, key in _missing(overlay)
-    ]
+    problems = []
+    for path in _missing(overlay):
+        place, name = locate(path)
+        problems.append(ConfigurationError(place, f"{name} is missing", "add it"))
     if problems:
         raise CombinedError(problems)
     folders = [

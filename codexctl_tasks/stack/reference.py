@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from codexctl_tasks.stack.model import Stack
+from codexctl_tasks.stack import model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,13 +43,17 @@ class _EditorSchema(GenerateJsonSchema):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of ``services.yaml``; unknown keys are not allowed in it."""
-    found = Stack.model_json_schema(schema_generator=_EditorSchema)
+    found = model.Stack.model_json_schema(schema_generator=_EditorSchema)
+    described = _described_fields()
     for definition in (found, *found["$defs"].values()):
+        part = getattr(model, definition["title"])
         definition["additionalProperties"] = False
-        definition["description"] = _plain(definition.get("description", ""))
-        for entry in definition.get("properties", {}).values():
+        definition["description"] = _plain(definition["description"])
+        for name, field in part.model_fields.items():
+            entry = definition["properties"][field.alias or name]
             entry.pop("title", None)
-            entry["description"] = _plain(entry.get("description", ""))
+            holder = next(c.__name__ for c in part.__mro__ if name in described[c.__name__])
+            entry["description"] = _plain(described[holder][name])
     return {"$schema": _DIALECT, **found, "title": "services.yaml"}
 
 
@@ -112,3 +119,20 @@ def _kind(whole: dict[str, Any], entry: dict[str, Any]) -> tuple[str, dict[str, 
 
 def _plain(text: str) -> str:
     return " ".join(text.replace("``", "`").split())
+
+
+def _described_fields() -> dict[str, dict[str, str]]:
+    """Return the docstrings below the fields of the model, by class and field."""
+    described: dict[str, dict[str, str]] = {}
+    for part in ast.parse(inspect.getsource(model)).body:
+        if isinstance(part, ast.ClassDef):
+            described[part.name] = {
+                field.target.id: inspect.cleandoc(text.value.value)
+                for field, text in pairwise(part.body)
+                if isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(text, ast.Expr)
+                and isinstance(text.value, ast.Constant)
+                and isinstance(text.value.value, str)
+            }
+    return described

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,25 +18,28 @@ from codexctl_tasks.stack.dialect import Dialect, recognise
 from codexctl_tasks.stack.files import display, inside, read_text
 from codexctl_tasks.stack.functions import jinja_filters, jinja_functions
 from codexctl_tasks.stack.gotemplate.values import Struct
+from codexctl_tasks.stack.jinja_mistakes import explained, unclosed
 from codexctl_tasks.stack.limits import (
+    LONGEST_TEXT,
     BoundedEnvironment,
     Budget,
-    CountTurns,
     LimitError,
     budget_names,
     checked,
+    count_turns,
 )
-from codexctl_tasks.stack.lines import MarkLines, Rendered, lines_of_file, marked_lines, unmarked
+from codexctl_tasks.stack.lines import Rendered, lines_of_file, mark_lines, marked_lines, unmarked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from jinja2 import nodes
 
-_SYNTAX = {
-    Dialect.JINJA: "see https://jinja.palletsprojects.com/templates/",
-    Dialect.GO: "see https://pkg.go.dev/text/template",
-}
+_CAPTURES = re.compile(
+    r"\{%[-+]?\s*(?:macro|call|filter|endset|include|import|from|extends|block)\b"
+)
+"""Statements that make a value of text, or may bring others that do."""
+_DEFINE = "define it, or use default(...)"
 
 
 class Templates:
@@ -82,7 +86,7 @@ class Templates:
         dialect = dialect or self.recognise(text)
         if dialect is None:
             return Rendered(text, lines_of_file(file))
-        if dialect is Dialect.GO:
+        if dialect is Dialect.GO or ("{%" in text and not _CAPTURES.search(text)):
             # Its text cannot get into values, so one rendering tells text and lines.
             marked = self._render(text, file, dialect, marks=True)
             return Rendered(unmarked(marked), marked_lines(marked, file))
@@ -108,9 +112,11 @@ class Templates:
     def _make_environment(self, *, marks: bool) -> Environment:
         environment = BoundedEnvironment(
             loader=_ProjectLoader(self, marks=marks),
-            undefined=_missing_type(self._names),
+            undefined=_missing_type(self._names, jinja_functions(self._functions)),
             keep_trailing_newline=True,
             autoescape=False,  # the output is YAML, not HTML
+            optimized=False,  # each template is rendered once
+            finalize=_printable,
             extensions=["jinja2.ext.loopcontrols"],
         )
         environment.globals.update(
@@ -127,16 +133,24 @@ class Templates:
         self, environment: Environment, text: str, file: str, dialect: Dialect
     ) -> nodes.Template:
         if dialect is Dialect.GO:
-            return gotemplate.translate(gotemplate.parse(text, file, self._functions))
+            try:
+                return gotemplate.translate(gotemplate.parse(text, file, self._functions))
+            except ConfigurationError as error:
+                # What follows the gap is blamed otherwise.
+                line = error.location.line if error.location else None
+                if opened := unclosed(text, line or 0):
+                    what = "template syntax: an action is opened here and never closed"
+                    raise ConfigurationError(Location(file, opened), what, "close it") from error
+                raise
         return environment.parse(text, file, file)
 
     def compile(self, text: str, file: str, dialect: Dialect, *, marks: bool) -> Template:
         """Return a text as a template that counts its turns and, if asked, marks its lines."""
         environment = self._environments[marks]
-        tree = CountTurns().visit(self._parse(environment, text, file, dialect))
+        tree = self._parse(environment, text, file, dialect)
+        count_turns(tree, joins=dialect is Dialect.JINJA and "~" in text)
         if marks:
-            tree = MarkLines(file).visit(tree)
-        tree.set_environment(environment)
+            mark_lines(tree, file)
         # Jinja2 gives the frames of a template the name it was compiled with; that is how the
         # line of an error is found again.
         code = environment.compile(tree, name=file, filename=file)
@@ -145,13 +159,14 @@ class Templates:
     def _render(self, text: str, file: str, dialect: Dialect, *, marks: bool) -> str:
         try:
             template = self.compile(text, file, dialect, marks=marks)
-            return checked(template.generate(budget_names(Budget())))
+            return _bounded(template.generate(budget_names(Budget())), marks=marks)
         except CodexctlError:
             raise
         except TemplateSyntaxError as error:
             name = file if error.filename in (None, file) else display(Path(error.filename))
+            line, what, fix = explained(error, self._environments[marks])
             raise ConfigurationError(
-                Location(name, error.lineno), f"template syntax: {error.message}", _SYNTAX[dialect]
+                Location(name, line), f"template syntax: {what}", fix
             ) from error
         except TemplateNotFound as error:
             raise ConfigurationError(
@@ -159,20 +174,21 @@ class Templates:
                 f"includes {error.name!r}, which is no file of this project",
                 "paths are relative to the folder of services.yaml and stay inside it",
             ) from error
+        except SyntaxError as error:  # of the Python that Jinja2 makes; only jumps can be wrong
+            raise ConfigurationError(
+                Location(file), f"template syntax: {error.msg}", "put it into a loop"
+            ) from error
         except UndefinedError as error:
             what = error.message or "a name is undefined"
             raise ConfigurationError(self._place(error, file), what) from error
         except (LimitError, RecursionError) as error:
             what = str(error) if isinstance(error, LimitError) else "calls itself without end"
-            raise ConfigurationError(
-                self._place(error, file), f"template: {what}", "let it come to an end"
-            ) from error
+            fix = "let it come to an end" if "itself" in what else "make it smaller"
+            raise ConfigurationError(self._place(error, file), f"template: {what}", fix) from error
         except Exception as error:  # an expression can raise anything
-            raise ConfigurationError(
-                self._place(error, file),
-                f"template: {str(error) or type(error).__name__}",
-                "correct the expression",
-            ) from error
+            what = str(error) or type(error).__name__
+            fix = "" if what.endswith("?") else "correct the expression"  # it has a proposal
+            raise ConfigurationError(self._place(error, file), f"template: {what}", fix) from error
 
     def _place(self, error: BaseException, file: str) -> Location:
         """Find the innermost template among the frames of *error*; it may be an included one."""
@@ -183,6 +199,16 @@ class Templates:
             if path.suffix != ".py" and path.parent.is_relative_to(self._root):
                 return Location(display(path), frame.lineno)
         return Location(file)
+
+
+def _bounded(pieces: Iterable[str], *, marks: bool) -> str:
+    """Join the pieces of a rendering; marks, longer than many a line, are no part of its length."""
+    if not marks:
+        return checked(pieces)
+    marked = checked(pieces, longest=10 * LONGEST_TEXT)
+    if len(marked) > LONGEST_TEXT:
+        checked([unmarked(marked)])
+    return marked
 
 
 class _ProjectLoader(BaseLoader):
@@ -202,7 +228,15 @@ class _ProjectLoader(BaseLoader):
         return self._templates.compile(text, str(path), dialect, marks=self._marks)
 
 
-def _missing_type(names: Mapping[str, Any]) -> type[StrictUndefined]:
+def _printable(value: Any) -> Any:
+    """Refuse to print a function; that is a call without its parentheses."""
+    if callable(value) and not isinstance(value, StrictUndefined):
+        name = getattr(value, "__name__", "it").strip("_<>")
+        raise TypeError(f"prints a function instead of calling it: {{{{ {name}(...) }}}}")
+    return value
+
+
+def _missing_type(names: Mapping[str, Any], functions: Mapping[str, Any]) -> type[StrictUndefined]:
     """Return what Jinja2 shall make of a missing name: an error that proposes the nearest one."""
 
     class Missing(StrictUndefined):
@@ -214,11 +248,15 @@ def _missing_type(names: Mapping[str, Any]) -> type[StrictUndefined]:
                 return self._undefined_hint
             name, holder = self._undefined_name, self._undefined_obj
             if holder is missing:
-                hint = did_you_mean(str(name), names, "define it, or use default(...)")
+                hint = did_you_mean(str(name), [*names, *functions], _DEFINE)
                 return f"{name!r} is undefined: {hint}"
+            if holder is None:
+                return (
+                    f"there is no {name!r} in what has no value itself: test that with 'if' first"
+                )
             known = [str(key) for key in holder] if isinstance(holder, Mapping) else []
-            kind = "an empty value" if holder is None else object_type_repr(holder)
-            hint = did_you_mean(str(name), known, "define it, or use default(...)")
-            return f"there is no {name!r} in {'it' if known else kind}: {hint}"
+            known_as = next((f"{n}" for n, value in names.items() if value is holder), "it")
+            kind = known_as if isinstance(holder, Mapping) else object_type_repr(holder)
+            return f"there is no {name!r} in {kind}: {did_you_mean(str(name), known, _DEFINE)}"
 
     return Missing

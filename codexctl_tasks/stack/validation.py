@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 KeyPath = tuple[str | int, ...]
 
 _REFERENCE = "docs/services-yaml.md lists the keys"
+_FIXES = {
+    "neither true nor false": "write true or false",
+    "not a whole number": "write digits only",
+    "not a duration": "write 90s, 10m or 1h30m",
+}
+_MAIN_KEYS = {"ManifestFile": "path", "HookStep": "run", "Item": "name", "Service": "name"}
+"""What people mean who write a text instead of such an entry."""
+_LONGEST_SHOWN = 40
 
 
 def parse_stack(document: Document, *, project: str = "") -> Stack:
@@ -39,20 +47,21 @@ def parse_stack(document: Document, *, project: str = "") -> Stack:
     try:
         stack = Stack.model_validate(value)
     except ValidationError as error:
-        raise CombinedError(
-            [_problem(document, details) for details in error.errors(include_url=False)]
-        ) from error
+        problems = [_problem(document, details) for details in error.errors(include_url=False)]
+        raise CombinedError(sorted(problems, key=_line)) from error
     if problems := list(_contradictions(stack, document)):
         raise CombinedError(problems)
     return stack
 
 
-def unknown_key_problems(stack: Stack, document: Document) -> Iterator[ConfigurationError]:
-    """Yield one problem for each key that no version of the file knows."""
+def unknown_key_problems(stack: Stack, document: Document) -> list[ConfigurationError]:
+    """Return one problem for each key that no version of the file knows, in order."""
+    problems = []
     for path, known in _unknown_keys(stack, ()):
         hint = did_you_mean(str(path[-1]), known, _REFERENCE)
-        name = named_path(document.value, path)
-        yield ConfigurationError(document.location(path), f"{name} is not known and ignored", hint)
+        what = f"{named_path(document.value, path)} is not a known key"
+        problems.append(ConfigurationError(document.location(path), what, hint))
+    return sorted(problems, key=_line)
 
 
 def dotted(path: KeyPath) -> str:
@@ -72,7 +81,7 @@ def named_path(value: Any, path: KeyPath) -> str:
     """Write a path with the names of items instead of their numbers, where they have one."""
     steps: list[str | int] = []
     for step in path:
-        inner = _inner(value, step)
+        inner = _at(value, (step,))
         name = inner.get("name") if isinstance(step, int) and isinstance(inner, dict) else None
         named = isinstance(name, str) and name and steps in (["services"], ["infrastructure"])
         steps.append(name if named and isinstance(name, str) else step)
@@ -80,11 +89,13 @@ def named_path(value: Any, path: KeyPath) -> str:
     return dotted(tuple(steps))
 
 
-def _inner(value: Any, step: str | int) -> Any:
+def _at(value: Any, path: KeyPath) -> Any:
     try:
-        return value[step]
+        for step in path:
+            value = value[step]
     except (KeyError, IndexError, TypeError):
         return None
+    return value
 
 
 def _unknown_keys(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, list[str]]]:
@@ -103,25 +114,38 @@ def _unknown_keys(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, list[str
             yield from _unknown_keys(inner, (*path, key))
 
 
+def _line(problem: CodexctlError) -> int:
+    return (problem.location and problem.location.line) or 0
+
+
 def _problem(document: Document, details: Any) -> CodexctlError:
     path: KeyPath = tuple(details["loc"])
     name = named_path(document.value, path) or "the file"
-    what, fix = _words(details["type"], details["input"], details.get("ctx", {}), details["msg"])
+    kind, given, context = details["type"], details["input"], details.get("ctx", {})
+    if kind == "missing" and path[-1] in (_at(document.value, path[:-1]) or ()):
+        kind = "too_short"
+    what, fix = _words(kind, given, context, details["msg"])
+    main_key = _MAIN_KEYS.get(str(context.get("class_name")))
+    if isinstance(given, str) and isinstance(path[-1], int) and main_key:
+        fix = f"write - {main_key}: {given}" if "\n" not in given else f"begin with - {main_key}:"
     return ConfigurationError(document.location(path), f"{name} {what}", fix)
 
 
 def _words(kind: str, given: Any, context: Any, message: str) -> tuple[str, str]:
     """Say what is wrong with a value, and how to mend it, instead of how pydantic says it."""
-    shown = repr(given) if isinstance(given, str) else _kind(given)
+    shown = _kind(given)
+    if isinstance(given, str):
+        shown = repr(given[:_LONGEST_SHOWN]) + ("..." if len(given) > _LONGEST_SHOWN else "")
     choices = str(context.get("expected", "")).replace("'', ", "").replace("'' or ", "")
+    reason = str(context.get("error", ""))
     words = {
         "missing": ("is missing", "add it"),
-        "string_too_short": ("is empty", "give it a value"),
-        "string_type": (f"is {shown}, not a text", _REFERENCE),
+        "too_short": ("is empty", "give it a value"),
+        "string_type": (f"is {shown}, not a text", "write one value behind the key"),
         "tuple_type": (f"is {shown}, not a list", "begin each entry with '- '"),
         "literal_error": (f"is {shown}", f"use {choices}"),
         "greater_than_equal": ("is less than 0", "give 0 or more"),
-        "value_error": (f"{shown} {context.get('error', '')}", _REFERENCE),
+        "value_error": (f"is {shown}, {reason}", _FIXES.get(reason, _REFERENCE)),
     }
     for mapping in ("dict_type", "model_type", "model_attributes_type"):
         words[mapping] = (f"is {shown}, not a mapping", "write KEY: VALUE, indented below it")
@@ -157,7 +181,9 @@ def _broken_inheritance(stack: Stack, document: Document) -> Iterator[Configurat
                 f"{dotted(path)} names the environment {environment.base!r}, which does not exist",
                 did_you_mean(environment.base, environments, known),
             )
-        elif cycle := _cycle(name, {n: e.base for n, e in environments.items()}):
+        elif name == min(
+            cycle := _cycle(name, {n: e.base for n, e in environments.items()}), default=""
+        ):
             what = f"{dotted(path)} comes back to itself: {' from '.join(cycle)}"
             yield ConfigurationError(place, what, "let one of them stand alone")
 

@@ -38,7 +38,7 @@ def values_of(loaded: LoadedStack) -> Iterator[Value]:
         )
     else:
         yield Value("Namespace", context.namespace, "built-in name")
-    yield Value("Project", context.project, _place(loaded, "project"))
+    yield Value("Project", context.project, str(loaded.header.location("project")))
     yield Value("ProjectRoot", context.project_root, "folder of services.yaml")
     yield Value("Slot", context.slot, "--slot" if context.slot else "default")
     yield Value("Now", display(context.now), "clock")

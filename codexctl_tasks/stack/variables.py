@@ -83,9 +83,12 @@ def read_variables(
 def _env_file(path: Path, named_at: Location) -> Iterator[tuple[str, Variable]]:
     name = display(path)
     if not path.is_file():
-        raise ConfigurationError(
-            named_at, f"env file {name} does not exist", "paths are relative to services.yaml"
-        )
+        what, fix = "does not exist", "paths are relative to services.yaml"
+        if path.exists():
+            what, fix = "is no file", "name a file"
+        elif "{{" in name:
+            fix = "env files are read before templates are rendered"
+        raise ConfigurationError(named_at, f"env file {name} {what}", fix)
     for entry in read_dotenv(read_text(path, name), name):
         yield entry.name, Variable(entry.value, str(Location(name, entry.line)))
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 REFUSED_BY_US = {
     "anchor-redefined": "an anchor of this name exists already",
     "metadata-missing": "metadata.name is missing",
-    "mounts-without-claim-ai": "has no claimName",
+    "mounts-without-claim-ai": "claimName is missing",
 }
 """What Go passes on although no cluster takes it, and what codexctl says instead."""
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+
+from tests.support.project import Project
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +31,10 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("CODEXCTL_", "GITHUB_")) or name in ("NO_COLOR", "KUBECONFIG", "TERM"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return an empty project folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return Project(tmp_path)

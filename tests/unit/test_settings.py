@@ -10,6 +10,7 @@ import pytest
 
 from codexctl_tasks.errors import UsageError
 from codexctl_tasks.settings import (
+    DeployDefaults,
     DeployRequest,
     colour_wanted,
     debugging,
@@ -70,6 +71,23 @@ def test_flag_beats_variable_beats_default(name: str, monkeypatch: pytest.Monkey
     monkeypatch.setenv(f"CODEXCTL_{name.upper()}", exported)
     assert _seen(_request())[name] == of_variable
     assert _seen(_request(**{name: given}))[name] == of_flag
+
+
+def test_what_services_yaml_says_is_beaten_by_flags_and_variables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A team writes cluster and patience down once; who deploys can still choose others."""
+    monkeypatch.setenv("KUBECONFIG", "/k/kubectl")
+    said = DeployDefaults(kubeconfig="/k/stack", context="stack", wait_timeout="5m")
+
+    request = _request().with_defaults(said)
+    assert (request.cluster.kubeconfig, request.cluster.context) == ("/k/stack", "stack")
+    assert request.wait_timeout_s == 300
+    request = _request(wait_timeout="1m", context="mine").with_defaults(said)
+    assert (request.cluster.kubeconfig, request.cluster.context) == ("/k/kubectl", "mine")
+    assert request.wait_timeout_s == 60
+    request = _request().with_defaults(DeployDefaults())
+    assert (request.cluster.kubeconfig, request.wait_timeout_s) == ("/k/kubectl", 600)
 
 
 def test_the_environment_may_come_from_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +167,7 @@ def test_durations(text: str, seconds: float) -> None:
     assert _request(wait_timeout=text).wait_timeout_s == seconds
 
 
-@pytest.mark.parametrize("text", ["0", "0s", "-5", "10 m", "5d", "m", "soon", "1m1h", "nan", "inf"])
+@pytest.mark.parametrize("text", ["0", "0s", "-5", "10 m", "5d", "m", "soon", "1h1", "nan", "inf"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     """A wait without an end, or one that has ended before it begins, is nobody's intention."""
     with pytest.raises(UsageError, match=r"--wait-timeout: .* is no duration"):

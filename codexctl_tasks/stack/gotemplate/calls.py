@@ -45,7 +45,7 @@ class Callee:
         try:
             result = self.function(*given)
         except GoTemplateError as error:
-            raise GoTemplateError(f"{self.name}: {error}") from None
+            raise GoTemplateError(f"{self.name}: {error}{_missing(arguments)}") from None
         except Exception as error:
             raise GoTemplateError(f"{self.name}: {error}") from error
         return normalized(result) if type(result) is str and not result.isascii() else result
@@ -76,6 +76,14 @@ class Callee:
         reason = str(argument) if isinstance(argument, NoValue) and argument.key else ""
         got = reason or f"it is {kind(argument)}"
         raise GoTemplateError(f"{self.name}: argument {number} must be {expected}, but {got}")
+
+
+def _missing(arguments: Sequence[Any]) -> str:
+    """Return the end of a message that tells which argument was missing, if one was."""
+    for argument in arguments:
+        if isinstance(argument, NoValue) and argument.key:
+            return f" ({argument})"
+    return ""
 
 
 def callee(name: str, function: Callable[..., Any]) -> Callee:

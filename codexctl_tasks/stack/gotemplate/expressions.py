@@ -91,11 +91,7 @@ class Expressions:
             case Number():
                 return self._constant(operand)
             case Function(name):
-                return (
-                    self._shortcut(name, [], None)
-                    if name in _SHORTCUTS
-                    else self._function(name, [], None)
-                )
+                return self._function(name, [], None)
             case Pipeline():
                 return self._call("go_value", self.pipeline(operand, dot))
             case Variable(name, names) if not names:

@@ -57,11 +57,8 @@ def _field(value: Any, path: str, name: str, arguments: Sequence[Any]) -> Any:
     if isinstance(value, dict):
         if arguments:
             raise GoTemplateError(f"{path}.{name} is no method, so it takes no argument")
-        return (
-            _struct_field(value, path, name)
-            if isinstance(value, Struct)
-            else _entry(value, path, name)
-        )
+        take = _struct_field if isinstance(value, Struct) else _entry
+        return take(value, path, name)
     if value is None or isinstance(value, NilPointer):
         raise GoTemplateError(f"{path or 'the dot'} is nil, so it has no field {name}")
     raise GoTemplateError(f"{path or 'the dot'} is {kind(value)}, so it has no field {name}")

@@ -30,8 +30,10 @@ BUILTINS: Final = frozenset(
     "and call eq ge gt html index js le len lt ne not or print printf println slice"  # noqa: SIM905
     " urlquery".split()
 )
-_DEEPEST = 18
-"""Blocks in blocks: Python's own compiler takes no more than 20 loops in loops."""
+_DEEPEST = 40
+"""Blocks in blocks: Python's own compiler takes no more than 100 levels of indentation."""
+_MOST_LOOPS = 18
+"""Loops in loops: Python's own compiler takes no more than 20."""
 _BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
@@ -119,9 +121,9 @@ class _Parser:
     def block(self, word: Token) -> Body:
         """Parse up to the ``end`` or ``else`` of the block that *word* opens; it is not taken."""
         self._depth += 1
-        if self._depth > _DEEPEST:
+        if self._depth > _DEEPEST or self._names.loops > _MOST_LOOPS:
             raise self._tokens.failure(
-                f"more than {_DEEPEST} blocks inside each other",
+                f"more than {_DEEPEST} blocks, or {_MOST_LOOPS} loops, inside each other",
                 word.line,
                 "move some of them into a template of their own with define",
             )

@@ -22,6 +22,7 @@ from codexctl_tasks.stack.gotemplate.syntax import (
     String,
     Variable,
 )
+from codexctl_tasks.stack.gotemplate.tokens import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -78,7 +79,7 @@ class PipelineParser:
         if not commands:
             raise self._tokens.failure(f"a value is missing in {context}", token.line)
         self._tokens.take()
-        source = self._tokens.text[first.start : token.start].strip()
+        source = shorten(self._tokens.text[first.start : token.start].strip())
         pipeline = Pipeline(first.line, tuple(commands), variables, assigns, source)
         if pipeline.height() > _HIGHEST:
             raise self._tokens.failure(
@@ -116,7 +117,7 @@ class PipelineParser:
         """Only the first command of a pipeline can be a plain value."""
         if token.kind not in (Kind.IDENTIFIER, Kind.FIELD, Kind.VARIABLE):
             raise self._tokens.failure(
-                f"`{token.text}` in stage {stage} of a pipeline is no function", token.line
+                f"`{shorten(token.text)}` in stage {stage} of a pipeline is no function", token.line
             )
 
     def _command(self) -> Command:
@@ -124,7 +125,7 @@ class PipelineParser:
         tokens = self._tokens
         start = tokens.peek().start
         operands = [self._operand()]
-        source = tokens.text[start : tokens.peek().start].strip()
+        source = shorten(tokens.text[start : tokens.peek().start].strip())
         while (token := tokens.peek()).kind in self._terms and token.spaced:
             operands.append(self._operand())
         if token.kind is Kind.PIPE:
@@ -148,7 +149,7 @@ class PipelineParser:
             return Variable(term.name, tuple(names))
         if isinstance(term, Function | Pipeline):
             return Chain(term, tuple(names))
-        raise self._tokens.failure(f"`{token.text}` has no fields", token.line)
+        raise self._tokens.failure(f"`{shorten(token.text)}` has no fields", token.line)
 
     def _term(self) -> Operand:
         token = self._tokens.take()

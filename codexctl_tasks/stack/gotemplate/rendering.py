@@ -12,12 +12,10 @@ from codexctl_tasks.stack.gotemplate.parser import parse
 from codexctl_tasks.stack.gotemplate.runtime import names
 from codexctl_tasks.stack.gotemplate.times import Time
 from codexctl_tasks.stack.gotemplate.translate import translate
-from codexctl_tasks.stack.gotemplate.values import StringMap, Struct
+from codexctl_tasks.stack.gotemplate.values import with_string_maps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-_STRING_MAPS = ("Vars", "UserVars", "EnvMap", "Versions", "BaseDomain")
 
 
 def render(
@@ -43,8 +41,7 @@ def render(
         ConfigurationError: The syntax is wrong.
         GoTemplateError: The template fails.
     """
-    if type(data) is dict:
-        data = {name: _as_string_map(name, value) for name, value in data.items()}
+    data = with_string_maps(data)
     if functions is None:
         functions = _stack_functions(data)
     environment = ImmutableSandboxedEnvironment()
@@ -54,15 +51,9 @@ def render(
     return Template.from_code(environment, code, context).render()
 
 
-def _as_string_map(name: str, value: Any) -> Any:
-    if name not in _STRING_MAPS or type(value) is not dict:
-        return value
-    return StringMap(value) if all(isinstance(each, str) for each in value.values()) else value
-
-
 def _stack_functions(data: Any) -> Mapping[str, Callable[..., Any]]:
     # Imported here because these functions use the types of this package.
     from codexctl_tasks.stack.functions import functions
 
-    variables = data.get("EnvMap") if isinstance(data, dict | Struct) else None
+    variables = data.get("EnvMap") if isinstance(data, dict) else None
     return functions(variables or {}, Time.of(datetime.now(UTC)))

@@ -69,7 +69,7 @@ class _Runtime:
         """Call a function."""
         found = self._callees.get(name) or _BUILTINS[name]
         if self._strict and name in _SHOWING_NO_VALUE:
-            _refuse_missing(arguments)
+            _refuse_missing(name, arguments)
         return fields.value(found(arguments))
 
     def pipe(self, name: str, piped: Any, *arguments: Any) -> Any:
@@ -104,11 +104,11 @@ def _refuse_bytes(text: str, source: str) -> None:
         raise GoTemplateError(f"`{source}` is not valid UTF-8") from None
 
 
-def _refuse_missing(arguments: tuple[Any, ...]) -> None:
+def _refuse_missing(name: str, arguments: tuple[Any, ...]) -> None:
     for argument in arguments:
         if argument is None or isinstance(argument, NoValue):
             reason = argument if isinstance(argument, NoValue) else NO_VALUE
-            raise GoTemplateError(f"an argument has no value: {reason}")
+            raise GoTemplateError(f"{name}: an argument has no value: {reason}")
 
 
 def fail(message: str) -> NoReturn:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DOCUMENTATION = "see https://pkg.go.dev/text/template"
-_LONGEST_SHOWN = 30
+_LONGEST_SHOWN = 60
 
 
 class Tokens:
@@ -22,14 +22,19 @@ class Tokens:
         self._file = file
         self._rest = read_tokens(text)
         self._ahead: list[Token] = []
+        self._opened = 1
+        """The line in which the action begins that was read last."""
 
     def peek(self, distance: int = 0) -> Token:
         """Return a token without taking it; 0 is the next one."""
         while len(self._ahead) <= distance:
             try:
-                self._ahead.append(next(self._rest))
+                token = next(self._rest)
             except LexicalError as error:
                 raise self.failure(str(error), error.line) from None
+            self._ahead.append(token)
+            if token.kind is Kind.OPEN:
+                self._opened = token.line
         return self._ahead[distance]
 
     def take(self) -> Token:
@@ -60,11 +65,17 @@ class Tokens:
         """Return the error for a token that makes no sense where it stands."""
         if token.kind is Kind.END:
             return self.failure(f"the template ends within {context}", token.line)
-        shown = token.text.partition("\n")[0]
-        if len(shown) > _LONGEST_SHOWN:
-            shown = f"{shown[:_LONGEST_SHOWN]}..."
-        return self.failure(f"unexpected `{shown}` in {context}", token.line)
+        return self.failure(f"unexpected `{shorten(token.text)}` in {context}", token.line)
 
     def failure(self, message: str, line: int, fix: str = _DOCUMENTATION) -> ConfigurationError:
         """Return the error for a mistake in a line."""
+        if line > self._opened:  # perhaps what is wrong is that it is still open
+            message += f", in the action opened in line {self._opened}"
         return ConfigurationError(Location(self._file, line), f"template syntax: {message}", fix)
+
+
+def shorten(text: str) -> str:
+    """Return what a message shows of a piece of the template."""
+    shown = text.partition("\n")[0]
+    is_all = shown == text and len(shown) <= _LONGEST_SHOWN
+    return shown if is_all else f"{shown[:_LONGEST_SHOWN].rstrip()}..."

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import io
 import re
-import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,12 +55,12 @@ def _read(case: Path) -> Broken:
 
 def _flags(text: str) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    for word in shlex.split(text):
+    for word in text.split():
         if word.startswith("--"):
             name = word.removeprefix("--").replace("-", "_")
             given[name] = True
         else:
-            given[name] = word
+            given[name] = [word] if name == "manifests" else word
     return given
 
 

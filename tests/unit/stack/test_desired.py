@@ -183,9 +183,9 @@ def test_lines_are_exact_behind_blocks(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "start"),
     [
-        ("", "services.yaml: is not one mapping"),
-        ("- a\n", "services.yaml: is not one mapping"),
-        ("project: a\n---\nproject: b\n", "services.yaml: is not one mapping"),
+        ("", "services.yaml: is empty"),
+        ("- a\n", "services.yaml:1: is not a mapping"),
+        ("project: a\n---\nproject: b\n", "services.yaml:3: begins a second document"),
         (b"project: \xe4\n", "services.yaml:1: is not UTF-8 text"),
         ("project: a\nservices:\n\t- x\n", "services.yaml:3: is not valid YAML"),
         ("project: '{{ Nspace }}x'\n", "services.yaml:1: project: 'Nspace' is undefined"),
@@ -236,7 +236,7 @@ def test_unknown_keys_are_warnings_with_line_and_hint(folder: Path) -> None:
     (folder / "services.yaml").write_text(STACK + "servces: []\n")
 
     assert load_desired(_source()).warnings == (
-        "services.yaml:20: servces is not known and ignored: did you mean 'services'?",
+        "services.yaml:20: servces is not a known key: did you mean 'services'?",
     )
 
 

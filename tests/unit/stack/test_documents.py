@@ -138,15 +138,43 @@ def test_written_documents_keep_their_order_and_have_no_anchors() -> None:
     [
         ("a: 1\na: 2\n", 2, "the key 'a' stands twice"),
         ("x:\n  b: 1\n  c: 1\n  b: 2\n", 4, "the key 'b' stands twice"),
-        ("a: 1\n\tb: 2\n", 2, "tab character"),
-        ('a: "open\n\nb: 1\n', 4, "unexpected end of stream"),
-        ("a: 1\n---\nb: [1\n", 4, "expected"),
-        ("a: *nobody\n", 1, "undefined alias"),
+        ("a: 1\n\tb: 2\n", 2, "is indented with a tab: use blanks"),
+        ('a: "open\n\nb: 1\n', 1, "a quote is opened here and never closed: close it"),
+        ("a: 1\n---\nb: [1\n", 3, "the bracket of line 3 lacks a comma or its end"),
+        ("a: *nobody\n", 1, "the alias *nobody has no anchor above it"),
         ("a: 1\n? [b]\n: c\n", 2, "a list or mapping cannot be a key"),
-        ("a: @x\n", 1, "cannot start any token"),
-        ("a:\n  - b\n c: d\n", 3, ""),
+        ("a: @x\n", 1, "a value begins with '@': put it in quotes"),
+        ("a:\n  - b\n c: d\n", 3, "this does not continue the keys that begin on line 1"),
+        ("a: */5 * *\n", 1, "a value begins with a character that means something else"),
+        ("a: x\n  b: y\n", 2, "no key can stand here"),
+        ("a: - b\n", 1, "no list can begin here"),
+        ("a: | x\n  y\n", 1, "a text stands behind '|' or '>'"),
+        ('a: "\\d"\n', 1, "a backslash stands before a character that needs none"),
+        ("a: [b, , c]\n", 1, "a value is missing, or a bracket or comma is too many"),
+        ("a: &x 1\nb: &x 2\n", 2, "an anchor of this name exists already"),
+        ("a: 1\nb c\nd: 1\n", 2, "this is no KEY: VALUE"),
+        ("a: b\u2028c: d\u2028\ne: f: g\n", 2, "no key can stand here"),
     ],
-    ids=["twice", "twice inside", "tab", "quote", "second", "alias", "list as key", "@", "indent"],
+    ids=[
+        "twice",
+        "twice inside",
+        "tab",
+        "quote",
+        "second",
+        "alias",
+        "list as key",
+        "@",
+        "indent",
+        "*",
+        "child of a text",
+        "list in a line",
+        "block",
+        "escape",
+        "gap",
+        "anchor twice",
+        "no colon",
+        "break of YAML 1.1",
+    ],
 )
 def test_broken_yaml_names_the_line(text: str, line: int, words: str) -> None:
     """One line tells file, line and what the parser stumbled over."""
@@ -160,9 +188,17 @@ def test_broken_yaml_names_the_line(text: str, line: int, words: str) -> None:
 
 def test_a_control_character_is_refused_in_one_line() -> None:
     """A binary file given by mistake does not print two lines of parser internals."""
-    with pytest.raises(ConfigurationError, match=r"save it as .*UTF-8") as caught:
-        _read("a: \x00")
-    assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigurationError) as caught:
+        _read("é: 1\na: \x00")
+    assert str(caught.value) == "f.yaml:2: holds the control character U+0000: remove it"
+
+
+@pytest.mark.parametrize("step", ["[", "{a: ", "- ", "-  ", "? ", "- ? "])
+def test_nesting_without_measure_is_refused(step: str) -> None:
+    """What would exhaust the parser's stack is a line of text, not the end of the program."""
+    with pytest.raises(ConfigurationError) as caught:
+        _read("a: 1\nb:\n  " + step * 50_000)
+    assert str(caught.value).startswith("f.yaml:3: is nested more than 100 levels deep")
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ MISTAKES = {
     "no apiVersion": ("kind: A\nmetadata: {name: a}\n", "apiVersion is missing"),
     "no kind": ("apiVersion: v1\nmetadata: {name: a}\n", "kind is missing"),
     "no name": ("apiVersion: v1\nkind: A\nmetadata: {}\n", "metadata.name is missing"),
-    "name is a number": (CONFIG % "5", "metadata.name is missing or not a text"),
+    "name is a number": (CONFIG % "5", "metadata.name is 5, not a text: put it in quotes"),
     "generateName": (
         "apiVersion: v1\nkind: A\nmetadata: {generateName: a-}\n",
         "generateName, which cannot be applied twice",
@@ -86,7 +86,7 @@ MISTAKES = {
     "empty wave": (f"{CONFIG % 'a'}  annotations: {{codexctl/wave: }}\n", "is no whole number"),
     "wave without quotes": (f"{CONFIG % 'a'}  annotations: {{codexctl/wave: 1}}\n", "in quotes"),
     "half a wave": (f"{CONFIG % 'a'}  annotations: {{codexctl/wave: 1.5}}\n", "is no whole number"),
-    "items": ("apiVersion: v1\nkind: List\nitems: 5\n", "is not a Kubernetes object"),
+    "items": ("apiVersion: v1\nkind: List\nitems: 5\n", "items is not a list"),
     "item": ("apiVersion: v1\nkind: List\nitems: [null]\n", "is not a Kubernetes object"),
 }
 

@@ -80,7 +80,7 @@ def test_unknown_keys_are_found_at_every_level_with_the_nearest_name() -> None:
 
     problems = unknown_key_problems(parse_stack(document), document)
 
-    assert [str(problem).replace(" is not known and ignored", "") for problem in problems] == [
+    assert [str(problem).replace(" is not a known key", "") for problem in problems] == [
         "services.yaml:2: service: did you mean 'services'?",
         "services.yaml:3: environments.staging.frm: did you mean 'from'?",
         "services.yaml:6: services.web.manifest: did you mean 'manifests'?",

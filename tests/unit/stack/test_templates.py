@@ -49,26 +49,49 @@ def test_text_outside_of_expressions_is_untouched(templates: Templates) -> None:
     [
         ("a\nb {{ Namspace }}\n", 2, "did you mean 'Namespace'?"),
         ("{{ Qqqq }}", 1, "'Qqqq' is undefined: define it, or use default(...)"),
-        ("{% if x %}\n\n{{ Vars.NOPE }}{% endif %}", 3, "there is no 'NOPE' in it"),
-        ("a\n{% if %}\n", 2, "template syntax: Expected an expression"),
-        ("a\n\n{% for a in [1] %}\n", 3, "template syntax: Unexpected end of template"),
-        ("{{ x|nofilter }}", 1, "No filter named 'nofilter'"),
+        (
+            "{% if x %}\n\n{{ Vars.NOPE }}{% endif %}",
+            3,
+            "there is no 'NOPE' in Vars: define it, or use default(...)",
+        ),
+        ("a\n{% if %}\n", 2, "template syntax: something is missing at the end"),
+        ("a\n\n{% for a in [1] %}\n", 3, "template syntax: `for` has no end: add {% endfor %}"),
+        ("{{ x|nofilter }}", 1, "there is no filter 'nofilter'"),
+        ("{{ x|indnt }}", 1, "there is no filter 'indnt': did you mean 'indent'?"),
+        ("{{ x is definde }}", 1, "there is no test 'definde': did you mean 'defined'?"),
+        ("\n{% els %}", 2, "there is no tag 'els': did you mean 'else'?"),
+        ("\n{% endif %}", 2, "`endif` stands where it belongs to no block: remove it"),
+        ("{% if x %}\n{% endfor %}", 2, "`endfor` stands where it belongs to no block: end `if`"),
+        ("a\n{% if x %}\n{% if x %}{% endif %}\n{{ x }}\n{{ x }}", 2, "`if` has no end"),
+        ("{% set a = 1 %}\n{% set b %}\n{{ x }}\n", 2, "`set` has no end: add {% endset %}"),
+        ("a\n{{ Env\n\nb: 1\n{{ Env }}", 2, "is opened here and never closed: close it"),
+        ("a\n{% if x\n\nb: 1 %}\n", 4, "'b' cannot stand here"),
+        ("{{ x && x }}", 1, "'&' cannot stand here: write 'and'"),
+        ("{{ !x }}", 1, "'!' cannot stand here: write 'not'"),
+        ("{% if x = 1 %}{% endif %}", 1, "'=' cannot stand here: write '==' to compare"),
+        ("{{ x ? 1 : 2 }}", 1, "'?' cannot stand here: write 'a if condition else b'"),
+        ("{{ 'x }}", 1, "cannot stand here: close the quote"),
+        ("{{ evnOr('x') }}", 1, "'evnOr' is undefined: "),
+        ("\n{{ none.x }}", 2, "there is no 'x' in what has no value itself: test that with"),
         ("\n{{ 1/0 }}", 2, "division by zero"),
         ("\n{{ x + 1 }}", 2, "can only concatenate str"),
         ("\n{{ 5|dictsort }}", 2, "template: "),
         ("\n{{ cycler() }}", 2, "template: "),
+        ("\n{{ dict }}", 2, "prints a function instead of calling it: {{ dict(...) }}"),
+        ("{% macro m() %}{% endmacro %}\n{{ m }}", 2, "prints a function instead of calling it"),
+        ("a\n{% break %}", None, "'break' outside loop: put it into a loop"),
         ("\n{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", 2, "template: "),
         ("\n{% for i in range(10**9) %}{% endfor %}", 2, "Range too big"),
         ("\n{% include 'nope.j2' %}", 2, "includes 'nope.j2', which is no file"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(
-    templates: Templates, text: str, line: int, words: str
+    templates: Templates, text: str, line: int | None, words: str
 ) -> None:
     """Every mistake in a template is one line with file, line and what to do."""
     message = _refused(templates, text)
 
-    assert message.startswith(f"f.yaml:{line}: ")
+    assert message.startswith(f"f.yaml:{line}: " if line else "f.yaml: ")
     assert words in message
 
 
