@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from codexctl_tasks.stack.gotemplate.times import Time
 
 _SHORT_SHA = 12
+_SPACE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What Go trims; Python would trim separators of fields as well."""
 
 
 def functions(env_map: Mapping[str, str], now: Time) -> dict[str, Callable[..., Any]]:
@@ -58,7 +63,7 @@ def functions(env_map: Mapping[str, str], now: Time) -> dict[str, Callable[..., 
 
 def default(value: str, fallback: str) -> str:
     """Return *value* unless it is blank; the value comes first, unlike in other tools."""
-    return value if value.strip() else fallback
+    return value if value.strip(_SPACE) else fallback
 
 
 def ternary(cond: bool, yes: Any, no: Any) -> Any:
@@ -67,8 +72,8 @@ def ternary(cond: bool, yes: Any, no: Any) -> Any:
 
 
 def to_lower(text: str) -> str:
-    """Return the text in lower case."""
-    return text.lower()
+    """Return the text in lower case, each character by itself, as Go does it."""
+    return "".join(character.lower()[:1] for character in text)
 
 
 def trim_prefix(text: str, prefix: str) -> str:
@@ -78,12 +83,14 @@ def trim_prefix(text: str, prefix: str) -> str:
 
 def slug(text: str) -> str:
     """Trim, lower-case, and turn each blank and underscore into a dash; runs are kept."""
-    return text.strip().lower().replace(" ", "-").replace("_", "-")
+    return to_lower(text.strip(_SPACE)).replace(" ", "-").replace("_", "-")
 
 
 def trunc_sha(text: str) -> str:
     """Return the first 12 bytes, which name a commit well enough."""
-    return text.encode()[:_SHORT_SHA].decode(errors="replace")
+    # As everywhere in Go templates: half a character is kept, and refused if it gets printed.
+    cut = text.encode("utf-8", "surrogateescape")[:_SHORT_SHA]
+    return cut.decode("utf-8", "surrogateescape")
 
 
 def join(values: list[str], separator: str) -> str:
@@ -93,6 +100,8 @@ def join(values: list[str], separator: str) -> str:
 
 def indent(width: int, text: str) -> str:
     """Put blanks before every line, empty ones too; line breaks at the end are dropped."""
+    if width < 0:
+        raise ValueError("the width is less than 0")
     text = text.rstrip("\n")
     if width * (text.count("\n") + 1) > LONGEST_TEXT:
         raise LimitError("indents a text more than anything real")
@@ -114,6 +123,10 @@ def jinja_functions(own: Mapping[str, Callable[..., Any]]) -> dict[str, Callable
         **own,
         "envOr": lambda name, fallback="": env_or(str(name), fallback),
         "default": _default_of_anything,
+        "toLower": lambda text: to_lower(str(text)),
+        "trimPrefix": lambda text, prefix: trim_prefix(str(text), str(prefix)),
+        "slug": lambda text: slug(str(text)),
+        "truncSHA": lambda text: trunc_sha(str(text)).encode(errors="ignore").decode(),
         "join": _join_anything,
         "indent": lambda width, text, first=True: _indent_text(str(text), width, first=first),
         "printf": sprintf,

@@ -6,13 +6,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Template
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from codexctl_tasks.stack.gotemplate.parser import parse
 from codexctl_tasks.stack.gotemplate.runtime import names
 from codexctl_tasks.stack.gotemplate.times import Time
 from codexctl_tasks.stack.gotemplate.translate import translate
 from codexctl_tasks.stack.gotemplate.values import with_string_maps
+from codexctl_tasks.stack.limits import (
+    BoundedEnvironment,
+    Budget,
+    budget_names,
+    checked,
+    count_turns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,15 +46,17 @@ def render(
     Raises:
         ConfigurationError: The syntax is wrong.
         GoTemplateError: The template fails.
+        LimitError: It loops or grows beyond anything real.
     """
     data = with_string_maps(data)
     if functions is None:
         functions = _stack_functions(data)
-    environment = ImmutableSandboxedEnvironment()
+    environment = BoundedEnvironment()
     tree = translate(parse(text, file, functions))
+    count_turns(tree, joins=False)
     code = environment.compile(tree, name=file, filename=file)
-    context = names(data, functions, strict=strict)
-    return Template.from_code(environment, code, context).render()
+    context = {**names(data, functions, strict=strict), **budget_names(Budget())}
+    return checked(Template.from_code(environment, code, context).generate())
 
 
 def _stack_functions(data: Any) -> Mapping[str, Callable[..., Any]]:

@@ -1,0 +1,3 @@
+module codexctl.invalid/oracle
+
+go 1.25

@@ -1,0 +1,151 @@
+"""The words of random templates, and the data they are rendered with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.gotemplate.data import STACK
+
+DATA: list[Any] = [*[STACK] * 24, None, "text", 7, [], ["p", "q"], {"$struct": [["A", 1]]}]
+
+VALUES: dict[str, list[str]] = {
+    "string": [
+        ".Env",
+        ".Empty",
+        ".Versions.app",
+        ".Map.a.x",
+        ".Storage.Workspace.Size",
+        ".Unicode",
+        ".Markup",
+        ".Lines",
+        ".Tricky",
+        "$.Env",
+        "$.Versions.db",
+        '"a"',
+        '""',
+        '"x y"',
+        '"é"',
+        '"\\n\\t\\""',
+        "`raw\\`",
+        '"app"',
+        '"%v"',
+        '"A_b C"',
+    ],
+    "int": [
+        ".Slot",
+        ".Zero",
+        ".Map.b",
+        "0",
+        "1",
+        "2",
+        "-1",
+        "3",
+        "0x10",
+        "'\\x05'",
+        "1_0",
+        "0b11",
+        "017",
+        "-9223372036854775808",
+        ".Now.Day",
+    ],
+    "float": [".Float", ".Large", "1.0", "1.5", "1e3", "-0.5", "1e100", "0x1p4"],
+    "bool": [".Yes", ".No", "true", "false"],
+    "list": [".List", ".Mixed", ".NoList", ".Ints", ".Storage.Workspace.AccessModes", "$.List"],
+    "strings": [".List", ".NoList", "$.List", ".Storage.Workspace.AccessModes"],
+    "map": [".Map", ".NoMap", ".Versions", ".EnvMap", ".Vars", ".Map.a", "$.Versions"],
+    "time": [".Now", "now", "$.Now", "(now)", ".Now.UTC"],
+    "nothing": [
+        ".Missing",
+        ".Missing.More",
+        ".Versions.none",
+        ".Map.none",
+        ".Map.a.n",
+        ".Nil",
+        ".Storage.Data",
+        "nil",
+    ],
+    "mistake": [
+        ".Nil.X",
+        ".Env.X",
+        ".Storage.Data.Size",
+        ".Storage.None",
+        "9223372036854775808",
+        ".A",
+        "1i",
+        ".Now.wall",
+    ],
+    "dot": [".", "$"],
+}
+ANY = ["string"] * 6 + ["int"] * 3 + ["bool", "list", "map", "float", "time", "nothing", "dot"]
+COMPARED = ("string", "int", "float")
+FUNCTIONS: list[tuple[str, tuple[str, ...], str]] = [
+    ("not", ("any",), "bool"),
+    ("len", ("string",), "int"),
+    ("len", ("list",), "int"),
+    ("len", ("map",), "int"),
+    ("index", ("list", "int"), "string"),
+    ("index", ("map", "string"), "string"),
+    ("index", ("string", "int"), "int"),
+    ("slice", ("string", "int"), "string"),
+    ("slice", ("string", "int", "int"), "string"),
+    ("slice", ("list", "int"), "list"),
+    ("slice", ("strings", "int", "int"), "strings"),
+    ("print", ("any", "any"), "string"),
+    ("print", ("any", "any", "any"), "string"),
+    ("println", ("any",), "string"),
+    ("println", ("any", "any"), "string"),
+    ("html", ("any",), "string"),
+    ("js", ("string",), "string"),
+    ("urlquery", ("any", "string"), "string"),
+    ("call", ("any",), "string"),
+    ("envOr", ("string", "string"), "string"),
+    ("default", ("string", "string"), "string"),
+    ("ternary", ("bool", "string", "string"), "string"),
+    ("ternary", ("bool", "any", "any"), "string"),
+    ("toLower", ("string",), "string"),
+    ("trimPrefix", ("string", "string"), "string"),
+    ("slug", ("string",), "string"),
+    ("truncSHA", ("string",), "string"),
+    ("join", ("strings", "string"), "string"),
+    ("indent", ("small", "string"), "string"),
+    ("eq", ("nothing", "any"), "bool"),
+    ("eq", ("time", "time"), "bool"),
+    *(
+        (name, (kind, kind), "bool")
+        for name in ("eq", "ne", "lt", "le", "gt", "ge")
+        for kind in COMPARED
+    ),
+    *((name, (kind,) * 3, "bool") for name in ("eq",) for kind in (*COMPARED, "bool")),
+    *((name, (kind, kind), kind) for name in ("and", "or") for kind in ("string", "bool", "int")),
+    *((name, ("any",) * number, "any") for name in ("and", "or") for number in (1, 2, 3)),
+]
+VALUES["small"] = ["0", "1", "2", "4.0", ".Slot"]
+TEXTS = [
+    "text",
+    " ",
+    "\n",
+    "  \n  ",
+    "a: b\n",
+    "- item\n",
+    "{ ",
+    "}",
+    "{ {}",
+    "}}",
+    "{% raw %}",
+    "{# c #}",
+    "## x",
+    "\r\n",
+    "\t",
+    "\u00a0",
+    "é☃",
+    "'\"`",
+    "\\",
+    "$",
+]
+SOUP = [
+    "{{", "}}", "{{-", "-}}", "{{- ", " -}}", " ", "\n", "/*", "*/", "|", "(", ")", ".", "$", "$x",
+    ":=", "=", ",", "if", "else", "end", "range", "with", "define", "template", "block", "break",
+    "continue", "nil", "true", '"a"', "`b`", "'c'", "1", "1.5", "-", "+", "0x", "e", ".Env",
+    "print", "len", "{", "}", "text", '"', "`", "'", "\\", "_", "é", "²", ":", "1i", "1_0", "\r",
+    "\x0b", "\x00",
+]  # fmt: skip
