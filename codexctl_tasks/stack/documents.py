@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -196,12 +197,11 @@ def write_documents(documents: Iterable[tuple[Any, str]]) -> str:
     Args:
         documents: Each value with a comment to put above it; empty for none.
     """
-    return "".join(
-        "---\n"
-        + (f"# {comment}\n" if comment else "")
-        + yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000)
-        for value, comment in documents
-    )
+    stream = io.StringIO()
+    for value, comment in documents:
+        stream.write(f"---\n# {comment}\n" if comment else "---\n")
+        Dumper(stream, allow_unicode=True, width=1000).write(value)
+    return stream.getvalue()
 
 
 def _refuse_depth(text: str, place_of: Callable[[int], Location]) -> None:

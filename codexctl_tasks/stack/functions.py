@@ -12,7 +12,6 @@ from jinja2 import pass_environment
 from jinja2.filters import make_attrgetter
 from jinja2.runtime import Undefined
 
-from codexctl_tasks.stack.gotemplate.formatting import sprintf
 from codexctl_tasks.stack.gotemplate.values import StringMap
 from codexctl_tasks.stack.limits import LONGEST_TEXT, LimitError, checked
 
@@ -129,7 +128,7 @@ def jinja_functions(own: Mapping[str, Callable[..., Any]]) -> dict[str, Callable
         "truncSHA": lambda text: trunc_sha(str(text)).encode(errors="ignore").decode(),
         "join": _join_anything,
         "indent": lambda width, text, first=True: _indent_text(str(text), width, first=first),
-        "printf": sprintf,
+        "printf": _printf,
         "index": index,
     }
 
@@ -163,6 +162,12 @@ def index(value: Any, *keys: Any) -> Any:
     for key in keys:
         value = value.get(key, "") if isinstance(value, StringMap) else value[key]
     return value
+
+
+def _printf(layout: str, *values: Any) -> str:
+    from codexctl_tasks.stack.gotemplate.formatting import sprintf
+
+    return sprintf(layout, *values)
 
 
 def _default_of_anything(value: Any, fallback: Any = "") -> Any:

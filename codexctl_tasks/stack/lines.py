@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_MARK = re.compile("\ue000([^\ue001]*)\ue002([0-9]+)\ue001")
-"""Private-use characters around file and line; only in renderings that nobody sees."""
+_MARK = re.compile("\ue000([^\ue001]*)\ue002([0-9]+)\ue002([0-9]+)\ue001")
+"""File, line and number of line breaks of the piece of text that follows, between characters for
+private use; only in renderings that nobody sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +32,14 @@ class Rendered:
 
 
 def mark_lines(tree: nodes.Template, file: str) -> None:
-    """Write file and line before every piece of plain text, and after each of its line breaks."""
+    """Write before every piece of plain text where it stands, and how many lines it breaks."""
     for statement in statements(tree):
         if isinstance(statement, nodes.Output):
             for node in statement.nodes:
                 if isinstance(node, nodes.TemplateData):
-                    lines = enumerate(node.data.split("\n"), start=node.lineno)
-                    node.data = "\n".join(_mark(file, line) + text for line, text in lines)
-
-
-def _mark(file: str, line: int) -> str:
-    return f"\ue000{file}\ue002{line}\ue001"
+                    breaks = node.data.count("\n")
+                    mark = f"\ue000{file}\ue002{node.lineno}\ue002{breaks}\ue001"
+                    node.data = mark + node.data
 
 
 def unmarked(marked: str) -> str:
@@ -51,18 +49,28 @@ def unmarked(marked: str) -> str:
 
 def marked_lines(marked: str, file: str) -> Callable[[int], Location]:
     """
-    Read the marks: a line came from the first mark in it, else from the last one before it.
+    Read the marks: a line came from the first piece of text in it, else from the last one before.
 
     Args:
         marked: The rendering of a template changed by `mark_lines`.
         file: The name of that template; marks of others are those of included files.
     """
     places: list[Location] = []
-    last = Location(file, 1)
-    for line in marked.split("\n"):
-        marks = [Location(_name(m[1], file), int(m[2])) for m in _MARK.finditer(line)]
-        places.append(marks[0] if marks else last)
-        last = marks[-1] if marks else last
+    here, last, is_marked = Location(file, 1), Location(file, 1), False
+    before, *rest = _MARK.split(marked)
+    places += [here] * before.count("\n")
+    for name, first, breaks, text in zip(*(rest[i::4] for i in range(4)), strict=True):
+        written = _name(name, file)
+        last = Location(written, int(first))
+        if not is_marked:
+            here, is_marked = last, True
+        for number in range(1, text.count("\n") + 1):
+            places.append(here)
+            is_marked = number <= int(breaks)  # the others come from a value behind the text
+            if is_marked:
+                last = Location(written, int(first) + number)
+            here = last
+    places.append(here)
     return lambda line: places[min(line, len(places)) - 1]
 
 

@@ -69,7 +69,7 @@ class Templates:
         self._names, self._functions, self._default = names, functions or {}, default
         self._data: Any = Struct(names) if data is None else data
         self._strict = data is None
-        self._environments = {marks: self._make_environment(marks=marks) for marks in (True, False)}
+        self._environments: dict[bool, Environment] = {}
 
     def render(self, text: str, file: str, *, dialect: Dialect | None = None) -> Rendered:
         """
@@ -104,12 +104,15 @@ class Templates:
 
     def _is_valid(self, text: str, dialect: Dialect) -> bool:
         try:
-            self._parse(self._environments[False], text, "", dialect)
+            self._parse(self._environment(marks=False), text, "", dialect)
         except (CodexctlError, TemplateSyntaxError):
             return False
         return True
 
-    def _make_environment(self, *, marks: bool) -> Environment:
+    def _environment(self, *, marks: bool) -> Environment:
+        """Return one of two environments: what templates include is marked, or not, as they are."""
+        if marks in self._environments:
+            return self._environments[marks]
         environment = BoundedEnvironment(
             loader=_ProjectLoader(self, marks=marks),
             undefined=_missing_type(self._names, jinja_functions(self._functions)),
@@ -119,20 +122,18 @@ class Templates:
             finalize=_printable,
             extensions=["jinja2.ext.loopcontrols"],
         )
-        environment.globals.update(
-            {
-                **gotemplate.names(self._data, self._functions, strict=self._strict),
-                **jinja_functions(self._functions),
-                **self._names,
-            }
-        )
+        environment.globals.update({**jinja_functions(self._functions), **self._names})
         environment.filters.update(jinja_filters(self._functions))
+        self._environments[marks] = environment
         return environment
 
     def _parse(
         self, environment: Environment, text: str, file: str, dialect: Dialect
     ) -> nodes.Template:
         if dialect is Dialect.GO:
+            if "go_data" not in environment.globals:
+                found = gotemplate.names(self._data, self._functions, strict=self._strict)
+                environment.globals.update(found)
             try:
                 return gotemplate.translate(gotemplate.parse(text, file, self._functions))
             except ConfigurationError as error:
@@ -146,7 +147,7 @@ class Templates:
 
     def compile(self, text: str, file: str, dialect: Dialect, *, marks: bool) -> Template:
         """Return a text as a template that counts its turns and, if asked, marks its lines."""
-        environment = self._environments[marks]
+        environment = self._environment(marks=marks)
         tree = self._parse(environment, text, file, dialect)
         count_turns(tree, joins=dialect is Dialect.JINJA and "~" in text)
         if marks:
@@ -164,7 +165,7 @@ class Templates:
             raise
         except TemplateSyntaxError as error:
             name = file if error.filename in (None, file) else display(Path(error.filename))
-            line, what, fix = explained(error, self._environments[marks])
+            line, what, fix = explained(error, self._environment(marks=marks))
             raise ConfigurationError(
                 Location(name, line), f"template syntax: {what}", fix
             ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codexctl_tasks.stack.gotemplate.formatting import display
 from codexctl_tasks.stack.variables import PROCESS
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ class Value(NamedTuple):
 
 def values_of(loaded: LoadedStack) -> Iterator[Value]:
     """Yield the names of templates; of the process environment only what templates asked for."""
+    from codexctl_tasks.stack.gotemplate.formatting import display
+
     context, source = loaded.context, loaded.source
     patterns = loaded.stack.namespace.patterns
     yield Value("Env", context.env, "--env")

@@ -10,7 +10,7 @@ from jinja2 import Template
 from codexctl_tasks.stack.gotemplate.parser import parse
 from codexctl_tasks.stack.gotemplate.runtime import names
 from codexctl_tasks.stack.gotemplate.times import Time
-from codexctl_tasks.stack.gotemplate.translate import translate
+from codexctl_tasks.stack.gotemplate.translation import translate
 from codexctl_tasks.stack.gotemplate.values import with_string_maps
 from codexctl_tasks.stack.limits import (
     BoundedEnvironment,

@@ -11,7 +11,7 @@ from codexctl_tasks.stack.gotemplate.absence import (
     NoValue,
 )
 from codexctl_tasks.stack.gotemplate.calls import Constant, callee
-from codexctl_tasks.stack.gotemplate.translate import DATA
+from codexctl_tasks.stack.gotemplate.translation import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,6 +52,7 @@ def names(
         "go_scope": scope.open_scope,
         "go_stops": scope.stops,
         "go_text": runtime.text,
+        "go_text_of": runtime.text_of,
         "go_true": truth.is_true,
         "go_value": fields.value,
         "go_variable": scope.read_variable,
@@ -75,6 +76,10 @@ class _Runtime:
     def pipe(self, name: str, piped: Any, *arguments: Any) -> Any:
         """Call a function with what was piped into it, as the last argument."""
         return self.call(name, *arguments, fields.value(piped))
+
+    def text_of(self, dot: Any, *names: str) -> str:
+        """Return what is printed for a field of the dot."""
+        return self.text(fields.field(dot, "", *names), "." + ".".join(names))
 
     def text(self, value: Any, source: str) -> str:
         """Return what is printed for a pipeline; *source* is how the template writes it."""

@@ -12,6 +12,7 @@ from codexctl_tasks.stack.gotemplate.syntax import (
     Action,
     Body,
     Break,
+    Field,
     If,
     Include,
     Node,
@@ -100,6 +101,9 @@ class _Translator:
         return [jump(lineno=node.line)]
 
     def _action(self, node: Action, dot: str) -> nodes.Stmt:
+        if (names := _plain_field(node.pipeline)) is not None:
+            consts = [nodes.Const(name, lineno=node.line) for name in names]
+            return _output(call("go_text_of", node.line, load(dot, node.line), *consts))
         value = self._expressions.pipeline(node.pipeline, dot)
         if node.pipeline.variables:
             return nodes.ExprStmt(value, lineno=node.line)
@@ -184,6 +188,14 @@ def _assign(name: str, value: nodes.Expr, line: int) -> nodes.Assign:
 
 def _output(value: nodes.Expr) -> nodes.Output:
     return nodes.Output([value], lineno=value.lineno)
+
+
+def _plain_field(pipeline: Pipeline) -> tuple[str, ...] | None:
+    """Return the names of a pipeline that is nothing but ``.A.B``: most are, so they go first."""
+    if pipeline.variables or len(pipeline.commands) > 1 or pipeline.commands[0].arguments:
+        return None
+    operand = pipeline.commands[0].operand
+    return operand.names if isinstance(operand, Field) else None
 
 
 def _declares(node: Node) -> bool:
