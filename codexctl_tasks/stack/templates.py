@@ -132,8 +132,7 @@ class Templates:
     ) -> nodes.Template:
         if dialect is Dialect.GO:
             if "go_data" not in environment.globals:
-                found = gotemplate.names(self._data, self._functions, strict=self._strict)
-                environment.globals.update(found)
+                gotemplate.install(environment, self._data, self._functions, strict=self._strict)
             try:
                 return gotemplate.translate(gotemplate.parse(text, file, self._functions))
             except ConfigurationError as error:

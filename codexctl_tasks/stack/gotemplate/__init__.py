@@ -1,8 +1,8 @@
 """
 Go's `text/template`, rendered by Jinja2 with the same output byte for byte.
 
-A template is parsed (`parse`), translated to a tree of Jinja2 (`translate`) and rendered with the
-names that such a tree refers to (`names`); `render` does all of it.
+A template is parsed (`parse`), translated to a tree of Jinja2 (`translate`) and rendered in an
+environment with what such a tree refers to (`install`); `render` does all of it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from codexctl_tasks.stack.gotemplate.absence import GoTemplateError
     from codexctl_tasks.stack.gotemplate.parser import BUILTINS, parse
     from codexctl_tasks.stack.gotemplate.rendering import render
-    from codexctl_tasks.stack.gotemplate.runtime import names
+    from codexctl_tasks.stack.gotemplate.runtime import install
     from codexctl_tasks.stack.gotemplate.translation import translate
 
-__all__ = ["BUILTINS", "GoTemplateError", "names", "parse", "render", "translate"]
+__all__ = ["BUILTINS", "GoTemplateError", "install", "parse", "render", "translate"]
 
 _HOMES = {
     "BUILTINS": "parser",
     "GoTemplateError": "absence",
-    "names": "runtime",
+    "install": "runtime",
     "parse": "parser",
     "render": "rendering",
     "translate": "translation",

@@ -26,8 +26,9 @@ _SHORTCUTS = ("and", "or")
 
 
 def call(function: str, line: int, *arguments: nodes.Expr) -> nodes.Call:
-    """Make a call of a function of the runtime."""
-    return nodes.Call(load(function, line), list(arguments), [], None, None, lineno=line)
+    """Make a call of a function of the runtime, which is an attribute of the environment."""
+    called = nodes.EnvironmentAttribute(function, lineno=line)
+    return nodes.Call(called, list(arguments), [], None, None, lineno=line)
 
 
 def load(name: str, line: int) -> nodes.Name:
@@ -85,7 +86,7 @@ class Expressions:
             case Dot():
                 return self._load(dot)
             case Nil():
-                return self._load("go_nil")
+                return nodes.EnvironmentAttribute("go_nil", lineno=self._line)
             case Bool(value) | String(value):
                 return self._const(value)
             case Number():

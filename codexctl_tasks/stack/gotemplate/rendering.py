@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Template
 
 from codexctl_tasks.stack.gotemplate.parser import parse
-from codexctl_tasks.stack.gotemplate.runtime import names
+from codexctl_tasks.stack.gotemplate.runtime import install
 from codexctl_tasks.stack.gotemplate.times import Time
 from codexctl_tasks.stack.gotemplate.translation import translate
 from codexctl_tasks.stack.gotemplate.values import with_string_maps
@@ -55,8 +55,9 @@ def render(
     tree = translate(parse(text, file, functions))
     count_turns(tree, joins=False)
     code = environment.compile(tree, name=file, filename=file)
-    context = {**names(data, functions, strict=strict), **budget_names(Budget())}
-    return checked(Template.from_code(environment, code, context).generate())
+    install(environment, data, functions, strict=strict)
+    template = Template.from_code(environment, code, environment.make_globals(None))
+    return checked(template.generate(budget_names(Budget())))
 
 
 def _stack_functions(data: Any) -> Mapping[str, Callable[..., Any]]:

@@ -37,7 +37,7 @@ def translate(template: Template) -> nodes.Template:
     Return the template of Jinja2 that does the same.
 
     Each definition becomes a macro that takes the data. All that Jinja2 does in another way is
-    left to the functions of `runtime.names`, which must be among the names it is rendered with.
+    left to the functions of `runtime.install`, which the environment must have got.
     """
     included = {node.name for body in template.definitions.values() for node in _includes(body)}
     used = [name for name in template.definitions if name in included]

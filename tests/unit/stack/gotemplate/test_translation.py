@@ -60,11 +60,11 @@ def test_a_translation_can_be_rendered_again_and_again() -> None:
     """A template is compiled once; data and functions are given when it is rendered."""
     environment = ImmutableSandboxedEnvironment()
     tree = _translated("{{ $x := .A }}{{ range .L }}{{ $x = . }}{{ end }}{{ $x }}")
-    template = Template.from_code(environment, environment.compile(tree, "web.yaml"), {})
-    rendered = [
-        template.render(gotemplate.names({"A": 1, "L": values}, {}))
-        for values in (["a", "b"], [], ["c"])
-    ]
+    code = environment.compile(tree, "web.yaml")
+    rendered = []
+    for values in (["a", "b"], [], ["c"]):
+        gotemplate.install(environment, {"A": 1, "L": values}, {})
+        rendered.append(Template.from_code(environment, code, environment.globals).render())
     assert rendered == ["b", "1", "c"]
 
 
