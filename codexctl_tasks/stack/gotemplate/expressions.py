@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from jinja2 import nodes
+from jinja2 import Environment, nodes
+from jinja2.parser import Parser
 
 from codexctl_tasks.stack.gotemplate.syntax import (
     Bool,
@@ -23,6 +24,7 @@ from codexctl_tasks.stack.gotemplate.syntax import (
 )
 
 _SHORTCUTS = ("and", "or")
+_ENVIRONMENT = Environment()  # noqa: S701 - nothing is rendered by it
 
 
 def call(function: str, line: int, *arguments: nodes.Expr) -> nodes.Call:
@@ -36,12 +38,31 @@ def load(name: str, line: int) -> nodes.Name:
     return nodes.Name(name, "load", lineno=line)
 
 
+class Locals:
+    """
+    What a translation keeps between its parts: identifiers of Jinja2 that no template can write.
+
+    Jinja2 takes them as they are, where it tracks names through all scopes of a template.
+    """
+
+    def __init__(self) -> None:
+        self._parser = Parser(_ENVIRONMENT, "")
+        self._known: dict[str, nodes.InternalName] = {}
+
+    def __getitem__(self, name: str) -> nodes.InternalName:
+        """Return the identifier that stands for a name."""
+        if name not in self._known:
+            self._known[name] = self._parser.free_identifier()
+        return self._known[name]
+
+
 class Expressions:
     """Translates pipelines; *dot* is always the name that holds the current value."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, local: Locals) -> None:
         """*scope* is the name that holds the variables."""
         self._scope = scope
+        self._local = local
         self._numbers = count(1)
         self._line = 1
 
@@ -174,8 +195,8 @@ class Expressions:
     def _call(self, function: str, *arguments: nodes.Expr) -> nodes.Expr:
         return call(function, self._line, *arguments)
 
-    def _load(self, name: str) -> nodes.Name:
-        return load(name, self._line)
+    def _load(self, name: str) -> nodes.Expr:
+        return self._local[name]
 
     def _const(self, value: Any) -> nodes.Const:
         return nodes.Const(value, lineno=self._line)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from jinja2 import nodes
 
-from codexctl_tasks.stack.gotemplate.expressions import Expressions, call, load
+from codexctl_tasks.stack.gotemplate.expressions import Expressions, Locals, call, load
 from codexctl_tasks.stack.gotemplate.syntax import (
     Action,
     Body,
@@ -61,7 +61,8 @@ class _Translator:
     def __init__(self, macros: Mapping[str, str]) -> None:
         self._macros = macros
         self._numbers = count(1)
-        self._expressions = Expressions(_SCOPE)
+        self._local = Locals()
+        self._expressions = Expressions(_SCOPE, self._local)
 
     def macro(self, name: str, body: Body) -> nodes.Macro:
         """Translate a definition."""
@@ -73,8 +74,8 @@ class _Translator:
     def entry(self, body: Body, data: nodes.Expr, line: int) -> list[nodes.Node]:
         """Translate a whole template: the data is what `$` and the dot begin with."""
         return [
-            _assign(_DOT, data, line),
-            _assign(_SCOPE, call("go_scope", line, load(_DOT, line)), line),
+            self._assign(_DOT, data, line),
+            self._assign(_SCOPE, call("go_scope", line, self._local[_DOT]), line),
             *self._body(body, _DOT),
         ]
 
@@ -103,7 +104,7 @@ class _Translator:
     def _action(self, node: Action, dot: str) -> nodes.Stmt:
         if (names := _plain_field(node.pipeline)) is not None:
             consts = [nodes.Const(name, lineno=node.line) for name in names]
-            return _output(call("go_text_of", node.line, load(dot, node.line), *consts))
+            return _output(call("go_text_of", node.line, self._local[dot], *consts))
         value = self._expressions.pipeline(node.pipeline, dot)
         if node.pipeline.variables:
             return nodes.ExprStmt(value, lineno=node.line)
@@ -129,8 +130,8 @@ class _Translator:
         if not _declares(node):
             return inner
         mark, line = self._name("mark"), node.line
-        keep = _assign(mark, call("go_mark", line, load(_SCOPE, line)), line)
-        forget = call("go_forget", line, load(_SCOPE, line), load(mark, line))
+        keep = self._assign(mark, call("go_mark", line, self._local[_SCOPE]), line)
+        forget = call("go_forget", line, self._local[_SCOPE], self._local[mark])
         return [keep, *inner, nodes.ExprStmt(forget, lineno=line)]
 
     def _if(self, node: If, dot: str) -> nodes.If:
@@ -151,9 +152,9 @@ class _Translator:
     def _with(self, node: With, dot: str) -> list[nodes.Node]:
         inner, line = self._name("dot"), node.line
         value = self._expressions.pipeline(node.pipeline, dot)
-        test = call("go_true", line, load(inner, line))
+        test = call("go_true", line, self._local[inner])
         body, orelse = self._body(node.body, inner), self._body(node.orelse, dot)
-        return [_assign(inner, value, line), nodes.If(test, body, [], orelse, lineno=line)]
+        return [self._assign(inner, value, line), nodes.If(test, body, [], orelse, lineno=line)]
 
     def _range(self, node: Range, dot: str) -> list[nodes.Node]:
         inner, items, line = self._name("dot"), self._name("items"), node.line
@@ -161,29 +162,28 @@ class _Translator:
         value = self._expressions.pipeline(node.pipeline, dot)
         found = call("go_items", line, value, nodes.Const(len(variables), lineno=line))
         # Not the `else` of Jinja2's loop, which runs as well after a `break` in the first round.
-        before = [_assign(items, found, line)] if node.orelse else []
+        before = [self._assign(items, found, line)] if node.orelse else []
         each = call(
             "go_loop",
             line,
-            load(_SCOPE, line),
-            load(items, line) if node.orelse else found,
+            self._local[_SCOPE],
+            self._local[items] if node.orelse else found,
             nodes.Const(node.pipeline.assigns, lineno=line),
             *(nodes.Const(name, lineno=line) for name in variables),
         )
-        target = nodes.Name(inner, "store", lineno=line)
+        target = self._local[inner]
         body = self._body(node.body, inner)
         loop = nodes.For(target, each, body, [], None, False, lineno=line)  # noqa: FBT003
         if not node.orelse:
             return [loop]
         orelse = self._body(node.orelse, dot)
-        return [*before, nodes.If(load(items, line), [loop], [], orelse, lineno=line)]
+        return [*before, nodes.If(self._local[items], [loop], [], orelse, lineno=line)]
+
+    def _assign(self, name: str, value: nodes.Expr, line: int) -> nodes.Assign:
+        return nodes.Assign(self._local[name], value, lineno=line)
 
     def _name(self, purpose: str) -> str:
         return f"_{purpose}_{next(self._numbers)}"
-
-
-def _assign(name: str, value: nodes.Expr, line: int) -> nodes.Assign:
-    return nodes.Assign(nodes.Name(name, "store", lineno=line), value, lineno=line)
 
 
 def _output(value: nodes.Expr) -> nodes.Output:
