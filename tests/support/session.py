@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -27,7 +28,10 @@ def sandbox(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Remember whether somebody is using the sandbox already."""
+    """Remember whether somebody is using the sandbox already; make Ctrl-C mean something."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # `make test &` in a script
+        # All programs under test would inherit it, and those that are interrupted go on.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         config.stash[_RUNNING_BEFORE] = sandbox("status").returncode == 0
 
