@@ -6,7 +6,6 @@ import json
 import sys
 from datetime import UTC, datetime
 from itertools import groupby
-from operator import attrgetter
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +42,9 @@ def render(request: RenderRequest, console: Console) -> int:
     if request.output_dir is None:
         sys.stdout.write(_yaml(desired.manifests))
         return DONE
-    by_file = attrgetter("file")
-    for name, manifests in groupby(sorted(desired.manifests, key=by_file), by_file):
-        file = request.output_dir / _below(name)
+    # Not by the files they come from: two of them may have to go to the same place.
+    for place, manifests in groupby(sorted(desired.manifests, key=_below), _below):
+        file = request.output_dir / place
         _write(file, _yaml(manifests))
         console.step("write", str(file))
     return DONE
@@ -86,7 +85,12 @@ def _show_values(source: Source, console: Console) -> int:
     loaded = _load(source, console)
     desired_of(loaded)  # all templates shall have looked up what they need
     for value in values_of(loaded):
-        shown = MASK if value.is_secret else console.masked(json.dumps(value.value))
+        # Masked before it is written as JSON, in which a secret may look otherwise.
+        shown = (
+            MASK
+            if value.is_secret
+            else json.dumps(console.masked_data(value.value), ensure_ascii=False)
+        )
         sys.stdout.write(f"{value.name}: {shown}  # {value.origin}\n")
     return DONE
 
@@ -106,9 +110,9 @@ def _yaml(manifests: Iterable[Manifest]) -> str:
     return write_documents((m.body, f"Source: {m.location}") for m in manifests)
 
 
-def _below(name: str) -> PurePath:
-    """Return where a file goes in the folder of the output: never outside of it."""
-    path = PurePath(name)
+def _below(manifest: Manifest) -> PurePath:
+    """Return where a manifest goes in the folder of the output: never outside of it."""
+    path = PurePath(manifest.file)
     return PurePath(path.name) if path.is_absolute() or ".." in path.parts else path
 
 

@@ -199,7 +199,8 @@ def write_documents(documents: Iterable[tuple[Any, str]]) -> str:
     """
     stream = io.StringIO()
     for value, comment in documents:
-        stream.write(f"---\n# {comment}\n" if comment else "---\n")
+        line = " ".join(comment.split())  # a name with a line break would end the comment
+        stream.write(f"---\n# {line}\n" if line else "---\n")
         Dumper(stream, allow_unicode=True, width=1000).write(value)
     return stream.getvalue()
 

@@ -173,7 +173,7 @@ def _printf(layout: str, *values: Any) -> str:
 def _default_of_anything(value: Any, fallback: Any = "") -> Any:
     if value is None or isinstance(value, Undefined):
         return fallback
-    return fallback if isinstance(value, str) and not value.strip() else value
+    return default(value, fallback) if isinstance(value, str) else value
 
 
 def _join_anything(values: Any, separator: str = "") -> str:

@@ -23,7 +23,7 @@ MOST_TURNS = 1_000_000
 LONGEST_TEXT = 10 * 1024 * 1024
 """Characters of one rendering, and of each text on the way to it."""
 _TICK, _JOIN = "codexctl_tick", "codexctl_join"
-_PADDING_FILTERS = ("center", "indent", "batch", "slice", "tojson", "lipsum")
+_PADDING_FILTERS = ("center", "indent", "batch", "slice", "tojson")
 _PADDING_METHODS = ("center", "ljust", "rjust", "zfill", "expandtabs")
 _GROWING = ("format", "join", "replace")
 """Filters and methods that can put a long text into many places."""
