@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from codexctl_tasks.stack.gotemplate.values import StringMap, Struct
 from codexctl_tasks.stack.model import Codex
+from codexctl_tasks.stack.sealing import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,16 +44,20 @@ class Context:
     def names(self) -> dict[str, Any]:
         """Return the names that templates refer to, with values for both dialects."""
         stack = self.stack
-        return {
+        seal = stack is None  # what is being rendered is rendered in part once more
+        texts = {
             "Env": self.env,
             "Namespace": self.namespace,
             "Project": self.project,
             "ProjectRoot": self.project_root,
+        }
+        return {
+            **{name: sealed(text) if seal else text for name, text in texts.items()},
             "Slot": self.slot,
             "Now": self.now,
-            "Vars": _values(self.variables.vars),
-            "UserVars": _values(self.variables.user_vars),
-            "EnvMap": _NotedMap(_values(self.variables.env_map), self.asked),
+            "Vars": _values(self.variables.vars, seal=seal),
+            "UserVars": _values(self.variables.user_vars, seal=seal),
+            "EnvMap": _NotedMap(_values(self.variables.env_map, seal=seal), self.asked),
             "Versions": StringMap(stack.versions if stack else self.versions),
             "BaseDomain": StringMap(stack.base_domain if stack else self.base_domain),
             "Codex": _fields(stack.codex if stack else Codex()),
@@ -79,8 +84,9 @@ class _NotedMap(StringMap):
         return super().get(name, default)
 
 
-def _values(variables: Mapping[str, Variable]) -> StringMap:
-    return StringMap({name: variable.value for name, variable in variables.items()})
+def _values(variables: Mapping[str, Variable], *, seal: bool) -> StringMap:
+    values = {name: variable.value for name, variable in variables.items()}
+    return StringMap({n: sealed(v) for n, v in values.items()} if seal else values)
 
 
 def _fields(value: Any) -> Any:

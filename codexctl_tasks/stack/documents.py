@@ -51,6 +51,16 @@ class Document:
             node, mark = found
         return self._place_of(self._line_of(mark))
 
+    def at(self, path: Sequence[str | int]) -> Any:
+        """Return the value at *path*; None if there is none."""
+        value = self.value
+        for step in path:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
     def text_location(self, path: Sequence[str | int], line: int) -> Location:
         """
         Return the place of a line, from 1, of the text at *path*.

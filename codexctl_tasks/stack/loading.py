@@ -23,6 +23,7 @@ from codexctl_tasks.stack.functions import functions
 from codexctl_tasks.stack.gotemplate.times import Time
 from codexctl_tasks.stack.header import Header, read_header
 from codexctl_tasks.stack.model import Item, Overlay, Service, Stack
+from codexctl_tasks.stack.sealing import is_dangerous, is_sealed, unsealed
 from codexctl_tasks.stack.templates import Templates
 from codexctl_tasks.stack.validation import KeyPath, named_path, parse_stack, unknown_key_problems
 from codexctl_tasks.stack.variables import read_variables
@@ -55,11 +56,6 @@ class LoadedStack:
         self.context = replace(context, stack=stack)
         self._dialect = dialect
         self.templates = _templates(source, self.context, dialect)
-        self._foreign = [
-            (name, variable.value)
-            for name, variable in context.variables.env_map.items()
-            if "{{" in variable.value or "{%" in variable.value
-        ]
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -81,13 +77,19 @@ class LoadedStack:
         if "{" not in text:
             return text.strip()
         place = self.document.location(path)
-        for name, value in self._foreign:
-            if value in text:
-                raise ConfigurationError(
-                    place,
-                    f"{self.path(path)} holds the value of {name}, which looks like a template",
-                    "give it another value, what comes from outside is not rendered",
-                )
+        if is_sealed(str(self.document.at(path))):
+            context = self.context
+            names = [
+                name
+                for name, found in context.variables.env_map.items()
+                if is_dangerous(found.value)
+                and (name in context.asked or name in context.variables.vars)
+            ]
+            raise ConfigurationError(
+                place,
+                f"{self.path(path)} holds a value from outside that looks like a template",
+                f"such are not rendered, give another value to {' or '.join(names) or 'it'}",
+            )
         try:
             return self.templates.render(text, place.file, dialect=self._dialect).text.strip()
         except ConfigurationError as error:
@@ -180,7 +182,8 @@ def _context(source: Source, header: Header, dialect: Dialect) -> Context:
         place = header.location(*path)
         try:
             templates = _templates(source, context, dialect)
-            return templates.render(text, place.file, dialect=dialect).text.strip()
+            rendered = templates.render(text, place.file, dialect=dialect).text
+            return str(unsealed(rendered.strip()))
         except ConfigurationError as error:
             what = f"{'.'.join(path)}: {error.what}"
             raise ConfigurationError(place, what, error.fix) from error

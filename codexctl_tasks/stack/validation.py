@@ -13,6 +13,7 @@ from codexctl_tasks.errors import (
     did_you_mean,
 )
 from codexctl_tasks.stack.model import Image, Stack
+from codexctl_tasks.stack.sealing import unsealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,7 +44,9 @@ def parse_stack(document: Document, *, project: str = "") -> Stack:
     Raises:
         CombinedError: Every mistake, with its line and its path in the file.
     """
-    value = {**document.value, "project": project} if project else document.value
+    value = unsealed(document.value)
+    if project:
+        value["project"] = project
     try:
         stack = Stack.model_validate(value)
     except ValidationError as error:

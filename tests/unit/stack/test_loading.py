@@ -219,7 +219,7 @@ def test_values_from_outside_are_no_templates(
 
     loaded = project.load('project: shop\nservices:\n- name: a\n  when: "{{ EnvMap.BRANCH }}"\n')
 
-    with pytest.raises(ConfigurationError, match="holds the value of BRANCH") as caught:
+    with pytest.raises(ConfigurationError, match="give another value to BRANCH") as caught:
         loaded.wants(loaded.stack.services[0], ("services", 0))
     assert value not in str(caught.value)
     assert loaded.templates.render("{{ EnvMap.BRANCH }}", "f").text == value
