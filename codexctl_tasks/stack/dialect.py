@@ -20,7 +20,8 @@ class Dialect(enum.Enum):
 _CHOSEN = re.compile(
     r"\ufeff?(?:#[^\n]*\n)*?#[ ]*codexctl:[ ]*dialect[ ]*=[ ]*(go|jinja)[ ]*\r?$", re.MULTILINE
 )
-_RAW = re.compile(r"\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}", re.DOTALL)
+_RAW = re.compile(r"\{%-?\s*raw\s*-?%\}")
+_END_OF_RAW = re.compile(r"\{%-?\s*endraw\s*-?%\}")
 _GO_ACTION = re.compile(
     r"""\{\{-?\s*(?:
         \(*\s*[.$`]                                                      # .Env  $x  `raw`
@@ -74,7 +75,7 @@ def recognise(
         return Dialect(chosen[1])
     if not any(opening in text for opening in ("{{", "{%", "{#")):
         return None
-    outside = _RAW.sub("", text)
+    outside = _without_raw(text)
     go, jinja = _GO_ACTION.search(outside), _JINJA_ACTION.search(outside)
     if go and jinja:
         for dialect in (Dialect.GO, Dialect.JINJA):
@@ -84,3 +85,12 @@ def recognise(
     if go or jinja:
         return Dialect.GO if go else Dialect.JINJA
     return default
+
+
+def _without_raw(text: str) -> str:
+    """Return the text without what Jinja2 does not look at; in one pass, however it is written."""
+    kept, position = [], 0
+    while (begin := _RAW.search(text, position)) and (end := _END_OF_RAW.search(text, begin.end())):
+        kept.append(text[position : begin.start()])
+        position = end.end()
+    return "".join([*kept, text[position:]])

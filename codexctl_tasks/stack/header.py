@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from codexctl_tasks.stack.documents import Outline
 
 _STATEMENTS = re.compile(
-    r"\{%.*?%\}|\{#.*?#\}|^[ \t]*\{\{[^\n]*\}\}[ \t]*$", re.DOTALL | re.MULTILINE
+    r"\{%.*?(?:%\}|\Z)|\{#.*?(?:#\}|\Z)|^[ \t]*\{\{[^\n]*\}\}[ \t]*$", re.DOTALL | re.MULTILINE
 )
-"""What Jinja2 allows to stand between the lines of a YAML file."""
+"""What Jinja2 allows to stand between the lines of a YAML file; without an end: all the rest, rather
+than a search from each beginning anew."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +57,7 @@ def read_header(text: str, file: str, *, statements: bool) -> Header:
         ConfigurationError: It is no YAML, or no mapping.
     """
     if statements:
-        text = _STATEMENTS.sub(lambda found: re.sub(r"[^\r\n]", " ", found[0]), text)
+        text = _STATEMENTS.sub(_blank, text)
     outline = read_outline(text, file)
     return Header(
         project=outline.texts(()).get("project", "").strip(),
@@ -69,3 +70,9 @@ def read_header(text: str, file: str, *, statements: bool) -> Header:
         patterns=outline.texts(("namespace", "patterns")),
         _outline=outline,
     )
+
+
+def _blank(statement: re.Match[str]) -> str:
+    """Return blanks instead of a statement; one without an end is left to the rendering."""
+    text = statement[0]
+    return re.sub(r"[^\r\n]", " ", text) if text.rstrip().endswith("}") else text

@@ -206,3 +206,10 @@ def test_a_manifest_follows_its_own_signs(tmp_path: Path) -> None:
     assert templates.render("{{ Env }}", "a.yaml").text == "staging"
     assert templates.render("{{ .Env }}", "b.yaml").text == "staging"
     assert templates.render("{{ .Env }}{% if %}", "c.yaml").text == "staging{% if %}"
+
+
+def test_a_hostile_file_is_read_once() -> None:
+    """Two hundred thousand beginnings without an end are no two hundred thousand searches."""
+    text = "{% raw %}" * 200_000
+
+    assert recognise(text + "{{ Env }}", Dialect.GO, lambda _: True) is Dialect.JINJA
