@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _STATEMENTS = re.compile(
     r"\{%.*?(?:%\}|\Z)|\{#.*?(?:#\}|\Z)|^[ \t]*\{\{[^\n]*\}\}[ \t]*$", re.DOTALL | re.MULTILINE
 )
-"""What Jinja2 allows to stand between the lines of a YAML file; without an end: all the rest, rather
-than a search from each beginning anew."""
+"""What Jinja2 allows to stand between the lines of a YAML file; without an end: all the rest, not a
+search from each beginning anew."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
