@@ -68,7 +68,9 @@ def test_a_pod_that_never_gets_ready_times_out_with_its_probe(playground: Playgr
 
 def test_a_crash_is_told_with_its_log_before_any_verdict(playground: Playground) -> None:
     """The log line is there although the time runs out before the verdict: exit code 70."""
-    playground.write(playground.workload("web", "echo cannot reach the database; exit 3"))
+    # Without a probe Kubernetes calls it ready for the moment before it crashes, which may be seen.
+    crashing = "echo cannot reach the database; exit 3"
+    playground.write(playground.workload("web", crashing, readinessProbe=NEVER_READY_PROBE))
 
     result = playground.codexctl("apply-wait", "--wait-timeout", "10s")
 

@@ -55,7 +55,12 @@ def test_the_value_of_a_secret_is_masked_in_logs_and_report(playground: Playgrou
     """A program that prints its password does not make codexctl print it."""
     playground.write(
         _secret("db"),
-        playground.workload("web", "echo login with $PASSWORD; exit 1", **_reads_secret("db")),
+        playground.workload(
+            "web",
+            "echo login with $PASSWORD; exit 1",
+            readinessProbe={"exec": {"command": ["false"]}},  # not ready even for a moment
+            **_reads_secret("db"),
+        ),
     )
 
     result = playground.codexctl("apply-wait", "--output", "json", "--wait-timeout", "6s")
