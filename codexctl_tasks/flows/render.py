@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from codexctl_tasks.console import MASK
 from codexctl_tasks.errors import DONE, ConfigurationError, Location, UsageError
 from codexctl_tasks.flows.environment import load_renderable
-from codexctl_tasks.stack.desired import desired_of
 from codexctl_tasks.stack.dialect import Dialect
 from codexctl_tasks.stack.documents import write_documents
 from codexctl_tasks.stack.effective import effective
@@ -22,6 +21,7 @@ from codexctl_tasks.stack.gotemplate.times import Time
 from codexctl_tasks.stack.gotemplate.values import with_string_maps
 from codexctl_tasks.stack.loading import LoadedStack, load_stack
 from codexctl_tasks.stack.reference import json_schema
+from codexctl_tasks.stack.rendering import desired_of
 from codexctl_tasks.stack.templates import Templates
 from codexctl_tasks.stack.values import values_of
 

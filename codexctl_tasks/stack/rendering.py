@@ -1,0 +1,186 @@
+"""From a loaded stack to its desired objects: every item that takes part, file by file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codexctl_tasks.errors import (
+    CodexctlError,
+    CombinedError,
+    ConfigurationError,
+    did_you_mean,
+)
+from codexctl_tasks.settings import DeployDefaults, Filters
+from codexctl_tasks.stack.desired import Desired
+from codexctl_tasks.stack.documents import read_documents
+from codexctl_tasks.stack.files import display, inside, read_text
+from codexctl_tasks.stack.loading import LoadedStack, leaves_project
+from codexctl_tasks.stack.manifests import Manifest, read_manifests
+from codexctl_tasks.stack.model import Item, Service, Stack
+from codexctl_tasks.stack.overlays import overlay_mounts, with_changes
+from codexctl_tasks.stack.validation import KeyPath, unknown_key_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from codexctl_tasks.stack.documents import Document
+
+
+def desired_of(loaded: LoadedStack) -> Desired:
+    """
+    Render what a stack names.
+
+    Raises:
+        CombinedError: What is wrong in all the files, with file and line.
+    """
+    source = loaded.source
+    manifests: list[Manifest] = []
+    problems: list[CodexctlError] = []
+    for item, path in _items(loaded.stack, source.filters):
+        try:
+            manifests += _objects(loaded, item, path)
+        except CodexctlError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise CombinedError(problems)
+    return Desired(
+        origin=loaded.file,
+        namespace=loaded.context.namespace,
+        manifests=tuple(manifests),
+        stack=".".join(filter(None, (loaded.stack.project, source.env, str(source.slot or "")))),
+        is_partial=source.filters != Filters(),
+        warnings=(
+            *(str(problem) for problem in unknown_key_problems(loaded.stack, loaded.document)),
+            *_unmatched_filters(source.filters, loaded.stack, loaded.file),
+            *_doubtful_hooks(loaded),
+            *(
+                ()
+                if manifests
+                else (f"{loaded.file}: {source.env} has no manifests: nothing to do",)
+            ),
+        ),
+        obstacles=tuple(_obstacles(loaded)),
+        defaults=_defaults(loaded),
+        secrets=loaded.secrets,
+    )
+
+
+def _objects(loaded: LoadedStack, item: Item, path: KeyPath) -> list[Manifest]:
+    """Render the files of an item, unless `when` leaves it out."""
+    if not loaded.wants(item, path):
+        return []
+    namespace, image, overlay = "", "", loaded.overlay(item)
+    # Objects of infrastructure are applied as they are written: they often belong elsewhere.
+    if isinstance(item, Service):
+        namespace, image = loaded.context.namespace, loaded.image(item, path)
+    overlay_path = (*path, "overlays", loaded.source.env)
+    mounts = overlay_mounts(overlay, lambda inner: loaded.find((*overlay_path, *inner)))
+    manifests: list[Manifest] = []
+    problems: list[CodexctlError] = []
+    for index, entry in enumerate(item.manifests):
+        try:
+            documents = _render_file(loaded, entry.path, (*path, "manifests", index, "path"))
+            manifests += read_manifests(
+                documents,
+                namespace=namespace,
+                drop_kinds={kind.strip().lower() for kind in overlay.drop_kinds},
+                file=entry.path,
+            )
+        except CodexctlError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise CombinedError(problems)
+    return [with_changes(m, item.name, image=image, mounts=mounts) for m in manifests]
+
+
+def _render_file(loaded: LoadedStack, path: str, declared: KeyPath) -> Iterator[Document]:
+    file = inside(loaded.source.config.resolve().parent, path)
+    if file is None:
+        raise leaves_project(loaded.document.location(declared), f"manifest {path!r}")
+    if not file.is_file():
+        place, name = loaded.find(declared)
+        what, fix = "does not exist", "paths are relative to services.yaml"
+        if file.exists():
+            what, fix = "is no file", "name the files in it, one by one"
+        raise ConfigurationError(place, f"{name} names {path!r}, which {what}", fix)
+    name = display(loaded.source.config.parent / path)
+    rendered = loaded.templates.render(read_text(file, name), name)
+    return read_documents(rendered.text, name, source_place=rendered.place)
+
+
+def _items(stack: Stack, filters: Filters) -> Iterator[tuple[Item, KeyPath]]:
+    """Yield what the filters let take part, each with its path in the file."""
+    groups: tuple[tuple[str, Sequence[Item], Callable[[str], bool]], ...] = (
+        ("infrastructure", stack.infrastructure, _chooser(filters.only_infra, filters.skip_infra)),
+        ("services", stack.services, _chooser(filters.only_services, filters.skip_services)),
+    )
+    for key, items, is_chosen in groups:
+        for index, item in enumerate(items):
+            if is_chosen(item.name.strip().lower()):
+                yield item, (key, index)
+
+
+def _chooser(only: frozenset[str], skip: frozenset[str]) -> Callable[[str], bool]:
+    return lambda name: name not in skip and (not only or name in only)
+
+
+def _defaults(loaded: LoadedStack) -> DeployDefaults:
+    environment = loaded.stack.environment(loaded.source.env)
+    kubeconfig = environment.kubeconfig.strip()
+    if kubeconfig:
+        kubeconfig = str(loaded.source.config.parent / Path(kubeconfig).expanduser())
+    return DeployDefaults(
+        kubeconfig=kubeconfig,
+        context=environment.context.strip(),
+        wait_timeout=loaded.stack.codex.timeouts.deploy_wait,
+    )
+
+
+def _obstacles(loaded: LoadedStack) -> Iterator[ConfigurationError]:
+    env, stack = loaded.source.env, loaded.stack
+    known = sorted({*stack.environments, *stack.namespace.patterns})
+    if known and env not in known:
+        hint = did_you_mean(env, known)
+        yield ConfigurationError(
+            loaded.document.location(("environments",)),
+            f"environment {env!r} is not defined",
+            f"{hint} known are {', '.join(known)}".strip(),
+        )
+    if not loaded.context.namespace:
+        yield ConfigurationError(
+            loaded.document.location(("namespace",)),
+            f"environment {env!r} has no namespace without a slot",
+            "give --slot N or --namespace NAME",
+        )
+
+
+def _unmatched_filters(filters: Filters, stack: Stack, file: str) -> Iterator[str]:
+    """Warn of names that match no item; no error, so that workflows can serve many stacks."""
+    for flag, names, items in (
+        ("--only-services", filters.only_services, stack.services),
+        ("--skip-services", filters.skip_services, stack.services),
+        ("--only-infra", filters.only_infra, stack.infrastructure),
+        ("--skip-infra", filters.skip_infra, stack.infrastructure),
+    ):
+        known = sorted(item.name.strip().lower() for item in items)
+        for name in sorted(names - set(known)):
+            hint = did_you_mean(name, known, f"known are {', '.join(known)}")
+            yield f"{flag}: {file} has no item {name!r}: {hint}"
+
+
+def _doubtful_hooks(loaded: LoadedStack) -> Iterator[str]:
+    """Warn of steps that do nothing, or not what they say."""
+    stack = loaded.stack
+    holders = [(("hooks",), stack.hooks)] + [
+        ((key, index, "hooks"), item.hooks)
+        for key, items in (("infrastructure", stack.infrastructure), ("services", stack.services))
+        for index, item in enumerate(items)
+    ]
+    for path, hooks in holders:
+        for name, field_info in type(hooks).model_fields.items():
+            for index, step in enumerate(getattr(hooks, name)):
+                if bool(step.run.strip()) == bool(step.use.strip()):
+                    at = (*path, field_info.alias or name, index)
+                    what = "has both run and use: run wins" if step.run.strip() else "does nothing"
+                    yield f"{loaded.document.location(at)}: {loaded.path(at)} {what}"
