@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import resource
     from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,23 +56,45 @@ class Commands:
     argv: list[list[str]]
 
 
-def measure(commands: Commands, env: dict[str, str], cwd: Path) -> Run:
+class CommandFailed(SystemExit):
+    """A command under measurement failed; where nobody expects that, it ends the run."""
+
+
+def measure(commands: Commands, env: dict[str, str], cwd: Path, time_limit_s: float = 600) -> Run:
     """Run commands one after the other; wall clock and CPU of all of them."""
     begun, cpu, memory = time.monotonic(), 0.0, 0.0
     for argv in commands.argv:
         process = subprocess.Popen(
             argv, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        assert process.stderr is not None  # noqa: S101 - for the type checker
-        complaint = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        complaint, usage = _collect(process, time_limit_s)
         if process.returncode:
-            sys.exit(f"{shlex.join(argv)}: exit code {process.returncode}: {complaint.decode()}")
+            raise CommandFailed(f"{shlex.join(argv)}: exit code {process.returncode}: {complaint}")
         cpu += usage.ru_utime + usage.ru_stime
         memory = max(memory, usage.ru_maxrss / 1024)
     ended = time.monotonic()
     return Run(ended - begun, cpu, memory, ended)
+
+
+def _collect(
+    process: subprocess.Popen[bytes], time_limit_s: float
+) -> tuple[str, resource.struct_rusage]:
+    """Return what a process prints on stderr, and its use; it does not outlive us or the limit."""
+    assert process.stderr is not None  # noqa: S101 - for the type checker
+    limit = threading.Timer(time_limit_s, process.kill)
+    limit.daemon = True
+    limit.start()
+    try:
+        complaint = process.stderr.read().decode(errors="replace")
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        limit.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return complaint, usage
 
 
 def compare(
