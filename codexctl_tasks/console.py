@@ -27,7 +27,16 @@ _NO_COMMAND = re.compile(r"^\s*(?=::)|(?<=##)(?=\[)", re.MULTILINE)
 _UNWANTED = re.compile(r"(?!\x1b\[[0-9;]*m)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters but tab, line feed and our colours: a log must not repaint the screen."""
 _VERB_WIDTH = 8
-_COLOURS = {"ready": "32", "failed": "31", "timed out": "31", "warning": "33", "error": "31"}
+_COLOURS = {
+    "ready": "32",
+    "failed": "31",
+    "timed out": "31",
+    "warning": "33",
+    "error": "31",
+    "+": "32",
+    "-": "31",
+    "~": "33",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,7 @@ class Console:
         live: bool = False,
         colour: bool = False,
         github: bool = False,
+        colour_result: bool = False,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """
@@ -60,10 +70,12 @@ class Console:
             live: The stream is a terminal that can redraw lines.
             colour: ANSI colours are welcome.
             github: The stream is the log of a GitHub Actions step.
+            colour_result: ANSI colours are welcome on stdout.
             now: Seconds, for the heartbeat.
         """
         self._stream = stream
         self._colour, self._github = colour, github
+        self._colour_result = colour_result
         self._live = _LiveTable(self._out) if live else None
         self._secrets: list[str] = []
         self._rows: dict[str, Row] = {}
@@ -156,6 +168,14 @@ class Console:
         self.stop_live()
         for state, line in lines:
             self._write(self._painted(state, line) if state else line)
+
+    def result(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Print what a task is asked for on stdout; each line comes with what colours it."""
+        colour = self._colour_result
+        for state, line in lines:
+            text = _UNWANTED.sub("", self.masked(line).replace("\r", " "))
+            code = _COLOURS.get(state) if colour else None
+            print(f"\033[{code}m{text}\033[0m" if code else text)  # noqa: T201 - the result
 
     def stop_live(self) -> None:
         """Take the table off the screen; the report says more."""
@@ -250,4 +270,9 @@ def _escaped(text: str, *, in_property: bool = False) -> str:
 def standard_console(*, colour: bool, github: bool) -> Console:
     """Return the console for this process's stderr."""
     terminal = sys.stderr.isatty() and not github
-    return Console(live=terminal and colour, colour=terminal and colour, github=github)
+    return Console(
+        live=terminal and colour,
+        colour=terminal and colour,
+        github=github,
+        colour_result=colour and sys.stdout.isatty(),
+    )

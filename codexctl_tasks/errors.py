@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ DONE = 0
 WORKLOAD_FAILED = 1
 TIMED_OUT = 70
 """The time ran out while nothing had failed: more time may be all it needs."""
+CHANGES_PLANNED = 2
+"""Only of ``plan --detailed-exitcode``, where Terraform and helm-diff have made it the custom."""
 INTERNAL_ERROR = 99
 """A defect of codexctl itself; far from the codes that workflows branch on."""
 
@@ -80,6 +83,34 @@ class ConfigurationError(CodexctlError):
     exit_code = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What an answer of the API server says about one field."""
+
+    field: str
+    """As the server writes it: ``spec.ports[0].port``; empty: the object as a whole."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A field that another field manager owns."""
+
+    field: str
+    """As the server writes it: ``.spec.replicas``."""
+    manager: str
+    subresource: str = ""
+    """``scale`` or ``status`` when it was set there."""
+
+    @property
+    def owner(self) -> str:
+        """The manager, and the subresource through which it wrote."""
+        return f"{self.manager} ({self.subresource})" if self.subresource else self.manager
+
+    def __str__(self) -> str:
+        return f"{self.field} of {self.owner}"
+
+
 class ClusterError(CodexctlError):
     """The cluster refused a request or cannot be reached; repeating it will not help."""
 
@@ -93,7 +124,8 @@ class ClusterError(CodexctlError):
         *,
         status: int = 0,
         reason: str = "",
-        fields: tuple[str, ...] = (),
+        causes: tuple[Cause, ...] = (),
+        conflicts: tuple[Conflict, ...] = (),
     ) -> None:
         """
         Describe an answer of the API server.
@@ -104,15 +136,29 @@ class ClusterError(CodexctlError):
             fix: See `CodexctlError`.
             status: HTTP status of the answer; 0 if there was none.
             reason: Kubernetes' own ``reason``, such as ``NotFound`` or ``Expired``.
-            fields: Paths of the fields that the answer blames, as the server writes them.
+            causes: What the answer blames, field by field.
+            conflicts: Which fields of an apply other managers own.
         """
         super().__init__(where, what, fix)
-        self.status, self.reason, self.fields = status, reason, fields
+        self.status, self.reason = status, reason
+        self.causes, self.conflicts = causes, conflicts
+
+
+class Patience(Enum):
+    """Which kind of passing trouble this is: each has limits of its own."""
+
+    SERVER = "server"
+    """Unreachable or overloaded."""
+    WEBHOOK = "webhook"
+    """An admission or conversion webhook does not answer; its pods may be starting."""
+    CONTENTION = "contention"
+    """Somebody else wrote the object, or a quota, at the same moment."""
 
 
 class TransientClusterError(ClusterError):
-    """Unreachable or overloaded (no connection, 429, 5xx): the same request may work later."""
+    """The same request may work later."""
 
+    patience: Patience = Patience.SERVER
     retry_after_s: float = 0.0
     """What the server asked for in ``Retry-After``, in seconds; 0 if it did not."""
 
@@ -123,6 +169,12 @@ class BrokenStreamError(TransientClusterError):
 
 class ExpiredError(ClusterError):
     """The server has forgotten this resource version (410): list anew."""
+
+
+class DeadlineError(CodexctlError):
+    """The time ran out while nothing had failed."""
+
+    exit_code = TIMED_OUT
 
 
 class CombinedError(CodexctlError):

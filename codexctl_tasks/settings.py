@@ -6,8 +6,10 @@ This is the only module that reads the process environment.
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
+import socket
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,8 +115,18 @@ class DeployRequest:
     """Which of kubeconfig, context and wait-timeout were given by a flag or ``CODEXCTL_*``."""
     force_conflicts: bool
     """Take over fields that another field manager owns."""
+    stack: str
+    """Name under which applied objects are remembered; empty: that of ``services.yaml``."""
+    prunes: bool
+    """Delete what left the stack, after a successful wait."""
+    prune_protected: bool
+    """PersistentVolumeClaims, Namespaces and CustomResourceDefinitions as well."""
+    detailed_exitcode: bool
+    """`plan`: end with `CHANGES_PLANNED` when something would change."""
     output: str
     """``text`` or ``json``."""
+    holder: str
+    """Tells other people which run this is."""
 
     def with_defaults(self, defaults: DeployDefaults) -> DeployRequest:
         """Return the request with what ``services.yaml`` says, unless the user chose otherwise."""
@@ -224,6 +236,10 @@ def deploy_request(
     context: str = "",
     wait_timeout: str = "",
     force_conflicts: bool = False,
+    stack: str = "",
+    no_prune: bool = False,
+    prune_protected: bool = False,
+    detailed_exitcode: bool = False,
     output: str = "",
     **given: Any,
 ) -> DeployRequest:
@@ -245,8 +261,30 @@ def deploy_request(
             if _value(flag, value)
         ),
         force_conflicts=force_conflicts or _switch("CODEXCTL_FORCE_CONFLICTS"),
+        stack=_value("stack", stack),
+        prunes=not (no_prune or _switch("CODEXCTL_NO_PRUNE")),
+        prune_protected=prune_protected or _switch("CODEXCTL_PRUNE_PROTECTED"),
+        detailed_exitcode=detailed_exitcode or _switch("CODEXCTL_DETAILED_EXITCODE"),
+        holder=_this_run(),
         output=_choice("output", _value("output", output, "text"), ("text", "json")),
     )
+
+
+def _this_run() -> str:
+    """Return a text by which people find this run: its page on GitHub, or user, host, process."""
+    environ = os.environ
+    run = environ.get("GITHUB_RUN_ID", "")
+    if in_github_actions() and run:
+        server = environ.get("GITHUB_SERVER_URL", "https://github.com")
+        attempt = environ.get("GITHUB_RUN_ATTEMPT", "1")
+        job = environ.get("GITHUB_JOB", "")
+        page = f"{server}/{environ.get('GITHUB_REPOSITORY', '')}/actions/runs/{run}"
+        return f"{page} (attempt {attempt}, job {job}, process {os.getpid()})"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = f"user {os.getuid()}"
+    return f"{user}@{socket.gethostname()} (process {os.getpid()})"
 
 
 def in_github_actions() -> bool:

@@ -37,6 +37,11 @@ CLUSTER = (
     Flag("kubeconfig", "Path of the kubeconfig (default: KUBECONFIG, then ~/.kube/config)."),
     Flag("context", "Context in the kubeconfig (default: its current one)."),
 )
+STACK = Flag("stack", "Name to remember the objects by (default: project.env of services.yaml).")
+PRUNE = (
+    Flag("no-prune", "Leave objects alone that were applied before and are not desired now.", bool),
+    Flag("prune-protected", "Prune volume claims, namespaces and custom kinds as well.", bool),
+)
 FORCE = Flag("force-conflicts", "Take over fields that another field manager owns.", bool)
 TIMEOUT = Flag("wait-timeout", "For all objects together: 90s, 10m, 1h30m (default: 10m).")
 OUTPUT = Flag("output", "Report on stdout: text (nothing there, the default) or json.")
@@ -82,7 +87,23 @@ def schema(_: Context) -> int:
     return render.schema()
 
 
-@command(*SOURCE, *CLUSTER, FORCE, TIMEOUT)
+@command(
+    *SOURCE,
+    *CLUSTER,
+    STACK,
+    FORCE,
+    *PRUNE,
+    Flag("detailed-exitcode", "End with 2 when something would change.", bool),
+    OUTPUT,
+)
+def plan(_: Context, **given: Any) -> int:
+    """Print what apply-wait would change in the cluster, secrets masked; changes nothing."""
+    from codexctl_tasks.flows import plan
+
+    return plan.plan(settings.deploy_request(**given), _outside())
+
+
+@command(*SOURCE, *CLUSTER, STACK, FORCE, TIMEOUT, OUTPUT)
 def apply(_: Context, **given: Any) -> int:
     """Apply the manifests of an environment."""
     from codexctl_tasks.flows import deploy
@@ -98,7 +119,7 @@ def wait(_: Context, **given: Any) -> int:
     return deploy.wait(settings.deploy_request(**given), _outside())
 
 
-@command(*SOURCE, *CLUSTER, FORCE, TIMEOUT, OUTPUT)
+@command(*SOURCE, *CLUSTER, STACK, FORCE, *PRUNE, TIMEOUT, OUTPUT)
 def apply_wait(_: Context, **given: Any) -> int:
     """Apply the manifests of an environment and wait until they are healthy."""
     from codexctl_tasks.flows import deploy
@@ -106,15 +127,17 @@ def apply_wait(_: Context, **given: Any) -> int:
     return deploy.apply_and_wait(settings.deploy_request(**given), _outside())
 
 
-@command(*SOURCE, *CLUSTER, TIMEOUT)
+@command(*SOURCE, *CLUSTER, STACK, TIMEOUT, OUTPUT)
 def destroy(_: Context, **given: Any) -> int:
     """Delete the objects of an environment and wait until they are gone."""
-    from codexctl_tasks.flows import deploy
+    from codexctl_tasks.flows import destroy
 
-    return deploy.destroy(settings.deploy_request(**given), _outside())
+    return destroy.destroy(settings.deploy_request(**given), _outside())
 
 
-namespace = Collection(render, render_template, config, schema, apply, wait, apply_wait, destroy)
+namespace = Collection(
+    render, render_template, config, schema, plan, apply, wait, apply_wait, destroy
+)
 
 
 def _outside() -> Outside:

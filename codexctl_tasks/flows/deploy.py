@@ -1,5 +1,5 @@
 """
-Deploy one environment: apply in waves, wait, report.
+Deploy one environment: plan, check, apply in waves, wait, prune, report.
 
 Each public function is one task; it returns the exit code that the shell shall see.
 """
@@ -7,9 +7,13 @@ Each public function is one task; it returns the exit code that the shell shall 
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from codexctl_tasks.apply import summary
+from codexctl_tasks.apply.applying import Account, apply_stage, await_definitions
+from codexctl_tasks.apply.placement import place
+from codexctl_tasks.apply.pruning import prune
+from codexctl_tasks.apply.stages import Wave, in_waves
 from codexctl_tasks.errors import (
     DONE,
     TIMED_OUT,
@@ -19,24 +23,24 @@ from codexctl_tasks.errors import (
     Interrupted,
 )
 from codexctl_tasks.flows.environment import load_applicable
+from codexctl_tasks.flows.run import Run
 from codexctl_tasks.rollout import report
-from codexctl_tasks.rollout.apply import Applied, Change, apply_stage, await_definitions
-from codexctl_tasks.rollout.delete import delete_all
-from codexctl_tasks.rollout.placement import Placed, place
-from codexctl_tasks.rollout.stages import Wave, in_deletion_order, in_waves
 from codexctl_tasks.rollout.target import is_workload, scopes_for, target_of
 from codexctl_tasks.rollout.view import View
 from codexctl_tasks.rollout.wait import Outcome, Result, Wait
-from codexctl_tasks.stack.manifests import namespace_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from codexctl_tasks.apply.placement import Placed
+    from codexctl_tasks.apply.plan import Leaving
+    from codexctl_tasks.apply.sending import Applied
+    from codexctl_tasks.console import Console
     from codexctl_tasks.settings import DeployRequest
-    from codexctl_tasks.stack.desired import Desired
-    from codexctl_tasks.stack.manifests import Manifest
+    from codexctl_tasks.stack.manifests import Manifest, ObjectName
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
+    from codexctl_tasks.world.watching import Scope
 
 
 def apply(request: DeployRequest, outside: Outside) -> int:
@@ -45,7 +49,7 @@ def apply(request: DeployRequest, outside: Outside) -> int:
 
 
 def apply_and_wait(request: DeployRequest, outside: Outside) -> int:
-    """Apply an environment and wait until all of it is healthy."""
+    """Apply an environment, wait until all of it is healthy, prune what left it."""
     return _deploy(request, outside, wait_for_last_wave=True)
 
 
@@ -55,7 +59,8 @@ def wait(request: DeployRequest, outside: Outside) -> int:
     request = request.with_defaults(desired.defaults)
     cluster = outside.connect(request.cluster, outside.clock, outside.console.retrying)
     objects = [o for o in place(desired.manifests, cluster) if is_workload(o.name)]
-    with _Rollout(objects, cluster, request, outside) as rollout:
+    scopes = scopes_for(placed.name for placed in objects)
+    with _Rollout(scopes, cluster, request, outside) as rollout:
         try:
             rollout.find(objects)
             rollout.wait()
@@ -64,63 +69,171 @@ def wait(request: DeployRequest, outside: Outside) -> int:
         return rollout.report()
 
 
-def destroy(request: DeployRequest, outside: Outside) -> int:
-    """Delete the objects of an environment, last applied first, until they are gone."""
-    desired = load_applicable(request.source, outside.console)
-    request = request.with_defaults(desired.defaults)
-    console = outside.console
-    cluster = outside.connect(request.cluster, outside.clock, console.retrying)
-    stages = in_deletion_order(place(desired.manifests, cluster))
-    left = delete_all(
-        stages,
-        cluster,
-        outside.clock,
-        timeout_s=request.wait_timeout_s,
-        tell=lambda placed: console.step("destroy", f"deleted {placed.name}"),
-    )
-    for placed in left:
-        console.step("destroy", f"still there: {placed.name}: a finalizer holds it")
-    return TIMED_OUT if left else DONE
-
-
 def _deploy(request: DeployRequest, outside: Outside, *, wait_for_last_wave: bool) -> int:
     """Deploy one environment: the order below is the whole story."""
-    desired = load_applicable(request.source, outside.console)
-    request = request.with_defaults(desired.defaults)
-    cluster = outside.connect(request.cluster, outside.clock, outside.console.retrying)
-    objects = place(desired.manifests, cluster)
-    waves = in_waves(objects)
-    with _Rollout(objects, cluster, request, outside) as rollout:
+    with Run(request, outside) as run:
+        waves = in_waves(run.objects)
+        waits = wait_for_last_wave or len(waves) > 1
+        names = [placed.name for placed in run.objects if is_workload(placed.name)]
+        scopes = scopes_for(names) if waits else []
+        prunes = wait_for_last_wave and run.request.prunes
+        run.await_namespaces()
+        run.take_turn()
+        run.compare()
         try:
-            rollout.ensure_namespace(desired)
-            for number, wave in enumerate(waves):
-                rollout.apply(wave)
-                last = number == len(waves) - 1
-                if (wait_for_last_wave or not last) and not rollout.wait():
-                    rollout.skip(waves[number + 1 :])
-                    break
-        except Interrupted as interrupted:
-            return rollout.report(interrupted.exit_code)
+            run.check(prunes=prunes, watched=scopes)
         except CodexctlError as error:
-            if rollout.has_waited:  # what became of the waves before is worth knowing
-                rollout.report(error.exit_code)
+            _print_refusal(run, error)
             raise
-        return rollout.report() if wait_for_last_wave or rollout.skipped else DONE
+        with _Deployment(run, scopes) as deployment:
+            try:
+                deployment.begin()
+                for number, wave in enumerate(waves):
+                    deployment.apply(wave)
+                    last = number == len(waves) - 1
+                    if (wait_for_last_wave or not last) and not deployment.rollout.wait():
+                        deployment.rollout.skip(waves[number + 1 :])
+                        break
+                else:
+                    deployment.finish(prunes=prunes)
+            except Interrupted as interrupted:
+                return deployment.report(interrupted.exit_code)
+            except CodexctlError as error:
+                # What became of the waves before is worth knowing.
+                deployment.report(error.exit_code, error, judged=deployment.rollout.has_waited)
+                raise
+            judged = wait_for_last_wave or bool(deployment.rollout.skipped)
+            return deployment.report(judged=judged)
+
+
+def _print_refusal(run: Run, error: CodexctlError) -> None:
+    """Print, if JSON was asked for, what would be refused: programs cannot read stderr."""
+    if run.request.output == "json":
+        elapsed_s = run.clock.now() - run.begun_s
+        data = report.as_json([], [], elapsed_s=elapsed_s, exit_code=error.exit_code)
+        _print_json({**data, **_told(run, Account(run.steps), (), error)}, run.console)
+
+
+def _told(
+    run: Run, account: Account, pruned: Sequence[ObjectName], error: CodexctlError | None
+) -> dict[str, Any]:
+    """Return what became of the objects, and what ended the run."""
+    return {
+        "stack": run.stack,
+        "namespace": run.namespace,
+        "objects": summary.objects_as_json(account),
+        "leaving": summary.leaving_as_json(run.plan.leaving, pruned),
+        "problems": summary.problems_as_json(error.problems if error else ()),
+    }
+
+
+def _print_json(data: dict[str, Any], console: Console) -> None:
+    masked = console.masked_data(data)
+    print(json.dumps(masked, indent=2, ensure_ascii=False))  # noqa: T201 - the result
+
+
+class _Deployment:
+    """The part of a run that changes the cluster."""
+
+    def __init__(self, run: Run, scopes: Sequence[Scope]) -> None:
+        self._run, self._console, self._cluster = run, run.console, run.cluster
+        self._account = Account(run.steps)
+        self._check: Callable[[], None] = run.lease.check if run.lease else lambda: None
+        self._sender = run.sender()
+        self._counted = 0
+        self._pruned: list[ObjectName] = []
+        self.rollout = _Rollout(scopes, run.cluster, run.request, run.outside)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.rollout.close()
+
+    def begin(self) -> None:
+        """Create the namespace if it is missing, and remember what is going to be applied."""
+        run = self._run
+        if run.namespace_step:
+            self._apply_stage([run.namespace_step])
+        if run.take_turn_in_new_namespace():
+            run.compare()  # another run has been at work in the namespace meanwhile
+            run.check(prunes=False, watched=())
+            self._account.replan(run.steps)
+        if run.inventory:
+            run.inventory.add(run.declared)
+
+    def apply(self, wave: Wave) -> None:
+        """Apply a wave, stage by stage."""
+        done = {applied.name for applied in self._account.applied}  # the namespace came first
+        for stage in wave:
+            steps = [step for step in self._run.steps_of(stage) if step.name not in done]
+            applied = self._apply_stage(steps)
+            await_definitions(applied, self._cluster, self._run.clock)
+        self._console.step("apply", summary.counts_line(self._account.applied[self._counted :]))
+        self._counted = len(self._account.applied)
+
+    def finish(self, *, prunes: bool) -> None:
+        """Prune what left the stack, now that everything else is healthy."""
+        run, leaving = self._run, self._run.plan.leaving
+        for each in leaving:
+            if each.kept:
+                self._console.step("prune", summary.kept_line(each))
+        going = [each for each in leaving if not each.kept]
+        if not prunes:
+            if going:
+                objects = "1 object has" if len(going) == 1 else f"{len(going)} objects have"
+                why = "apply-wait prunes them" if run.request.prunes else "pruning is switched off"
+                self._console.step("prune", f"{objects} left the stack: {why}")
+            return
+        if self._account.applied:  # an empty set is more likely a mistake than a wish
+            prune(
+                going,
+                self._cluster,
+                applied_uids=self._account.uids,
+                tell=self._note_pruned,
+                check=self._check,
+            )
+        elif going:
+            self._console.step("prune", "nothing is desired any more: destroy deletes what was")
+        if run.inventory and not run.desired.is_partial:
+            self._check()
+            kept = [each.name for each in leaving if each.kept and not each.is_foreign]
+            left = {each.name for each in going}.difference(self._pruned)
+            run.inventory.reduce([*run.declared, *kept, *left])
+
+    def report(
+        self, ended_by: int = DONE, error: CodexctlError | None = None, *, judged: bool = True
+    ) -> int:
+        """Print what there is to say at the end and return the exit code; see `_Rollout.report`."""
+        if ended_by:
+            for line in summary.unfinished_lines(self._account):
+                self._console.step("apply", line)
+        data = _told(self._run, self._account, self._pruned, error)
+        return self.rollout.report(ended_by, data, judged=judged)
+
+    def _apply_stage(self, steps: Sequence[Any]) -> list[Applied]:
+        return apply_stage(steps, self._sender, self._account, tell=self._note, check=self._check)
+
+    def _note(self, applied: Applied) -> None:
+        """Tell of an object, and wait for it from now on: the next one may be refused."""
+        self.rollout.expect(applied.name, applied.placed.manifest, applied.found)
+        for line in summary.applied_lines(applied):
+            self._console.step("apply", line)
+        for line in summary.warnings_of(applied):
+            self._console.warn(line)
+
+    def _note_pruned(self, leaving: Leaving) -> None:
+        self._pruned.append(leaving.name)
+        self._console.step("prune", f"pruned    {leaving.name}")
 
 
 class _Rollout:
-    """One run: what was applied, what is waited for, what became of it."""
+    """What is waited for, and what became of it."""
 
     def __init__(
-        self,
-        objects: Sequence[Placed],
-        cluster: Cluster,
-        request: DeployRequest,
-        outside: Outside,
+        self, scopes: Sequence[Scope], cluster: Cluster, request: DeployRequest, outside: Outside
     ) -> None:
-        self._cluster, self._request, self._outside = cluster, request, outside
-        self._console = outside.console
-        scopes = scopes_for(placed.name for placed in objects if is_workload(placed.name))
+        self._cluster, self._request, self._console = cluster, request, outside.console
         # Watches begin before the apply, so that their lists arrive meanwhile; UID and generation
         # tell what is older than our apply.
         self._feed = outside.watch(cluster, scopes, outside.clock, self._console.retrying)
@@ -139,35 +252,16 @@ class _Rollout:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop watching."""
         self._feed.close()
 
-    def ensure_namespace(self, desired: Desired) -> None:
-        """Create the environment's namespace unless it exists or the stack brings its own."""
-        manifest = namespace_manifest(desired.namespace, desired.origin)
-        if any(m.name == manifest.name for m in desired.manifests):
-            return
-        [placed] = place([manifest], self._cluster)
-        try:
-            exists = self._cluster.get(placed.resource, "", desired.namespace) is not None
-        except ClusterError as error:
-            if error.status != HTTPStatus.FORBIDDEN:
-                raise
-            exists = True  # usual for accounts of one namespace: if it does not, apply will tell
-        if not exists:
-            self.apply([[placed]])
-
-    def apply(self, wave: Wave) -> None:
-        """Apply a wave, stage by stage."""
-        unchanged = 0
-        for stage in wave:
-            applied = apply_stage(
-                stage, self._cluster, force=self._request.force_conflicts, tell=self._note
-            )
-            await_definitions(applied, self._cluster, self._outside.clock)
-            unchanged += sum(a.change is Change.UNCHANGED for a in applied)
-        if unchanged:
-            objects = "1 object" if unchanged == 1 else f"{unchanged} objects"
-            self._console.step("apply", f"unchanged {objects}")
+    def expect(self, name: ObjectName, manifest: Manifest, found: Any) -> None:
+        """Wait for an object from now on, if it is one that has a rollout."""
+        if is_workload(name):
+            self._wait.expect([target_of(name, manifest, found)])
 
     def find(self, objects: Sequence[Placed]) -> None:
         """Wait for objects as they are in the cluster now."""
@@ -179,7 +273,7 @@ class _Rollout:
                     f"{placed.name} does not exist in the cluster",
                     "apply it first",
                 )
-            self._wait.expect([target_of(placed, found)])
+            self.expect(placed.name, placed.manifest, found)
 
     def wait(self) -> bool:
         """Wait for everything applied so far."""
@@ -190,34 +284,37 @@ class _Rollout:
         """Note what is not applied because an earlier wave is not healthy."""
         self.skipped = [placed.manifest for wave in waves for stage in wave for placed in stage]
 
-    def report(self, ended_by: int = DONE) -> int:
-        """Print the report and return the exit code; *ended_by* wins if it is not 0."""
-        results = self._wait.results()
+    def report(
+        self, ended_by: int = DONE, more: dict[str, Any] | None = None, *, judged: bool = True
+    ) -> int:
+        """
+        Print the report and return the exit code.
+
+        Args:
+            ended_by: Wins over the outcome of the workloads if it is not 0.
+            more: Further facts for the report as JSON.
+            judged: Whether there was time to find out how the workloads are.
+        """
+        results = self._wait.results() if judged else []
         exit_code = ended_by or _exit_code(results, timed_out=self._wait.timed_out)
         elapsed_s = self._wait.elapsed_s
-        first_line = report.headline(
-            results,
-            self.skipped,
-            exit_code=exit_code,
-            elapsed_s=elapsed_s,
-            timeout_s=self._request.wait_timeout_s,
-        )
-        self._console.lines([first_line, *report.text_lines(results, self.skipped)])
+        if judged:
+            first_line = report.headline(
+                results,
+                self.skipped,
+                exit_code=exit_code,
+                elapsed_s=elapsed_s,
+                timeout_s=self._request.wait_timeout_s,
+            )
+            lines = report.text_lines(results, self.skipped)
+            self._console.lines([first_line, *lines])
         for result in results:
             if result.outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
                 self._console.annotate(result.target.location, report.summary(result))
         if self._request.output == "json":
             data = report.as_json(results, self.skipped, elapsed_s=elapsed_s, exit_code=exit_code)
-            print(json.dumps(self._console.masked_data(data), indent=2, ensure_ascii=False))  # noqa: T201 - the result
+            _print_json({**data, **(more or {})}, self._console)
         return exit_code
-
-    def _note(self, applied: Applied) -> None:
-        """Tell of an object, and wait for it from now on: the next one may be refused."""
-        if applied.target:
-            self._wait.expect([applied.target])
-        if applied.change is not Change.UNCHANGED:
-            line = f"{applied.change.value:<9} {applied.name}  {applied.manifest.location}"
-            self._console.step("apply", line)
 
 
 def _exit_code(results: Sequence[Result], *, timed_out: bool) -> int:

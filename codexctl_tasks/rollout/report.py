@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.stack.manifests import Manifest
 
+SCHEMA_VERSION = 1
+"""Of the JSON document; see docs/output.md."""
 LOG_LINES_SHOWN = 25
 _ORDER = (Outcome.READY, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.NOT_READY)
 _WORDS = {
@@ -63,12 +65,13 @@ def as_json(
     results: Sequence[Result], skipped: Sequence[Manifest], *, elapsed_s: float, exit_code: int
 ) -> dict[str, Any]:
     """
-    Return the report as data.
+    Return the report as data; docs/output.md describes it.
 
     ``workloads[]``: ``kind``, ``namespace``, ``name``, ``outcome``, ``afterSeconds``, ``detail``,
     ``manifest`` (file and line) and, unless ready, ``diagnosis``.
     """
     return {
+        "version": SCHEMA_VERSION,
         "exitCode": exit_code,
         "elapsedSeconds": round(elapsed_s, 3),
         "workloads": [

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from codexctl_tasks.errors import Location
-    from codexctl_tasks.rollout.placement import Placed
-    from codexctl_tasks.stack.manifests import ObjectName
+    from codexctl_tasks.stack.manifests import Manifest, ObjectName
 
 _DEPLOYMENT = Resource("apps/v1", "Deployment", "deployments", namespaced=True)
 _REPLICA_SET = Resource("apps/v1", "ReplicaSet", "replicasets", namespaced=True)
@@ -48,15 +47,22 @@ class Target:
     """Where its manifest is written."""
 
 
-def target_of(placed: Placed, found: Mapping[str, Any]) -> Target:
-    """Return the target for a workload, given the object as the server has it."""
-    deadline = (placed.manifest.body.get("spec") or {}).get("progressDeadlineSeconds")
+def target_of(name: ObjectName, manifest: Manifest, found: Mapping[str, Any]) -> Target:
+    """
+    Return the target for a workload.
+
+    Args:
+        name: With the namespace it really lives in.
+        manifest: What was applied.
+        found: The object as the server has it; its metadata suffices.
+    """
+    deadline = (manifest.body.get("spec") or {}).get("progressDeadlineSeconds")
     return Target(
-        name=placed.name,
+        name=name,
         uid=found["metadata"]["uid"],
         generation=int(found["metadata"].get("generation") or 0),
         progress_deadline_s=None if deadline is None else float(deadline),
-        location=placed.manifest.location,
+        location=manifest.location,
     )
 
 

@@ -7,14 +7,25 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.errors import ClusterError, ExpiredError, TransientClusterError
+from codexctl_tasks.errors import (
+    Cause,
+    ClusterError,
+    Conflict,
+    ExpiredError,
+    Patience,
+    TransientClusterError,
+)
 from codexctl_tasks.world.cluster import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 _TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
-_NOT_TRANSIENT_TEXT = re.compile(r"denied the request|field not declared in schema")
+_NOT_TRANSIENT_TEXT = re.compile(r"denied the request|failed to create typed (?:patch|live) object")
+_WEBHOOK_IS_DOWN = re.compile(r"failed calling webhook|conversion webhook for")
+_CONTENTION = re.compile(r"object has been modified|fulfilled on resourcequotas(?!.*recondition)")
+_OWNER = re.compile(r'conflict with "([^"]*)"(?: with subresource "([^"]*)")?')
+_WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 
 
 def parse_discovery(answer: Mapping[str, Any]) -> Iterator[Resource]:
@@ -44,6 +55,8 @@ def refusal(
     code: int,
     status: Mapping[str, Any],
     retry_after: str | None = None,
+    *,
+    versioned: bool = False,
 ) -> ClusterError:
     """
     Classify an answer by its status.
@@ -54,15 +67,20 @@ def refusal(
         code: HTTP status; 300 or more.
         status: Kubernetes' ``Status`` object.
         retry_after: The header of that name, None if it was not sent.
+        versioned: The request is about one version of an object: when that is outdated, sending
+            the same once more would fail for ever.
     """
     message = str(status.get("message") or "no reason given").strip()
     reason = str(status.get("reason") or "")
     where, what = f"{method} {path}", f"the API server answered {code}: {message}"
+    details = status.get("details")
+    details = details if isinstance(details, dict) else {}
     if code == HTTPStatus.GONE:
         return ExpiredError(where, what, "list anew", status=code, reason=reason)
-    if code in _TRANSIENT_STATUS and not _NOT_TRANSIENT_TEXT.search(message):
+    if patience := _patience(code, message, versioned=versioned):
         error = TransientClusterError(where, what, "try again later", status=code, reason=reason)
-        asked = str((status.get("details") or {}).get("retryAfterSeconds") or retry_after or "")
+        error.patience = patience
+        asked = str(details.get("retryAfterSeconds") or retry_after or "")
         error.retry_after_s = float(asked) if asked.isdecimal() else 0.0
         return error
     fixes = {
@@ -70,9 +88,46 @@ def refusal(
         403: "ask for this permission, or use other credentials",
         404: "check the name and that the kind is installed",
     }
-    causes = (status.get("details") or {}).get("causes") or ()
-    fields = tuple(str(cause.get("field") or "") for cause in causes)
-    return ClusterError(where, what, fixes.get(code, ""), status=code, reason=reason, fields=fields)
+    causes = [cause for cause in details.get("causes") or () if isinstance(cause, dict)]
+    blamed = (Cause(str(c.get("field") or ""), str(c.get("message") or "")) for c in causes)
+    return ClusterError(
+        where,
+        what,
+        fixes.get(code, ""),
+        status=code,
+        reason=reason,
+        causes=tuple(blamed),
+        conflicts=tuple(_conflicts(causes)),
+    )
+
+
+def warnings_in(headers: Sequence[str]) -> tuple[str, ...]:
+    """Return the texts of ``Warning`` headers (RFC 7234, code 299, as the API server writes)."""
+    # Python reads headers as Latin-1; the API server writes UTF-8.
+    read = (header.encode("latin-1", "replace").decode(errors="replace") for header in headers)
+    texts = (text for header in read for text in _WARNING.findall(header))
+    return tuple(re.sub(r"\\(.)", r"\1", text) for text in texts)
+
+
+def _conflicts(causes: Sequence[Mapping[str, Any]]) -> Iterator[Conflict]:
+    for cause in causes:
+        if cause.get("reason") == "FieldManagerConflict":
+            found = _OWNER.match(str(cause.get("message") or ""))
+            manager, subresource = found.groups(default="") if found else ("unknown", "")
+            yield Conflict(str(cause.get("field") or ""), manager, subresource)
+
+
+def _patience(code: int, message: str, *, versioned: bool) -> Patience | None:
+    """Tell which trouble an answer speaks of; None for one that does not pass."""
+    if _NOT_TRANSIENT_TEXT.search(message):
+        return None
+    if code == HTTPStatus.INTERNAL_SERVER_ERROR and _WEBHOOK_IS_DOWN.search(message):
+        return Patience.WEBHOOK
+    if code in _TRANSIENT_STATUS:
+        return Patience.SERVER
+    if code == HTTPStatus.CONFLICT and not versioned and _CONTENTION.search(message):
+        return Patience.CONTENTION
+    return None
 
 
 def plain_message(error: object) -> str:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+FIELD_MANAGER = "codexctl"
+"""How our server-side applies sign."""
+CONNECTIONS = 16
+"""More requests in flight do not help: from 8 on the API server is the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +41,23 @@ class WatchEvent:
     object: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server made of an object that was applied."""
+
+    object: Mapping[str, Any]
+    """As it is now; only ``metadata`` is sure to be there."""
+    warnings: tuple[str, ...] = ()
+    """What the server had to say about it, such as deprecations; one line each."""
+
+
 class Cluster(Protocol):
     """What the rest of the package needs of Kubernetes."""
 
     address: str
     default_namespace: str
+    deadline_s: float
+    """Nothing is repeated after this moment of the clock; infinity: no limit."""
 
     def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:
         """Return every kind the server knows, by apiVersion and kind."""
@@ -63,13 +80,51 @@ class Cluster(Protocol):
         ...
 
     def apply(
-        self, resource: Resource, namespace: str, body: Mapping[str, Any], *, force: bool
-    ) -> Mapping[str, Any]:
-        """Apply on the server side and return the object as it is now."""
+        self,
+        resource: Resource,
+        namespace: str,
+        body: Mapping[str, Any],
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Answer:
+        """Apply on the server side; a dry run changes nothing and answers with the whole object."""
         ...
 
-    def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
-        """Delete exactly the object with this UID; False if it is gone already."""
+    def create(
+        self, resource: Resource, namespace: str, body: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Create an object, or ask a question that Kubernetes models as one (reviews)."""
+        ...
+
+    def replace(
+        self, resource: Resource, namespace: str, body: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Replace an object that is still at ``metadata.resourceVersion`` of *body*."""
+        ...
+
+    def patch(
+        self, resource: Resource, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        """Change an object by JSON Patch (RFC 6902)."""
+        ...
+
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        uid: str,
+        *,
+        version: str = "",
+        propagation: str = "Foreground",
+    ) -> bool:
+        """
+        Delete exactly the object with this UID; False if it is gone already.
+
+        *version*: only if it still has this resource version; empty: whichever it has.
+        *propagation*: ``Foreground``: after what it owns; ``Background``: before.
+        """
         ...
 
     def logs(

@@ -7,6 +7,8 @@ Only calls that are safe to repeat come here: reads, server-side apply, deletion
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,10 +20,10 @@ from tenacity import (
     wait_random,
 )
 
-from codexctl_tasks.errors import TransientClusterError
+from codexctl_tasks.errors import Patience, TransientClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from codexctl_tasks.world.clock import Clock
 
@@ -46,12 +48,44 @@ FIRST_CONTACT = RetryPolicy(attempts=5, budget_s=10.0)
 STEADY = RetryPolicy(attempts=20, budget_s=90.0)
 """Once the cluster has answered: as long as a control plane takes to restart or fail over."""
 
+WEBHOOK = RetryPolicy(attempts=120, budget_s=240.0)
+"""As long as the pods of a webhook take to start, its image and its certificate included."""
+WEBHOOK_PAUSE_S = 2.0
+"""Steady instead of growing: it is a rollout that is waited for, not an overloaded server."""
+
+CONTENTION = RetryPolicy(attempts=10, budget_s=90.0)
+"""Each attempt reads anew: losing ten times in a row is no accident."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Repetition:
+    """An attempt that is about to follow a failed one."""
+
+    error: TransientClusterError
+    """Of the failed one."""
+    attempt: int
+    """Its number, from 2."""
+    of: int
+    """How many there are at most."""
+    pause_s: float
+    """How long from now."""
+
+    def __str__(self) -> str:
+        attempt = f"attempt {self.attempt} of {self.of} in {self.pause_s:.1f} s"
+        return f"{self.error.where}: {self.error.what}; {attempt}"
+
+
+_OF_ITS_OWN = {Patience.WEBHOOK: WEBHOOK, Patience.CONTENTION: CONTENTION}
+
 
 def retrying(
     call: Callable[[], T],
     clock: Clock,
     policy: RetryPolicy,
-    announce: Callable[[str], None] = lambda _: None,
+    announce: Callable[[Repetition], None] = lambda _: None,
+    *,
+    deadline_s: float = math.inf,
+    not_for: Collection[Patience] = (),
 ) -> T:
     """
     Return what *call* returns, repeating it while it raises `TransientClusterError`.
@@ -62,37 +96,66 @@ def retrying(
     Args:
         call: Safe to repeat.
         clock: Measures the budget and sleeps.
-        policy: When to stop.
-        announce: Receives one line before each pause.
+        policy: When to stop, unless the trouble has limits of its own (`Patience`).
+        announce: Is told before each pause.
+        deadline_s: No new attempt begins after this moment of the clock, whatever the policy.
+        not_for: Trouble that is not repeated at all.
     """
-    start = clock.now()
+    attempt_s = clock.now()
+    try:
+        return call()  # nearly always enough: the rest costs as much as a tenth of a request
+    except TransientClusterError as error:
+        if error.patience in not_for:
+            raise
+        first = error
+    known = iter((first,))
+    begun_s: dict[RetryPolicy, float] = {}
+    attempts: Counter[RetryPolicy] = Counter()
+
+    def attempt() -> T:
+        nonlocal attempt_s
+        for failure in known:
+            raise failure
+        attempt_s = clock.now()
+        return call()
 
     def spent(state: RetryCallState) -> bool:
-        pause_end = clock.now() - start + state.upcoming_sleep
-        return state.attempt_number >= policy.attempts or pause_end > policy.budget_s
+        chosen = _policy_for(error := _error(state), policy)
+        if error.patience in not_for:
+            return True
+        attempts[chosen] += 1
+        budget_ends_s = begun_s.setdefault(chosen, attempt_s) + chosen.budget_s
+        next_s = clock.now() + state.upcoming_sleep
+        return attempts[chosen] >= chosen.attempts or next_s > min(budget_ends_s, deadline_s)
 
     def tell(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        attempt = f"attempt {state.attempt_number + 1} of {policy.attempts}"
-        announce(f"{_first_parts(error)}; {attempt} in {state.upcoming_sleep:.1f} s")
+        chosen = _policy_for(error := _error(state), policy)
+        next_attempt, pause_s = attempts[chosen] + 1, state.upcoming_sleep
+        announce(Repetition(error=error, attempt=next_attempt, of=chosen.attempts, pause_s=pause_s))
 
     return Retrying(
         retry=retry_if_exception_type(TransientClusterError),
         stop=spent,
-        wait=_backoff_or_retry_after,
+        wait=_pause,
         before_sleep=tell,
         sleep=clock.sleep,
         reraise=True,
-    )(call)
+    )(attempt)
 
 
-def _backoff_or_retry_after(state: RetryCallState) -> float:
+def _error(state: RetryCallState) -> TransientClusterError:
     error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after_s if isinstance(error, TransientClusterError) else 0.0
-    return max(asked, _BACKOFF(state))
+    if not isinstance(error, TransientClusterError):  # nothing else is repeated
+        raise TypeError(error)
+    return error
 
 
-def _first_parts(error: BaseException | None) -> str:
-    if isinstance(error, TransientClusterError):
-        return f"{error.where}: {error.what}"
-    return str(error)
+def _policy_for(error: TransientClusterError, otherwise: RetryPolicy) -> RetryPolicy:
+    return _OF_ITS_OWN.get(error.patience, otherwise)
+
+
+def _pause(state: RetryCallState) -> float:
+    error = _error(state)
+    if error.patience is Patience.WEBHOOK:
+        return WEBHOOK_PAUSE_S
+    return max(error.retry_after_s, _BACKOFF(state))

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from sandbox import prerequisites
+from tests.support.control_plane import ControlPlane
 from tests.support.shell import BIN, QUICK_S, clean_environment, run
 
 if TYPE_CHECKING:
@@ -154,3 +156,22 @@ def started() -> Iterator[list[subprocess.Popen[str]]]:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """Give a control plane that may be killed and restarted: nobody else uses it."""
+    problems = prerequisites.find_problems(prerequisites.examine())
+    if problems:
+        pytest.skip("; ".join(map(str, problems)))
+    with ControlPlane(tmp_path_factory.mktemp("planes")) as plane:
+        yield plane
+
+
+@pytest.fixture
+def plane_playground(control_plane: ControlPlane, tmp_path: Path) -> Playground:
+    """Give a namespace and manifests on `control_plane`, where no pod ever runs."""
+    control_plane.up()
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    return Playground(f"test-{next(_NUMBERS)}", folder, control_plane.environment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections import deque
 from contextlib import contextmanager
@@ -11,8 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+import yaml
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
     from ssl import SSLContext
 
 
@@ -21,9 +25,10 @@ class Answer:
     """One answer."""
 
     body: Any = ""
-    """Sent as it is when bytes, else as JSON."""
+    """Sent as it is when bytes, else as JSON; objects with the ``kind`` that all of them have."""
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | list[str]] = field(default_factory=dict)
+    """A list: a header that comes several times."""
     cut: bool = False
     """Announce more than is sent, then close the connection."""
     chunks: tuple[bytes, ...] | None = None
@@ -39,6 +44,8 @@ class Request:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: Any
+    target: str
+    """The path and query as they were sent; a proxy gets the whole address."""
 
 
 class ApiServer:
@@ -48,6 +55,8 @@ class ApiServer:
         self.address = address
         self.answers: deque[Answer] = deque()
         self.requests: list[Request] = []
+        self.decide: Callable[[Request], Answer] | None = None
+        """Answers instead of the script; called in the thread of the request."""
 
     def will(self, *answers: Answer) -> None:
         """Answer the next requests thus, in this order."""
@@ -69,8 +78,7 @@ def event_lines(*events: tuple[str, Mapping[str, Any]]) -> bytes:
 @contextmanager
 def api_server(tls: SSLContext | None = None) -> Iterator[ApiServer]:
     """Run a server in a thread."""
-    web = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    web.daemon_threads = True
+    web = _Web(("127.0.0.1", 0), _Handler)
     if tls is not None:
         web.socket = tls.wrap_socket(web.socket, server_side=True)
     server = ApiServer(f"{'https' if tls else 'http'}://127.0.0.1:{web.server_port}")
@@ -85,34 +93,47 @@ def api_server(tls: SSLContext | None = None) -> Iterator[ApiServer]:
         thread.join(5)
 
 
+class _Web(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64  # connections of many threads at once
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client that has gone away
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     timeout = 5
 
     def _answer(self) -> None:
         script: ApiServer = self.server.script  # type: ignore[attr-defined]
         url = urlsplit(self.path)
         data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        script.requests.append(
-            Request(
-                self.command,
-                url.path,
-                dict(parse_qsl(url.query)),
-                {name.lower(): value for name, value in self.headers.items()},
-                json.loads(data) if data else None,
-            )
+        request = Request(
+            self.command,
+            url.path,
+            dict(parse_qsl(url.query)),
+            {name.lower(): value for name, value in self.headers.items()},
+            json.loads(data) if data else None,
+            self.path,
         )
-        if not script.answers:
+        script.requests.append(request)
+        if script.decide is not None:
+            self._send(script.decide(request))
+        elif script.answers:
+            self._send(script.answers.popleft())
+        else:
             self._send(status(418, "the script has no more answers"))
-            return
-        self._send(script.answers.popleft())
 
-    do_GET = do_PATCH = do_DELETE = _answer  # noqa: N815 - names of http.server
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - names of http.server
 
     def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
+        for name, values in answer.headers.items():
+            for value in [values] if isinstance(values, str) else values:
+                self.send_header(name, value)
         if answer.chunks is not None:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
@@ -122,9 +143,10 @@ class _Handler(BaseHTTPRequestHandler):
             if not answer.cut:
                 self.wfile.write(b"0\r\n\r\n")
         else:
-            body = (
-                answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
-            )
+            body = answer.body
+            if isinstance(body, dict):
+                body = {"kind": "Any", **body}
+            body = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_header("Content-Length", str(len(body) + (100 if answer.cut else 0)))
             self.end_headers()
             self.wfile.write(body)
@@ -133,3 +155,30 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
         del format, args
+
+
+def write_kubeconfig(
+    file: Path, address: str, *, user: Mapping[str, Any] | None = None, **cluster: Any
+) -> Path:
+    """
+    Write a kubeconfig with the contexts ``main`` (current, namespace ``mine``) and ``bare``.
+
+    Args:
+        file: Where to.
+        address: Of the server.
+        user: How to authenticate; a token if it is not given.
+        cluster: More of the cluster, such as ``insecure-skip-tls-verify``.
+    """
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "main",
+        "clusters": [{"name": "c", "cluster": {"server": address, **cluster}}],
+        "users": [{"name": "u", "user": dict(user or {"token": "hunter2-token"})}],
+        "contexts": [
+            {"name": "main", "context": {"cluster": "c", "user": "u", "namespace": "mine"}},
+            {"name": "bare", "context": {"cluster": "c", "user": "u"}},
+        ],
+    }
+    file.write_text(yaml.safe_dump(content))
+    return file

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.console import Console
 from codexctl_tasks.errors import ClusterError
-from codexctl_tasks.world.cluster import Resource
+from codexctl_tasks.world.cluster import Answer, Resource
 from codexctl_tasks.world.outside import Outside
 from codexctl_tasks.world.watching import Changed, Listed
 
@@ -26,6 +27,12 @@ KINDS = {
     ("v1", "Secret"): ("secrets", True),
     ("v1", "Service"): ("services", True),
     ("v1", "Pod"): ("pods", True),
+    ("v1", "ServiceAccount"): ("serviceaccounts", True),
+    ("v1", "PersistentVolumeClaim"): ("persistentvolumeclaims", True),
+    ("coordination.k8s.io/v1", "Lease"): ("leases", True),
+    ("authorization.k8s.io/v1", "SelfSubjectRulesReview"): ("selfsubjectrulesreviews", False),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"): ("horizontalpodautoscalers", True),
+    ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): ("customresourcedefinitions", False),
     ("apps/v1", "Deployment"): ("deployments", True),
     ("apps/v1", "StatefulSet"): ("statefulsets", True),
     ("batch/v1", "Job"): ("jobs", True),
@@ -88,21 +95,34 @@ class FakeCluster:
     """
     Objects in a dictionary; apply stores them, and a hook may give them a status.
 
-    ``refusals`` maps an object's name to the error that applying it gets; what is of
-    ``forbidden_kinds`` may not be read.
+    ``refusals`` maps an object's name to the error that applying it gets, dry runs included;
+    ``late_refusals`` to the errors that the next real applies of it get, one each. Conflicts end
+    with force. What is of ``forbidden_kinds`` may not be read. An object with finalizers stays
+    when it is deleted, until `release`.
     """
 
     def __init__(self) -> None:
         self.address = "https://fake:6443"
         self.default_namespace = "default"
+        self.deadline_s = math.inf
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.refusals: dict[str, ClusterError] = {}
+        self.late_refusals: dict[str, list[ClusterError]] = {}
+        self.patch_refusals: list[ClusterError] = []
         self.forbidden_kinds: set[str] = set()
+        self.strict_namespaces = False
+        """Nothing is written in a namespace that does not exist."""
         self.calls: list[str] = []
+        self.patches: list[Any] = []
+        self.warnings: tuple[str, ...] = ()
+        self.rules: list[dict[str, Any]] = [
+            {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
+        ]
         self.log_lines: list[str] = []
         self.feeds: list[LiveFeed] = []
         self.on_apply: Callable[[dict[str, Any]], None] = lambda _: None
         self._numbers = itertools.count(1)
+        self._sent: dict[tuple[str, str, str], Mapping[str, Any]] = {}
 
     def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:
         """Return the kinds of `KINDS`."""
@@ -138,35 +158,107 @@ class FakeCluster:
         raise NotImplementedError  # flows get a scripted feed instead
 
     def apply(
-        self, resource: Resource, namespace: str, body: Mapping[str, Any], *, force: bool
-    ) -> Mapping[str, Any]:
-        """Store the object as a server would."""
+        self,
+        resource: Resource,
+        namespace: str,
+        body: Mapping[str, Any],
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Answer:
+        """Store the object as a server would, and who owns which of its fields."""
         name = body["metadata"]["name"]
-        self.calls.append(f"apply {resource.kind} {name}{' force' if force else ''}")
-        if name in self.refusals:
-            raise self.refusals[name]
+        verb = "rehearse" if dry_run else "apply"
+        self.calls.append(f"{verb} {resource.kind} {name}{' force' if force else ''}")
+        self._refuse(name, force=force, dry_run=dry_run)
+        self._check_namespace(resource, namespace)
         key = (resource.kind, namespace if resource.namespaced else "", name)
         known = self.objects.get(key)
-        if known is not None and known["applied"] == body:
-            return known
-        number = next(self._numbers)
-        metadata = {
-            **body["metadata"],
-            "uid": known["metadata"]["uid"] if known else f"uid-{number}",
-            "generation": (known["metadata"]["generation"] if known else 0) + 1,
-            "resourceVersion": str(number),
-        }
-        stored = {**body, "metadata": metadata, "applied": body}
-        self.objects[key] = stored
+        if known is not None and self._sent.get(key) == body and _owns_all(known, body):
+            return Answer(known, self.warnings)
+        if dry_run:
+            # Like the real one, it answers with the version that is there.
+            version = known["metadata"]["resourceVersion"] if known else "0"
+            metadata = {**body["metadata"], "uid": "dry-run", "resourceVersion": version}
+            return Answer({**(known or {}), **body, "metadata": metadata}, self.warnings)
+        stored = self._stored(body, known)
+        self.objects[key], self._sent[key] = stored, body
         self.on_apply(stored)
-        return stored
+        return Answer(stored, self.warnings)
 
-    def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
-        """Forget the object."""
-        self.calls.append(f"delete {resource.kind} {name}")
+    def create(
+        self, resource: Resource, namespace: str, body: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Store a new object; of reviews: answer that everything is allowed."""
+        if resource.kind == "SelfSubjectRulesReview":
+            self.calls.append("review rules")
+            return {"status": {"resourceRules": self.rules, "incomplete": False}}
+        key = (resource.kind, namespace, body["metadata"]["name"])
+        self.calls.append(f"create {resource.kind} {key[2]}")
+        self._check_namespace(resource, namespace)
+        if key in self.objects:
+            raise ClusterError("POST", "already exists", status=409, reason="AlreadyExists")
+        self.objects[key] = self._stored(body, None)
+        return self.objects[key]
+
+    def replace(
+        self, resource: Resource, namespace: str, body: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Store an object whose version is still the same."""
+        key = (resource.kind, namespace, body["metadata"]["name"])
+        self.calls.append(f"replace {resource.kind} {key[2]}")
+        known = self.objects.get(key)
+        if known is None:
+            raise ClusterError("PUT", "not found", status=404)
+        if known["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
+            raise ClusterError("PUT", "the object has been modified", status=409, reason="Conflict")
+        self.objects[key] = self._stored(body, known)
+        return self.objects[key]
+
+    def patch(
+        self, resource: Resource, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        """Note the patch; of its operations only managedFields are replaced."""
+        self.calls.append(f"patch {resource.kind} {name}")
+        if self.patch_refusals:
+            raise self.patch_refusals.pop(0)
         key = (resource.kind, namespace if resource.namespaced else "", name)
-        assert self.objects[key]["metadata"]["uid"] == uid
-        return self.objects.pop(key, None) is not None
+        known = self.objects[key]
+        values = {operation["path"]: operation["value"] for operation in operations}
+        if values["/metadata/resourceVersion"] != known["metadata"]["resourceVersion"]:
+            raise ClusterError("PATCH", "the object has been modified", status=409)
+        self.patches.append(operations)
+        self.objects[key] = self._changed(known, managedFields=values["/metadata/managedFields"])
+        return self.objects[key]
+
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        uid: str,
+        *,
+        version: str = "",
+        propagation: str = "Foreground",
+    ) -> bool:
+        """Forget the object, unless finalizers hold it."""
+        after = "" if propagation == "Foreground" else f" {propagation}"
+        self.calls.append(f"delete {resource.kind} {name}{after}")
+        key = (resource.kind, namespace if resource.namespaced else "", name)
+        known = self.objects.get(key)
+        if known is None or known["metadata"]["uid"] != uid:
+            return False
+        if version and known["metadata"]["resourceVersion"] != version:
+            return False
+        if known["metadata"].get("finalizers"):
+            self.objects[key] = self._changed(known, deletionTimestamp="2026-01-02T12:00:00Z")
+        else:
+            del self.objects[key]
+        return True
+
+    def release(self, kind: str, namespace: str, name: str) -> None:
+        """Let an object go that finalizers have held."""
+        del self.objects[kind, namespace, name]
 
     def logs(
         self, namespace: str, pod: str, container: str, *, previous: bool, lines: int
@@ -176,9 +268,68 @@ class FakeCluster:
         self.calls.append(f"logs {pod} {container}{' previous' if previous else ''}")
         return self.log_lines
 
+    def _stored(self, body: Mapping[str, Any], known: Mapping[str, Any] | None) -> dict[str, Any]:
+        number = next(self._numbers)
+        entry = managed(body)
+        before = known["metadata"] if known else {}
+        metadata = {
+            **{key: before[key] for key in ("deletionTimestamp", "finalizers") if key in before},
+            **body["metadata"],
+            "uid": before.get("uid", f"uid-{number}"),
+            "generation": before.get("generation", 0) + 1,
+            "resourceVersion": str(number),
+            "managedFields": [entry] if entry["fieldsV1"] else [],
+        }
+        return {**body, "metadata": metadata}
+
+    def _changed(self, known: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        version = str(next(self._numbers))
+        return {**known, "metadata": {**known["metadata"], **more, "resourceVersion": version}}
+
+    def _refuse(self, name: str, *, force: bool, dry_run: bool) -> None:
+        late = [] if dry_run else self.late_refusals.get(name, [])
+        error = late.pop(0) if late else self.refusals.get(name)
+        if error is not None and not (force and error.conflicts):
+            raise error
+
+    def _check_namespace(self, resource: Resource, namespace: str) -> None:
+        if not self.strict_namespaces or not resource.namespaced:
+            return
+        if ("Namespace", "", namespace) not in self.objects:
+            what = f'namespaces "{namespace}" not found'
+            raise ClusterError(resource.plural, what, status=404, reason="NotFound")
+
     def _check_readable(self, resource: Resource) -> None:
         if resource.kind in self.forbidden_kinds:
             raise ClusterError(f"GET {resource.plural}", "forbidden", status=403)
+
+
+def managed(
+    body: Mapping[str, Any], manager: str = "codexctl", operation: str = "Apply"
+) -> dict[str, Any]:
+    """Return the entry of managedFields for an applied object; its lists are owned as a whole."""
+
+    def fields(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            return {}
+        return {f"f:{key}": fields(inner) for key, inner in value.items()}
+
+    owned = {k: v for k, v in body.items() if k not in ("apiVersion", "kind", "metadata", "status")}
+    of_metadata = {k: v for k, v in body["metadata"].items() if k in ("labels", "annotations")}
+    if of_metadata:
+        owned["metadata"] = of_metadata
+    return {
+        "manager": manager,
+        "operation": operation,
+        "apiVersion": body["apiVersion"],
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields(owned),
+    }
+
+
+def _owns_all(known: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    entry = managed(body)
+    return not entry["fieldsV1"] or entry in known["metadata"].get("managedFields", ())
 
 
 class LiveFeed:

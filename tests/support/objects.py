@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from codexctl_tasks.apply.placement import Placed
 from codexctl_tasks.errors import Location
-from codexctl_tasks.rollout.placement import Placed
 from codexctl_tasks.rollout.target import Target, scopes_for
 from codexctl_tasks.rollout.view import View
 from codexctl_tasks.stack.documents import read_documents
@@ -23,6 +23,8 @@ VERSIONS = {
     "DaemonSet": "apps/v1",
     "ReplicaSet": "apps/v1",
     "Job": "batch/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "CustomResourceDefinition": "apiextensions.k8s.io/v1",
 }
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod")
 REVISION = "deployment.kubernetes.io/revision"
@@ -158,7 +160,8 @@ def yaml_of(kind: str, name: str, *more: str) -> str:
 def _place(manifest: Manifest) -> Placed:
     plural, namespaced = KINDS.get(manifest.name[:2], (f"{manifest.name.kind.lower()}s", True))
     resource = Resource(*manifest.name[:2], plural, namespaced)
-    return Placed(manifest, resource, manifest.name)
+    namespace = manifest.name.namespace if namespaced else ""
+    return Placed(manifest, resource, manifest.name._replace(namespace=namespace))
 
 
 def names(objects: Sequence[Any]) -> list[str]:

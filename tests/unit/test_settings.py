@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,10 @@ def _seen(request: DeployRequest) -> dict[str, Any]:
         "context": request.cluster.context,
         "wait_timeout": request.wait_timeout_s,
         "force_conflicts": request.force_conflicts,
+        "stack": request.stack,
+        "no_prune": not request.prunes,
+        "prune_protected": request.prune_protected,
+        "detailed_exitcode": request.detailed_exitcode,
         "output": request.output,
     }
 
@@ -58,6 +63,10 @@ FLAGS: dict[str, tuple[Any, tuple[Any, Any], tuple[str, Any]]] = {
     "context": ("", ("a", "a"), ("b", "b")),
     "wait_timeout": (600.0, ("90s", 90.0), ("2m", 120.0)),
     "force_conflicts": (False, (True, True), ("yes", True)),
+    "stack": ("", ("a", "a"), (" b ", "b")),
+    "no_prune": (False, (True, True), ("1", True)),
+    "prune_protected": (False, (True, True), ("true", True)),
+    "detailed_exitcode": (False, (True, True), ("on", True)),
     "output": ("text", ("json", "json"), ("json", "json")),
 }
 
@@ -218,6 +227,26 @@ def test_github_and_debugging_are_recognised(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("CODEXCTL_DEBUG", "1")
     assert (in_github_actions(), debugging()) == (True, True)
+
+
+def test_other_people_find_the_run_that_they_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a laptop: who, where, which process; in GitHub Actions: the page of the run."""
+    process = f"process {os.getpid()}"
+    monkeypatch.setenv("LOGNAME", "kim")
+    assert _request().holder == f"kim@{socket.gethostname()} ({process})"
+
+    variables = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_RUN_ID": "12",
+        "GITHUB_RUN_ATTEMPT": "2",
+        "GITHUB_JOB": "deploy",
+        "GITHUB_REPOSITORY": "o/r",
+        "GITHUB_SERVER_URL": "https://git.example",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    page = "https://git.example/o/r/actions/runs/12"
+    assert _request().holder == f"{page} (attempt 2, job deploy, {process})"
 
 
 def test_a_flag_beats_the_variable_of_the_other_source(monkeypatch: pytest.MonkeyPatch) -> None:

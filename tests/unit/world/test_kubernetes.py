@@ -1,102 +1,35 @@
-"""The boundary to the API server, against a real web server with scripted answers."""
+"""What each call says to the API server, and what its answers become."""
 
 from __future__ import annotations
 
-import socket
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
-from codexctl_tasks.errors import (
-    BrokenStreamError,
-    ClusterError,
-    ExpiredError,
-    TransientClusterError,
-)
-from codexctl_tasks.settings import ClusterSettings
+from codexctl_tasks.errors import BrokenStreamError, ClusterError, ExpiredError
+from codexctl_tasks.world.cluster import Answer as Applied
 from codexctl_tasks.world.cluster import Resource
-from codexctl_tasks.world.kubernetes import PAGE, KubernetesCluster, connect
-from codexctl_tasks.world.retrying import FIRST_CONTACT, STEADY
-from tests.support.api_server import Answer, ApiServer, api_server, event_lines, status
+from codexctl_tasks.world.kubernetes import PAGE, KubernetesCluster
+from codexctl_tasks.world.retrying import CONTENTION
+from tests.support.api_server import Answer, ApiServer, event_lines, status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.support.fakes import FakeClock
 
 CONFIG = Resource("v1", "ConfigMap", "configmaps", namespaced=True)
 BODY = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "n"}}
 FOUND = {**BODY, "metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7"}}
-SELF_SIGNED = {
-    "PRIVATE KEY": """
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgtPoac/jjc7LqPuGH
-Y8fbKiEvZypLzwTXem/zFXsLwIyhRANCAASafTUt++JHi2YDFnZKP/LPGarQdqu9
-3ML28hDE6uNweBiIelTrmBJ5swopvU+L/RcavQO9eDxVLC7uApmuG9jl""",
-    "CERTIFICATE": """
-MIIBkDCCATagAwIBAgIUe23sr4u4xqK9v6aOr5cakCDhmMswCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyMjIwNDYxMloYDzIxMjYxMDI5
-MjA0NjEyWjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAASafTUt++JHi2YDFnZKP/LPGarQdqu93ML28hDE6uNweBiIelTrmBJ5
-swopvU+L/RcavQO9eDxVLC7uApmuG9jlo2QwYjAdBgNVHQ4EFgQUjbRQOO/ucvYl
-njUvG/VHOpYaZPgwHwYDVR0jBBgwFoAUjbRQOO/ucvYlnjUvG/VHOpYaZPgwDwYD
-VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0gAMEUC
-IHem+I5nKBax0VycH08eGkQDUO4/WqwFSsBu2EyoYt6yAiEAik4NSj8ZT6Djxp28
-YdRa/wJtzfNdfDfKjQJuP0BeyWY=""",
-}
-"""A key and certificate for 127.0.0.1, made for this test, trusted by nobody."""
 PATH = "/api/v1/namespaces/n/configmaps"
-
-
-@pytest.fixture
-def server() -> Iterator[ApiServer]:
-    with api_server() as running:
-        yield running
-
-
-@pytest.fixture
-def told() -> list[str]:
-    return []
-
-
-def _kubeconfig(folder: Path, address: str, **cluster: Any) -> str:
-    file = folder / "kubeconfig"
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "main",
-        "clusters": [{"name": "c", "cluster": {"server": address, **cluster}}],
-        "users": [{"name": "u", "user": {"token": "hunter2-token"}}],
-        "contexts": [
-            {"name": "main", "context": {"cluster": "c", "user": "u", "namespace": "mine"}},
-            {"name": "bare", "context": {"cluster": "c", "user": "u"}},
-        ],
-    }
-    file.write_text(yaml.safe_dump(content))
-    return str(file)
-
-
-@pytest.fixture
-def cluster(
-    server: ApiServer, tmp_path: Path, clock: FakeClock, told: list[str]
-) -> Iterator[KubernetesCluster]:
-    settings = ClusterSettings(kubeconfig=_kubeconfig(tmp_path, server.address), context="")
-    yield (connected := connect(settings, clock, told.append))
-    connected._api.rest_client.pool_manager.clear()  # noqa: SLF001 - nothing else closes sockets
-
-
-def _apply(cluster: KubernetesCluster, *, force: bool = False) -> Any:
-    return cluster.apply(CONFIG, "n", BODY, force=force)
 
 
 def test_apply_is_strict_and_signed(cluster: KubernetesCluster, server: ApiServer) -> None:
     """Fields are owned by codexctl, a misspelt one is refused, none is taken over by chance."""
     server.will(Answer(FOUND), Answer(FOUND))
 
-    assert _apply(cluster) == FOUND
-    _apply(cluster, force=True)
+    assert cluster.apply(CONFIG, "n", BODY) == Applied(FOUND)
+    cluster.apply(CONFIG, "n", BODY, force=True)
 
     first, second = server.requests
     assert (first.method, first.path, first.body) == ("PATCH", f"{PATH}/a", BODY)
@@ -106,109 +39,98 @@ def test_apply_is_strict_and_signed(cluster: KubernetesCluster, server: ApiServe
         "force": "false",
     }
     assert first.headers["content-type"] == "application/apply-patch+yaml"
-    assert first.headers["authorization"] == "Bearer hunter2-token"
     assert second.query["force"] == "true"
 
 
-def test_too_many_requests_waits_as_the_server_asks(
-    cluster: KubernetesCluster, server: ApiServer, clock: FakeClock, told: list[str]
-) -> None:
-    """429 with Retry-After: exactly that pause, one repetition, and the user is told."""
-    server.will(status(429, "slow down", headers={"Retry-After": "4"}), Answer(FOUND))
-
-    assert _apply(cluster) == FOUND
-
-    assert clock.sleeps == [4.0]
-    assert len(server.requests) == 2
-    assert told == [
-        f"PATCH {PATH}/a: the API server answered 429: slow down; attempt 2 of 5 in 4.0 s"
-    ]
-
-
-def test_a_restarting_api_server_is_waited_for(
-    cluster: KubernetesCluster, server: ApiServer, clock: FakeClock
-) -> None:
-    """503, then an answer that breaks off, then success: the deploy goes on."""
-    cut = Answer(b'{"kind": "Confi', cut=True)
-    server.will(status(503), cut, Answer(b'{"half": '), Answer(FOUND))
-
-    assert _apply(cluster) == FOUND
-    assert (len(server.requests), len(clock.sleeps)) == (4, 3)
-
-
-def test_after_the_first_answer_patience_grows(
+def test_only_a_dry_run_fetches_the_whole_object(
     cluster: KubernetesCluster, server: ApiServer
 ) -> None:
-    """A wrong address is told soon; a cluster that has answered once gets more time."""
-    server.will(*[status(503)] * FIRST_CONTACT.attempts)
-    with pytest.raises(TransientClusterError, match="answered 503"):
-        _apply(cluster)
-    assert len(server.requests) == FIRST_CONTACT.attempts
+    """Thousands of large objects are not sent back when nobody looks at them."""
+    server.will(Answer(FOUND), Answer(FOUND))
+
+    cluster.apply(CONFIG, "n", BODY)
+    cluster.apply(CONFIG, "n", BODY, dry_run=True)
+
+    applied, rehearsed = server.requests
+    assert applied.headers["accept"].startswith("application/json;as=PartialObjectMetadata;")
+    assert applied.headers["accept"].endswith(",application/json")
+    assert "dryRun" not in applied.query
+    assert rehearsed.headers["accept"] == "application/json"
+    assert rehearsed.query["dryRun"] == "All"
+
+
+def test_what_the_server_warns_of_is_passed_on(
+    cluster: KubernetesCluster, server: ApiServer
+) -> None:
+    """A deprecated field still works today; the user learns of it while it does."""
+    lines = ['299 - "x/v1beta1 is deprecated"', '299 - "unknown \\"y\\"", 299 - "third"']
+    server.will(Answer(FOUND, headers={"Warning": lines}))
+
+    warnings = cluster.apply(CONFIG, "n", BODY).warnings
+
+    assert warnings == ("x/v1beta1 is deprecated", 'unknown "y"', "third")
+
+
+def test_create_replace_and_patch(cluster: KubernetesCluster, server: ApiServer) -> None:
+    """Each is the request that Kubernetes has for it; the answer is the object."""
+    server.will(Answer(FOUND, 201), Answer(FOUND), Answer(FOUND))
+    operations = [{"op": "remove", "path": "/metadata/managedFields/0"}]
+
+    assert cluster.create(CONFIG, "n", BODY) == FOUND
+    assert cluster.replace(CONFIG, "n", FOUND) == FOUND
+    assert cluster.patch(CONFIG, "n", "a", operations) == FOUND
+
+    created, replaced, patched = server.requests
+    assert (created.method, created.path, created.body) == ("POST", PATH, BODY)
+    assert created.headers["content-type"] == "application/json"
+    assert (replaced.method, replaced.path, replaced.body) == ("PUT", f"{PATH}/a", FOUND)
+    assert (patched.method, patched.path, patched.body) == ("PATCH", f"{PATH}/a", operations)
+    assert patched.headers["content-type"] == "application/json-patch+json"
+    assert patched.query == {"fieldManager": "codexctl"}
+
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version"
+
+
+def test_losing_against_another_writer_is_repeated(
+    cluster: KubernetesCluster, server: ApiServer
+) -> None:
+    """Two deploys at once, or a busy quota: the server reads anew, so another try may win."""
+    quota = f'Operation cannot be fulfilled on resourcequotas "q": {MODIFIED}'
+    server.will(status(409, MODIFIED), status(409, quota), Answer(FOUND))
+
+    assert cluster.apply(CONFIG, "n", BODY).object == FOUND
+    assert len(server.requests) == 3
 
     server.requests.clear()
-    server.will(Answer(FOUND), *[status(503)] * STEADY.attempts)
-    _apply(cluster)
-    with pytest.raises(TransientClusterError, match="answered 503"):
-        _apply(cluster)
-    assert FIRST_CONTACT.attempts + 1 < len(server.requests) <= STEADY.attempts + 1
+    server.will(*[status(409, MODIFIED)] * 20)
+    with pytest.raises(ClusterError, match="has been modified"):
+        cluster.apply(CONFIG, "n", BODY)
+    assert len(server.requests) == CONTENTION.attempts == 10
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"),
+    "call",
     [
-        (400, ClusterError),
-        (401, ClusterError),
-        (403, ClusterError),
-        (404, ClusterError),
-        (409, ClusterError),
-        (410, ExpiredError),
-        (422, ClusterError),
-        (302, ClusterError),
+        lambda cluster: cluster.replace(CONFIG, "n", FOUND),
+        lambda cluster: cluster.apply(CONFIG, "n", FOUND),
+        lambda cluster: cluster.patch(
+            *(CONFIG, "n", "a"),
+            [{"op": "replace", "path": "/metadata/resourceVersion", "value": "7"}],
+        ),
     ],
+    ids=["replace", "apply", "patch"],
 )
-def test_a_refusal_is_told_at_once(
-    cluster: KubernetesCluster, server: ApiServer, code: int, kind: type, told: list[str]
+def test_what_names_an_outdated_version_is_not_repeated(
+    cluster: KubernetesCluster, server: ApiServer, call: Callable[[KubernetesCluster], Any]
 ) -> None:
-    """What the server refuses is never repeated: one request, exit code 4."""
-    server.will(status(code, "because", reason="R"))
+    """The same request would fail for ever: whoever made it has to read anew, at once."""
+    server.will(status(409, MODIFIED, reason="Conflict"))
 
-    with pytest.raises(ClusterError, match=f"answered {code}: because") as caught:
-        _apply(cluster)
+    with pytest.raises(ClusterError, match="has been modified") as caught:
+        call(cluster)
 
-    assert type(caught.value) is kind
-    assert (caught.value.exit_code, caught.value.status, caught.value.reason) == (4, code, "R")
-    assert (len(server.requests), told) == (1, [])
-
-
-def test_nobody_listening_is_one_line_with_the_address(
-    tmp_path: Path, clock: FakeClock, told: list[str]
-) -> None:
-    """A cluster that is down: the address, the reason, what to check; after a few tries."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    settings = ClusterSettings(kubeconfig=_kubeconfig(tmp_path, address), context="")
-
-    with pytest.raises(TransientClusterError) as caught:
-        connect(settings, clock, told.append).resources()
-
-    message = str(caught.value)
-    assert message.startswith(f"{address}: cannot be reached: ")
-    assert "Connection refused" in message
-    assert "0x" not in message
-    assert "\n" not in message
-    assert caught.value.exit_code == 4
-    assert 1 <= len(told) < FIRST_CONTACT.attempts
-
-
-def test_a_body_that_cannot_be_sent_is_no_matter_of_the_network(
-    cluster: KubernetesCluster, server: ApiServer, clock: FakeClock
-) -> None:
-    """A defect in the data is not repeated as if the cluster were unreachable."""
-    with pytest.raises((TypeError, ValueError)):
-        cluster.apply(CONFIG, "n", {**BODY, "data": {1, 2}}, force=False)
-
-    assert (server.requests, clock.sleeps) == ([], [])
+    assert (caught.value.reason, len(server.requests)) == ("Conflict", 1)
 
 
 def test_missing_objects_are_none(cluster: KubernetesCluster, server: ApiServer) -> None:
@@ -279,8 +201,19 @@ def test_a_watch_yields_events_until_the_server_ends_it(
         Answer(chunks=(event_lines(("ADDED", FOUND)), b"<html>\n")),
         Answer(chunks=(event_lines(("ADDED", FOUND), ("ERROR", {"code": 500, "message": "x"})),)),
         Answer(chunks=(event_lines(("ADDED", FOUND)), b'{"kind": "Status"}\n')),
+        Answer(chunks=(event_lines(("ADDED", FOUND)), b"[1]\n")),
+        Answer(chunks=(event_lines(("ADDED", FOUND), ("ERROR", {"metadata": {}})),)),
+        Answer(chunks=(event_lines(("ADDED", FOUND), ("ADDED", {"metadata": 1})),)),
     ],
-    ids=["cut in a line", "no JSON", "internal error", "no event"],
+    ids=[
+        "cut in a line",
+        "no JSON",
+        "internal error",
+        "no event",
+        "a list",
+        "error without a code",
+        "odd object",
+    ],
 )
 def test_a_broken_watch_is_told_apart_from_its_end(
     cluster: KubernetesCluster, server: ApiServer, answer: Answer
@@ -324,22 +257,36 @@ def test_opening_a_watch_is_retried(
 
 def test_delete_names_the_uid(cluster: KubernetesCluster, server: ApiServer) -> None:
     """Only the object that was looked at is deleted; one that is gone or replaced is fine."""
+    failed = "Precondition failed: UID in precondition: u, UID in object meta: v"
+    quota = f'Operation cannot be fulfilled on resourcequotas "q": {failed}'
+    record = "the ResourceVersion in the precondition (1) does not match the one in record (2)"
     server.will(
         Answer({}),
         status(404),
-        status(409, "Precondition failed: UID in precondition: u, UID in object meta: v"),
+        status(409, failed),
+        status(409, quota),
+        status(409, record),
         status(409, "the object is being used"),
     )
 
     assert cluster.delete(CONFIG, "n", "a", "u") is True
-    assert cluster.delete(CONFIG, "n", "a", "u") is False
-    assert cluster.delete(CONFIG, "n", "a", "u") is False
+    assert [cluster.delete(CONFIG, "n", "a", "u") for _ in range(4)] == [False] * 4
     with pytest.raises(ClusterError, match="being used"):
         cluster.delete(CONFIG, "n", "a", "u")
+    assert len(server.requests) == 6
     assert server.requests[0].body == {
         "preconditions": {"uid": "u"},
         "propagationPolicy": "Foreground",
     }
+
+
+def test_delete_may_name_the_version(cluster: KubernetesCluster, server: ApiServer) -> None:
+    """What somebody has changed meanwhile is left alone."""
+    server.will(Answer({}))
+
+    assert cluster.delete(CONFIG, "n", "a", "u", version="7") is True
+
+    assert server.requests[0].body["preconditions"] == {"uid": "u", "resourceVersion": "7"}
 
 
 def test_logs(cluster: KubernetesCluster, server: ApiServer) -> None:
@@ -356,64 +303,3 @@ def test_logs(cluster: KubernetesCluster, server: ApiServer) -> None:
     assert cluster.logs("n", "web-1", "app", previous=False, lines=2) == []
     with pytest.raises(ClusterError, match="403"):
         cluster.logs("n", "web-1", "app", previous=False, lines=2)
-
-
-def test_the_namespace_of_the_context_is_the_default(tmp_path: Path, clock: FakeClock) -> None:
-    """As with kubectl: the chosen context decides, else `default`."""
-    file = _kubeconfig(tmp_path, "https://c.example:6443")
-
-    def namespace(context: str) -> str:
-        settings = ClusterSettings(kubeconfig=file, context=context)
-        return connect(settings, clock, lambda _: None).default_namespace
-
-    assert [namespace(context) for context in ("", "main", "bare")] == ["mine", "mine", "default"]
-
-
-@pytest.mark.parametrize(
-    ("content", "context"),
-    [
-        (None, ""),
-        ("", ""),
-        ("just text", ""),
-        ("a: [", ""),
-        ("apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\n", ""),
-        ("apiVersion: v1\nkind: Config\ncontexts: 5\nclusters: 5\ncurrent-context: x\n", ""),
-        ("VALID", "nope"),
-    ],
-    ids=["missing", "empty", "text", "broken YAML", "no context", "wrong shape", "unknown context"],
-)
-def test_an_unusable_kubeconfig_is_one_line(
-    content: str | None, context: str, tmp_path: Path, clock: FakeClock
-) -> None:
-    """Whatever is wrong with the access: one line that names the file, exit code 4."""
-    file = tmp_path / "kubeconfig"
-    if content == "VALID":
-        _kubeconfig(tmp_path, "https://c.example:6443")
-    elif content is not None:
-        file.write_text(content)
-
-    with pytest.raises(ClusterError) as caught:
-        connect(ClusterSettings(kubeconfig=str(file), context=context), clock, lambda _: None)
-
-    assert str(caught.value).startswith(f"{file}: no usable cluster access: ")
-    assert "\n" not in str(caught.value)
-    assert caught.value.exit_code == 4
-
-
-def test_a_certificate_of_another_authority_is_named(
-    tmp_path: Path, clock: FakeClock, told: list[str]
-) -> None:
-    """A rebuilt cluster with an old kubeconfig: said at once, not repeated."""
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate = tmp_path / "server.pem"
-    certificate.write_text(
-        "".join(f"-----BEGIN {k}-----{v}\n-----END {k}-----\n" for k, v in SELF_SIGNED.items())
-    )
-    tls.load_cert_chain(certificate)
-    with api_server(tls) as server:
-        settings = ClusterSettings(kubeconfig=_kubeconfig(tmp_path, server.address), context="")
-        with pytest.raises(ClusterError, match="its certificate is not signed") as caught:
-            connect(settings, clock, told.append).resources()
-
-    assert not isinstance(caught.value, TransientClusterError)
-    assert (told, clock.sleeps, server.requests) == ([], [], [])

@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codexctl_tasks.errors import ClusterError, ExpiredError, TransientClusterError
-from codexctl_tasks.world.retrying import FIRST_CONTACT, STEADY, RetryPolicy, retrying
+from codexctl_tasks.errors import ClusterError, ExpiredError, Patience, TransientClusterError
+from codexctl_tasks.world.retrying import (
+    CONTENTION,
+    FIRST_CONTACT,
+    STEADY,
+    WEBHOOK,
+    WEBHOOK_PAUSE_S,
+    RetryPolicy,
+    retrying,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +25,11 @@ if TYPE_CHECKING:
 MANY = RetryPolicy(attempts=50, budget_s=1000.0)
 
 
-def _passing(retry_after_s: float = 0.0) -> TransientClusterError:
+def _passing(
+    retry_after_s: float = 0.0, patience: Patience = Patience.SERVER
+) -> TransientClusterError:
     error = TransientClusterError("https://c", "busy", "wait")
-    error.retry_after_s = retry_after_s
+    error.retry_after_s, error.patience = retry_after_s, patience
     return error
 
 
@@ -96,8 +106,9 @@ def test_every_pause_is_announced(clock: FakeClock) -> None:
     """The user sees what is being waited for: the cause, the attempt, the seconds."""
     told: list[str] = []
     call, _ = _failing(_passing(2.0))
+    policy = RetryPolicy(attempts=5, budget_s=60.0)
 
-    retrying(call, clock, RetryPolicy(attempts=5, budget_s=60.0), told.append)
+    retrying(call, clock, policy, lambda repetition: told.append(str(repetition)))
 
     assert told == ["https://c: busy; attempt 2 of 5 in 2.0 s"]
 
@@ -106,3 +117,81 @@ def test_a_wrong_address_is_told_soon_and_a_restart_is_survived() -> None:
     """First contact gives up within seconds; later a control plane may take a minute."""
     assert FIRST_CONTACT.budget_s <= 10
     assert STEADY.budget_s >= 60
+
+
+def test_a_webhook_is_looked_for_steadily(clock: FakeClock) -> None:
+    """Its pods start when they start: every 2 s, whatever is asked, and for 4 minutes at most."""
+    errors = [_passing(60.0, Patience.WEBHOOK) for _ in range(WEBHOOK.attempts + 1)]
+    call, left = _failing(*errors)
+
+    with pytest.raises(TransientClusterError):
+        retrying(call, clock, STEADY)
+
+    assert set(clock.sleeps) == {WEBHOOK_PAUSE_S}
+    assert (len(left), sum(clock.sleeps)) == (1, 238.0)
+
+
+def test_each_trouble_has_a_budget_of_its_own(clock: FakeClock) -> None:
+    """After minutes with a webhook, a server that restarts is waited for as long as ever."""
+    webhook = [_passing(patience=Patience.WEBHOOK) for _ in range(60)]
+    server = [_passing() for _ in range(5)]
+    contention = [_passing(patience=Patience.CONTENTION) for _ in range(CONTENTION.attempts - 1)]
+    call, left = _failing(*webhook, *server, *contention)
+
+    assert retrying(call, clock, STEADY) == "answer"
+    assert left == []
+    assert sum(clock.sleeps) > STEADY.budget_s
+
+
+def test_a_race_is_lost_ten_times_at_most(clock: FakeClock) -> None:
+    """Ten defeats in a row are no accident: the refusal is told."""
+    errors = [_passing(patience=Patience.CONTENTION) for _ in range(12)]
+    call, left = _failing(*errors)
+
+    with pytest.raises(TransientClusterError):
+        retrying(call, clock, STEADY)
+    assert len(errors) - len(left) == CONTENTION.attempts == 10
+
+
+def test_the_time_that_attempts_take_counts(clock: FakeClock) -> None:
+    """A server that is silent until each attempt is broken off uses the budget up as well."""
+    calls = 0
+
+    def call() -> str:
+        nonlocal calls
+        calls += 1
+        clock.pass_time(5.0)
+        raise _passing()
+
+    with pytest.raises(TransientClusterError):
+        retrying(call, clock, FIRST_CONTACT)
+    assert calls == 2
+
+
+def test_no_attempt_begins_after_the_deadline(clock: FakeClock) -> None:
+    """The time that was allowed for the run is kept, whatever the trouble."""
+    for patience in Patience:
+        clock.sleeps.clear()
+        call, left = _failing(*[_passing(3.0, patience) for _ in range(9)])
+        with pytest.raises(TransientClusterError):
+            retrying(call, clock, MANY, deadline_s=clock.now() + 5.0)
+        assert sum(clock.sleeps) <= 5.0
+        assert 0 < len(left) < 8
+
+    call, left = _failing(_passing(), _passing())
+    with pytest.raises(TransientClusterError):
+        retrying(call, clock, MANY, deadline_s=clock.now() - 1.0)
+    assert len(left) == 1, "the first attempt is always made"
+
+
+def test_some_trouble_is_reported_at_once(clock: FakeClock) -> None:
+    """A dry run rather goes on without a webhook; other trouble is repeated as ever."""
+    call, left = _failing(_passing(), _passing(0.0, Patience.WEBHOOK), _passing())
+    with pytest.raises(TransientClusterError):
+        retrying(call, clock, MANY, not_for=(Patience.WEBHOOK,))
+    assert len(left) == 1
+
+    call, left = _failing(_passing(0.0, Patience.WEBHOOK), _passing())
+    with pytest.raises(TransientClusterError):
+        retrying(call, clock, MANY, not_for=(Patience.WEBHOOK,))
+    assert len(left) == 1

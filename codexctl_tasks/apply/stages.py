@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from codexctl_tasks.rollout.placement import Placed
+    from codexctl_tasks.apply.placement import Placed
 
 _STAGES: tuple[frozenset[str], ...] = (
     frozenset({"Namespace"}),
@@ -67,8 +67,13 @@ def in_deletion_order(objects: Sequence[Placed]) -> list[Stage]:
     return [stage for wave in reversed(in_waves(objects)) for stage in reversed(wave)]
 
 
+def stage_number(kind: str) -> int:
+    """Return when a kind is applied within its wave, from 0; deletion goes the other way."""
+    return _STAGE_OF.get(kind, _OTHER_KINDS)
+
+
 def _in_stages(objects: Sequence[Placed]) -> Wave:
     stages: dict[int, Stage] = {}
     for placed in objects:
-        stages.setdefault(_STAGE_OF.get(placed.name.kind, _OTHER_KINDS), []).append(placed)
+        stages.setdefault(stage_number(placed.name.kind), []).append(placed)
     return [stages[number] for number in sorted(stages)]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from codexctl_tasks.apply.placement import place
 from codexctl_tasks.errors import CombinedError
-from codexctl_tasks.rollout.placement import place
 from tests.support.fakes import FakeCluster
 from tests.support.objects import manifests, yaml_of
 

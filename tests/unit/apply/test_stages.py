@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codexctl_tasks.rollout.stages import in_deletion_order, in_waves
+from codexctl_tasks.apply.stages import in_deletion_order, in_waves
 from tests.support.objects import names, placed, yaml_of
 
 KINDS = (

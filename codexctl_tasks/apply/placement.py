@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError
+from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError, ConfigurationError
 from codexctl_tasks.world.cluster import Resource
 
 if TYPE_CHECKING:
@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.stack.manifests import Manifest, ObjectName
     from codexctl_tasks.world.cluster import Cluster
+
+
+class Identity(NamedTuple):
+    """What makes two names the same object: versions of a kind are views of one thing."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +34,39 @@ class Placed:
     name: ObjectName
 
 
+def identity_of(name: ObjectName) -> Identity:
+    """Return what stays the same when a manifest moves to another version of its kind."""
+    group, slash, _ = name.api_version.rpartition("/")
+    return Identity(group if slash else "", name.kind, name.namespace, name.name)
+
+
+def definition_of(resource: Resource) -> str:
+    """Return the name that the CustomResourceDefinition of a kind has, if it has one."""
+    group, _, _ = resource.api_version.rpartition("/")
+    return f"{resource.plural}.{group}"
+
+
 def place(manifests: Sequence[Manifest], cluster: Cluster) -> list[Placed]:
     """
-    Find out how each object is addressed.
+    Find out how each object is addressed; see `find_places`.
+
+    Raises:
+        CombinedError: Kinds that nobody knows, objects that are declared twice.
+    """
+    placed, problems = find_places(manifests, cluster)
+    if problems:
+        raise CombinedError(problems)
+    return placed
+
+
+def find_places(
+    manifests: Sequence[Manifest], cluster: Cluster
+) -> tuple[list[Placed], list[CodexctlError]]:
+    """
+    Find out how each object is addressed, and which cannot be applied.
 
     Kinds come from the server, or from CustomResourceDefinitions of the same set. Objects that
     name no namespace get the one of the kubeconfig's context; cluster-wide ones lose theirs.
-
-    Raises:
-        CombinedError: Kinds that nobody knows.
     """
     declared = dict(_declared_kinds(manifests))
     problems: list[CodexctlError] = []
@@ -53,9 +86,20 @@ def place(manifests: Sequence[Manifest], cluster: Cluster) -> list[Placed]:
         namespace = manifest.name.namespace or cluster.default_namespace
         name = manifest.name._replace(namespace=namespace if resource.namespaced else "")
         placed.append(Placed(manifest, resource, name))
-    if problems:
-        raise CombinedError(problems)
-    return placed
+    return placed, [*problems, *_declared_twice(placed)]
+
+
+def _declared_twice(placed: Sequence[Placed]) -> Iterator[CodexctlError]:
+    """Yield objects that turn out to be the same: one names the namespace, the other does not."""
+    first: dict[Identity, Placed] = {}
+    for each in placed:
+        earlier = first.setdefault(identity_of(each.name), each)
+        if earlier is not each:
+            yield ConfigurationError(
+                each.manifest.location,
+                f"{each.name} is declared twice, first at {earlier.manifest.location}",
+                "remove one of them",
+            )
 
 
 def _declared_kinds(

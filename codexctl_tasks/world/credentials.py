@@ -1,0 +1,162 @@
+"""
+Access to a cluster: the official client reads the kubeconfig and authenticates.
+
+Only its configuration, authentication and connection pool are used, neither its generated models
+nor its hidden retries. This is the only module that imports it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codexctl_tasks.errors import ClusterError
+from codexctl_tasks.world.cluster import CONNECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from urllib3 import HTTPConnectionPool
+
+    from codexctl_tasks.settings import ClusterSettings
+
+_POD_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """A way to a cluster, with the credentials as they were read."""
+
+    address: str
+    namespace: str
+    """Of the context."""
+    pool: HTTPConnectionPool
+    """Connections to the server, or to the proxy before it."""
+    prefix: str
+    """What the target of every request begins with."""
+    authorization: str
+    """The header of that name; empty with a client certificate."""
+
+
+def load_access(settings: ClusterSettings) -> Access:
+    """
+    Read the kubeconfig, with the files and programs that it names; nothing is sent.
+
+    Raises:
+        ClusterError: No usable kubeconfig.
+    """
+    from kubernetes import client, config  # 0.25 s: paid only by tasks that talk to a cluster
+    from urllib3.util import parse_url
+    from yaml import YAMLError
+
+    # More watches than kept connections are fine, and no news for the user.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    loaded: Any = config  # without types
+    configuration = client.Configuration()
+    configuration.retries = False
+    configuration.connection_pool_maxsize = CONNECTIONS * 2  # watches hold connections of their own
+    configuration.socket_options = _keepalive()
+    namespace = "default"
+    try:
+        if settings.kubeconfig or _has_home_config() or not _POD_ACCOUNT.exists():
+            with _complaints_raised():
+                loaded.load_kube_config(
+                    config_file=settings.kubeconfig or None,
+                    context=settings.context or None,
+                    client_configuration=configuration,
+                    persist_config=False,
+                )
+            namespace = _context_namespace(settings, loaded)
+        else:
+            loaded.load_incluster_config(client_configuration=configuration)
+            namespace = (_POD_ACCOUNT / "namespace").read_text().strip()
+        pool = client.rest.RESTClientObject(configuration).pool_manager.connection_from_url(
+            configuration.host
+        )
+        url = parse_url(configuration.host)
+        # An HTTP proxy is told the whole address, unless TLS leads through it.
+        through_proxy = pool.proxy is not None and url.scheme == "http"
+        return Access(
+            address=configuration.host,
+            namespace=namespace,
+            pool=pool,
+            prefix=configuration.host if through_proxy else (url.path or "").rstrip("/"),
+            authorization=_header(str(configuration.api_key.get("BearerToken") or "")),
+        )
+    except (config.ConfigException, OSError, YAMLError, *_NOT_A_KUBECONFIG) as error:
+        raise ClusterError(
+            settings.kubeconfig or "kubeconfig",
+            f"no usable cluster access: {error}",
+            "set KUBECONFIG to a file with a current context, or give --context",
+        ) from error
+
+
+@contextmanager
+def _complaints_raised() -> Iterator[None]:
+    """Raise what the official client merely logs: a program for credentials that failed."""
+    from kubernetes.config import ConfigException
+
+    listener = _Listener(logging.ERROR)
+    logging.root.addHandler(listener)
+    try:
+        yield
+    finally:
+        logging.root.removeHandler(listener)
+    if listener.heard:
+        raise ConfigException("; ".join(listener.heard))
+
+
+class _Listener(logging.Handler):
+    """Keeps what is logged without a logger of its own, as the official client does."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name == logging.root.name:
+            self.heard.append(record.getMessage())
+
+
+def _header(authorization: str) -> str:
+    """Return a header without the line break at the end of a token file; never show a token."""
+    if not re.fullmatch(r"[\x20-\x7e]*", stripped := authorization.strip()):
+        raise ValueError("the token holds characters that no token has")
+    return stripped
+
+
+def _keepalive() -> list[tuple[int, int, int]]:
+    """Notice a vanished peer after 10 + 3 x 5 s, also on a watch on which nothing happens."""
+    options = [
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    ]
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):  # macOS has no TCP_KEEPIDLE
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options
+
+
+_NOT_A_KUBECONFIG = (AttributeError, KeyError, TypeError, ValueError)
+"""What the official client raises for a file of another shape."""
+
+
+def _has_home_config() -> bool:
+    try:
+        return Path("~/.kube/config").expanduser().exists()
+    except RuntimeError:  # no home folder: some containers
+        return False
+
+
+def _context_namespace(settings: ClusterSettings, config: Any) -> str:
+    try:
+        contexts, active = config.list_kube_config_contexts(settings.kubeconfig or None)
+    except config.ConfigException:  # no current context, which --context makes up for
+        return "default"
+    chosen = next((c for c in contexts if c["name"] == settings.context), active)
+    return str(chosen["context"].get("namespace") or "default")

@@ -1,0 +1,257 @@
+"""
+One request to the API server and its answer: time limits, retries, errors in our own words.
+
+Every call has a time limit. Trouble that passes is repeated by the one policy of `retrying`; a
+401 reloads the credentials once, because tokens of CI expire in the middle of a run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import ssl
+import threading
+from functools import lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+from codexctl_tasks.errors import ClusterError, TransientClusterError
+from codexctl_tasks.world.answers import parse_status, plain_message, refusal
+from codexctl_tasks.world.retrying import FIRST_CONTACT, STEADY, retrying
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from codexctl_tasks.errors import Patience
+    from codexctl_tasks.world.clock import Clock
+    from codexctl_tasks.world.credentials import Access
+    from codexctl_tasks.world.retrying import Repetition
+
+T = TypeVar("T")
+
+USER_AGENT = "codexctl"
+CONNECT_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_S = 30.0
+"""Longer than the 10 s an admission webhook may take by default."""
+JSON = "application/json"
+_SAME_ROUND_S = 10.0
+"""Longer than any pause between attempts."""
+
+
+class Transport:
+    """Sends requests, from any number of threads."""
+
+    def __init__(
+        self, load: Callable[[], Access], clock: Clock, announce: Callable[[str], None]
+    ) -> None:
+        """
+        Load the credentials.
+
+        Args:
+            load: Returns the credentials as they are now.
+            clock: For the pauses between attempts.
+            announce: Receives one line before each repeated attempt.
+        """
+        self._load, self._access = load, load()
+        self._clock, self._announce = clock, announce
+        self._policy = FIRST_CONTACT
+        self._reloading, self._telling = threading.Lock(), threading.Lock()
+        self._told_s: dict[tuple[str, int], float] = {}
+        self.address, self.namespace = self._access.address, self._access.namespace
+        self.deadline_s = math.inf
+
+        from urllib3 import Retry, Timeout
+
+        self._time_limit = Timeout(connect=CONNECT_TIMEOUT_S, read=REQUEST_TIMEOUT_S)
+        self._never = Retry(total=False, redirect=False)  # what is hidden cannot be told
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Send a request, repeating it while the trouble is passing, and decode the answer."""
+        return self.exchange(method, path, query, body, **more)[0]
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        *,
+        not_for: Collection[Patience] = (),
+        **more: Any,
+    ) -> tuple[dict[str, Any], Any]:
+        """
+        Do the same as `request`, and return the headers as well.
+
+        *not_for*: trouble for which it is not repeated; *more*: see `_send`.
+        """
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+
+        def attempt() -> tuple[dict[str, Any], Any]:
+            answer = self._send(method, path, query, data, **more)
+            return _decoded(answer.data), answer.headers
+
+        return self._retried(lambda: self._attempt(method, path, attempt), not_for)
+
+    def open_stream(self, path: str, query: Mapping[str, Any], *, silence_s: float) -> Any:
+        """Open an answer that goes on, repeating it until it begins; silence breaks it off."""
+
+        def attempt() -> Any:
+            return self._send("GET", path, query, silence_s=silence_s)
+
+        return self._retried(lambda: self._attempt("GET", path, attempt))
+
+    def read_text(self, path: str, query: Mapping[str, Any]) -> str:
+        """Ask once for plain text: what is nice to have is not waited for."""
+
+        def attempt() -> str:
+            answer = self._send("GET", path, query, accept="text/plain, */*")
+            return str(answer.data, errors="replace")
+
+        return self._attempt("GET", path, attempt)
+
+    def _retried(self, attempt: Callable[[], T], not_for: Collection[Patience] = ()) -> T:
+        try:
+            answer = retrying(
+                *(attempt, self._clock, self._policy, self._tell),
+                deadline_s=self.deadline_s,
+                not_for=not_for,
+            )
+        except ClusterError as error:
+            if error.status and not isinstance(error, TransientClusterError):
+                self._policy = STEADY
+            raise
+        self._policy = STEADY
+        return answer
+
+    def _attempt(self, method: str, path: str, attempt: Callable[[], T]) -> T:
+        """Call *attempt*; after a 401 once more with credentials that were read anew."""
+        used = self._access
+        try:
+            try:
+                return attempt()
+            except ClusterError as error:
+                if error.status != HTTPStatus.UNAUTHORIZED:
+                    raise
+            self._reload(used)
+            return attempt()
+        except connection_errors() as error:
+            raise self._explained(error, f"{method} {path}") from error
+
+    def _reload(self, used: Access) -> None:
+        with self._reloading:  # sixteen requests may have been refused at the same time
+            if self._access is not used:
+                return
+            self._announce(f"{self.address}: the credentials are not accepted; reading anew")
+            fresh = self._load()
+            if fresh.address != self.address:  # somebody has chosen another context meanwhile
+                what = f"the kubeconfig leads to {fresh.address} by now"
+                raise ClusterError(self.address, what, "give --context and run again")
+            self._access = fresh
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        data: bytes | None = None,
+        *,
+        accept: str = JSON,
+        content: str = JSON,
+        versioned: bool = False,
+        silence_s: float | None = None,
+    ) -> Any:
+        """
+        Send a request once.
+
+        Args:
+            method: Of HTTP.
+            path: Below the address.
+            query: Its parameters.
+            data: The body.
+            accept: The header of that name.
+            content: What *data* is.
+            versioned: The request is about one version of an object; see `refusal`.
+            silence_s: Return the answer unread; afterwards the server may be silent so long.
+        """
+        access = self._access
+        headers = {"Accept": accept, "Content-Type": content, "User-Agent": USER_AGENT}
+        if access.authorization:
+            headers["Authorization"] = access.authorization
+        limit = self._time_limit
+        answer = access.pool.urlopen(
+            method,
+            access.prefix + path + (_encoded(*query.items()) if query else ""),
+            body=data,
+            headers=headers,
+            timeout=limit if silence_s is None else type(limit)(CONNECT_TIMEOUT_S, silence_s),
+            retries=self._never,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=silence_s is None,
+        )
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+            wait, status = answer.headers.get("Retry-After"), parse_status(answer.data)
+            raise refusal(method, path, answer.status, status, wait, versioned=versioned)
+        return answer
+
+    def _tell(self, repetition: Repetition) -> None:
+        """Announce a pause; of many requests that wait for the same server only the first."""
+        same = (repetition.error.what, repetition.attempt)
+        with self._telling:
+            now_s = self._clock.now()
+            if now_s - self._told_s.get(same, -math.inf) < _SAME_ROUND_S:
+                return
+            self._told_s[same] = now_s
+        self._announce(str(repetition))
+
+    def _explained(self, error: Exception, request: str) -> ClusterError:
+        """Say in our own words what a connection has raised."""
+        from urllib3.exceptions import SSLError
+
+        cause = error.args[0] if isinstance(error, SSLError) and error.args else error
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            what = f"its certificate is not accepted: {cause.verify_message}"
+            if cause.verify_code in _UNKNOWN_ISSUER:
+                what = "its certificate is not signed by the authority in the kubeconfig"
+            return ClusterError(self.address, what, "fetch a fresh kubeconfig")
+        if isinstance(cause, ssl.SSLError):  # broken off in the middle of a handshake
+            what = f"TLS failed: {plain_message(cause)}"
+            return TransientClusterError(self.address, what, "try again")
+        return TransientClusterError(
+            self.address,
+            f"cannot be reached: {plain_message(error)}",
+            "check that the cluster runs and that this machine may reach it",
+            reason=request,
+        )
+
+
+_UNKNOWN_ISSUER = {18, 19, 20, 21}
+"""OpenSSL's X509_V_ERR_*: signed by itself, or by nobody who is known."""
+
+
+def connection_errors() -> tuple[type[Exception], ...]:
+    """Return what a connection can raise; a cut-off answer is a `ValueError` of the decoder."""
+    from urllib3.exceptions import HTTPError
+
+    return HTTPError, OSError, ValueError
+
+
+@lru_cache(maxsize=64)
+def _encoded(*query: tuple[str, Any]) -> str:
+    """Return the same for the thousands of requests of one kind."""
+    return f"?{urlencode(query)}"
+
+
+def _decoded(data: bytes) -> dict[str, Any]:
+    answer = json.loads(data)
+    if not isinstance(answer, dict) or "kind" not in answer:  # a proxy in between, not the server
+        raise ValueError(f"an answer without a meaning: {data[:100]!r}")
+    return answer

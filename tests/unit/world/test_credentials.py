@@ -1,0 +1,160 @@
+"""Access to a cluster, as the kubeconfig describes it."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from codexctl_tasks.errors import ClusterError, TransientClusterError
+from tests.support.api_server import Answer, api_server, write_kubeconfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.api_server import ApiServer
+    from tests.support.fakes import FakeClock
+    from tests.unit.world.conftest import Connect
+
+SELF_SIGNED = {
+    "PRIVATE KEY": """
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgtPoac/jjc7LqPuGH
+Y8fbKiEvZypLzwTXem/zFXsLwIyhRANCAASafTUt++JHi2YDFnZKP/LPGarQdqu9
+3ML28hDE6uNweBiIelTrmBJ5swopvU+L/RcavQO9eDxVLC7uApmuG9jl""",
+    "CERTIFICATE": """
+MIIBkDCCATagAwIBAgIUe23sr4u4xqK9v6aOr5cakCDhmMswCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyMjIwNDYxMloYDzIxMjYxMDI5
+MjA0NjEyWjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASafTUt++JHi2YDFnZKP/LPGarQdqu93ML28hDE6uNweBiIelTrmBJ5
+swopvU+L/RcavQO9eDxVLC7uApmuG9jlo2QwYjAdBgNVHQ4EFgQUjbRQOO/ucvYl
+njUvG/VHOpYaZPgwHwYDVR0jBBgwFoAUjbRQOO/ucvYlnjUvG/VHOpYaZPgwDwYD
+VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0gAMEUC
+IHem+I5nKBax0VycH08eGkQDUO4/WqwFSsBu2EyoYt6yAiEAik4NSj8ZT6Djxp28
+YdRa/wJtzfNdfDfKjQJuP0BeyWY=""",
+}
+"""A key and certificate for 127.0.0.1, made for this test, trusted by nobody."""
+
+
+def test_the_namespace_of_the_context_is_the_default(tmp_path: Path, connected: Connect) -> None:
+    """As with kubectl: the chosen context decides, else `default`."""
+    file = write_kubeconfig(tmp_path / "kubeconfig", "https://c.example:6443")
+
+    chosen = {context: connected(file, context) for context in ("", "main", "bare")}
+
+    namespaces = [cluster.default_namespace for cluster in chosen.values()]
+    assert namespaces == ["mine", "mine", "default"]
+    assert chosen["main"].address == "https://c.example:6443"
+
+
+@pytest.mark.parametrize(
+    ("content", "context"),
+    [
+        (None, ""),
+        ("", ""),
+        ("just text", ""),
+        ("a: [", ""),
+        ("apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\n", ""),
+        ("apiVersion: v1\nkind: Config\ncontexts: 5\nclusters: 5\ncurrent-context: x\n", ""),
+        ("VALID", "nope"),
+    ],
+    ids=["missing", "empty", "text", "broken YAML", "no context", "wrong shape", "unknown context"],
+)
+def test_an_unusable_kubeconfig_is_one_line(
+    content: str | None, context: str, tmp_path: Path, connected: Connect
+) -> None:
+    """Whatever is wrong with the access: one line that names the file, exit code 4."""
+    file = tmp_path / "kubeconfig"
+    if content == "VALID":
+        write_kubeconfig(file, "https://c.example:6443")
+    elif content is not None:
+        file.write_text(content)
+
+    with pytest.raises(ClusterError) as caught:
+        connected(file, context)
+
+    assert str(caught.value).startswith(f"{file}: no usable cluster access: ")
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 4
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Return a file with a key and its certificate."""
+    file = tmp_path / "server.pem"
+    file.write_text(
+        "".join(f"-----BEGIN {k}-----{v}\n-----END {k}-----\n" for k, v in SELF_SIGNED.items())
+    )
+    return file
+
+
+@pytest.fixture
+def tls_server(certificate: Path) -> Iterator[ApiServer]:
+    """Run a scripted server with TLS."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with api_server(tls) as running:
+        yield running
+
+
+def test_a_certificate_of_another_authority_is_named(
+    tls_server: ApiServer, tmp_path: Path, connected: Connect, told: list[str], clock: FakeClock
+) -> None:
+    """A rebuilt cluster with an old kubeconfig: said at once, not repeated."""
+    cluster = connected(write_kubeconfig(tmp_path / "kubeconfig", tls_server.address))
+
+    with pytest.raises(ClusterError, match="its certificate is not signed") as caught:
+        cluster.resources()
+
+    assert not isinstance(caught.value, TransientClusterError)
+    assert (told, clock.sleeps, tls_server.requests) == ([], [], [])
+
+
+def test_a_certificate_of_another_name_is_named(
+    tls_server: ApiServer, certificate: Path, tmp_path: Path, connected: Connect
+) -> None:
+    """The reason why a certificate is refused is not guessed but told."""
+    trusted: dict[str, Any] = {"certificate-authority": str(certificate)}
+    wrong_name = trusted | {"tls-server-name": "other.example"}
+    tls_server.will(Answer({"items": []}), Answer({"items": []}))
+
+    right = connected(write_kubeconfig(tmp_path / "right", tls_server.address, **trusted))
+    wrong = connected(write_kubeconfig(tmp_path / "wrong", tls_server.address, **wrong_name))
+
+    assert right.resources() == {}
+    with pytest.raises(ClusterError, match=r"is not valid for 'other\.example'"):
+        wrong.resources()
+
+
+@pytest.mark.parametrize(
+    ("user", "header"),
+    [
+        ({"token": "secret"}, "Bearer secret"),
+        ({"token": "secret\n"}, "Bearer secret"),
+        ({"username": "me", "password": "pw"}, "Basic bWU6cHc="),
+        ({"as": "nobody"}, None),
+    ],
+    ids=["token", "line break", "password", "nothing"],
+)
+def test_how_the_kubeconfig_authenticates(
+    user: dict[str, str], header: str | None, server: ApiServer, tmp_path: Path, connected: Connect
+) -> None:
+    """What the kubeconfig says of the user is what the server gets."""
+    cluster = connected(write_kubeconfig(tmp_path / "kubeconfig", server.address, user=user))
+    server.will(Answer({"items": []}), Answer({"items": []}))
+
+    cluster.resources()
+
+    assert {r.headers.get("authorization") for r in server.requests} == {header}
+
+
+def test_a_token_that_is_none_is_never_shown(tmp_path: Path, connected: Connect) -> None:
+    """A file with two lines in place of a token: one line that names the kubeconfig, no secret."""
+    file = write_kubeconfig(tmp_path / "kubeconfig", "http://c.example", user={"token": "s3\ncret"})
+
+    with pytest.raises(ClusterError, match="the token holds characters") as caught:
+        connected(file)
+
+    assert str(caught.value).startswith(f"{file}: no usable cluster access: ")
+    assert "s3" not in str(caught.value)
