@@ -7,14 +7,14 @@ that nothing changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.apply.bodies import STACK_LABEL, autoscaled, body_of, with_live_replicas
 from codexctl_tasks.apply.live import Address, address_of, read_live
 from codexctl_tasks.apply.ownership import has_former_manager, is_ours, owns
-from codexctl_tasks.apply.placement import identity_of
+from codexctl_tasks.apply.placement import definition_of, identity_of
 from codexctl_tasks.apply.proof import is_unchanged
 from codexctl_tasks.world.cluster import FIELD_MANAGER
 
@@ -131,7 +131,7 @@ def make_plan(
         for placed, body in zip(objects, bodies, strict=True)
     ]
     return Plan(
-        steps=steps,
+        steps=_with_doubts(steps),
         leaving=[
             found
             for name, resource in sorted(left.items())
@@ -202,6 +202,21 @@ def is_to_be_kept(found: Mapping[str, Any]) -> bool:
     """Tell whether somebody has marked the object as not to be deleted."""
     annotations = found["metadata"].get("annotations") or {}
     return str(annotations.get(KEEP_ANNOTATION, "")).lower() == "true"
+
+
+def _with_doubts(steps: Sequence[Step]) -> list[Step]:
+    """Send the objects of a kind whose definition changes: it may divide their fields anew."""
+    changing = {
+        step.name.name
+        for step in steps
+        if step.name.kind == "CustomResourceDefinition" and step.action is not Action.UNCHANGED
+    }
+    return [
+        replace(step, action=Action.CHANGE)
+        if step.action is Action.UNCHANGED and definition_of(step.placed.resource) in changing
+        else step
+        for step in steps
+    ]
 
 
 def _scale_key(name: ObjectName) -> tuple[str, str, str]:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 ALL_NEW_UP_TO = 100
 """So many new objects are all rehearsed, which takes a fraction of a second."""
 
+_FREE_MAPS = frozenset({"labels", "annotations", "data", "binaryData", "stringData"})
+
 _MISSES = re.compile(
     r'"([^"]+)" not found|/([^/\s]+): not found'
     r"|no PriorityClass with name (\S+) was found|exceeded quota: ([^,\s]+)"
@@ -160,13 +162,14 @@ def _worth_rehearsing(steps: Sequence[Step], *, thoroughly: bool) -> Iterator[St
 
 def _shape_of_body(body: Mapping[str, Any]) -> Any:
     """Leave out the keys of maps that may hold any key: each would be a shape of its own."""
-    metadata = {
-        key: type(value).__name__ if key in ("labels", "annotations") else value
-        for key, value in body["metadata"].items()
-    }
-    free = {"data", "binaryData", "stringData"}
-    rest = {key: type(v).__name__ if key in free else v for key, v in body.items()}
-    return shape_of({**rest, "metadata": metadata})
+
+    def without_keys(parent: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            key: list(value.values()) if key in _FREE_MAPS and isinstance(value, dict) else value
+            for key, value in parent.items()
+        }
+
+    return shape_of({**without_keys(body), "metadata": without_keys(body["metadata"])})
 
 
 def _passes_by_itself(error: ClusterError, step: Step, pending: _Pending) -> bool:

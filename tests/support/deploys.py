@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _OF_THE_CLUSTER = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
 """What Kubernetes puts into every namespace."""
-_LOOKS = 400
+_LOOKS = 100
 
 
 def config_map(name: str, data: dict[str, str] | None = None, **metadata: Any) -> dict[str, Any]:
@@ -150,9 +150,10 @@ def errors(result: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 def line_of(playground: Playground, text: str, file: str = "all.yaml") -> str:
-    """Return file and line where a text stands first, as errors name it."""
+    """Return file and line of the first line that begins with a text, as errors name it."""
     lines = (playground.folder / file).read_text().splitlines()
-    return f"{file}:{next(n for n, line in enumerate(lines, 1) if text in line)}: "
+    number = next(n for n, line in enumerate(lines, 1) if line.strip().startswith(text))
+    return f"{file}:{number}: "
 
 
 def requests(faults: Faults) -> list[Seen]:
@@ -181,13 +182,13 @@ def kubeconfig_of(
         "kind": "Role",
         "metadata": {"name": account},
         # The last rule tells when the server knows the role.
-        "rules": [*rules, {"apiGroups": ["known.example"], "resources": ["x"], "verbs": ["get"]}],
+        "rules": [*rules, {"apiGroups": [""], "resources": ["bindings"], "verbs": ["get"]}],
     }
     kubectl(playground, "create", "--filename", "-", given=json.dumps(role))
     user = f"{playground.namespace}:{account}"
     bound = ("--role", account, "--serviceaccount", user)
     kubectl(playground, "create", "rolebinding", account, *bound)
-    known = ("auth", "can-i", "get", "x.known.example", f"--as=system:serviceaccount:{user}")
+    known = ("auth", "can-i", "get", "bindings", f"--as=system:serviceaccount:{user}")
     until(lambda: "yes" in kubectl(playground, *known, check=False))
     token = kubectl(playground, "create", "token", account).strip()
     with open(playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +29,7 @@ from tests.support.plans import apply, plan_of, sender_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from codexctl_tasks.apply.plan import Step
     from codexctl_tasks.apply.sending import Applied
 
 TWO = yaml_of("ConfigMap", "a", "data: {k: v}") + yaml_of("ConfigMap", "b")
@@ -136,35 +138,54 @@ def test_no_connection_ends_the_stage(cluster: FakeCluster, desk: _Desk) -> None
     assert desk.account.in_flight
 
 
-class _InTurn(FakeCluster):
-    """Lets only one object through at a time, so that the order of the answers is certain."""
+class _OneLate(FakeCluster):
+    """Answers for one object only after the outcome of another one is in the account."""
 
-    def __init__(self, last: str) -> None:
+    def __init__(self, late: str) -> None:
         super().__init__()
-        self.last = last
+        self.late, self.go_on = late, threading.Event()
 
     def apply(self, resource: Any, namespace: str, body: Any, **more: Any) -> Any:
-        if body["metadata"]["name"] == self.last:
-            while not (self.refusals.keys() - {self.last}) <= self.refused:
-                pass
-        try:
-            return super().apply(resource, namespace, body, **more)
-        finally:
-            self.refused.add(body["metadata"]["name"])
+        if body["metadata"]["name"] == self.late:
+            assert self.go_on.wait(30)
+        return super().apply(resource, namespace, body, **more)
 
-    refused: set[str] = set()  # noqa: RUF012 - of one test
+    def refused(self, text: str, clock: FakeClock) -> CombinedError:
+        """Apply a stage that is refused."""
+        go_on = self.go_on
+
+        class _Account(Account):
+            def finish(self, step: Step, applied: Applied | None) -> None:
+                super().finish(step, applied)
+                if applied is None:
+                    go_on.set()
+
+        steps = plan_of(text, self).steps
+        with pytest.raises(CombinedError) as caught:
+            apply_stage(steps, sender_of(self, clock), _Account(steps), tell=lambda _: None)
+        return caught.value
 
 
 def test_refusals_are_told_although_the_connection_breaks(clock: FakeClock) -> None:
     """What was refused before is as true as the reason why the run ended."""
-    cluster = _InTurn(last="c")
+    cluster = _OneLate("c")
     cluster.refusals["a"] = ClusterError("PATCH", "no", status=422)
     cluster.refusals["c"] = TransientClusterError("https://c", "cannot be reached")
-    desk = _Desk(cluster, clock)
 
-    error = desk.refused(THREE)
+    error = cluster.refused(THREE, clock)
 
     assert [str(p).partition(":")[0] for p in error.problems] == ["f.yaml", "https"]
+
+
+def test_refusals_are_told_in_the_order_of_the_manifests(clock: FakeClock) -> None:
+    """Whichever answer comes first: two runs on the same mistakes read the same."""
+    cluster = _OneLate("a")
+    for name in ("a", "c"):
+        cluster.refusals[name] = ClusterError("PATCH", "no", status=422)
+
+    error = cluster.refused(THREE, clock)
+
+    assert [str(p.location) for p in error.problems] == ["f.yaml:1", "f.yaml:12"]
 
 
 def test_an_object_that_needs_too_long_is_told_with_the_others(

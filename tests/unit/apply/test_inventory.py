@@ -131,7 +131,7 @@ WHOLE = gzip.compress(b"v1 Secret shop\n  db\n" * 100, mtime=0)
         {"binaryData": {"objects.gz": _packed(WHOLE[:-9])}},
         {"binaryData": {"objects.gz": _packed(WHOLE[:12] + b"\xff\xff" + WHOLE[14:])}},
         {"binaryData": {"objects.gz": _packed(WHOLE[:-5] + b"x" + WHOLE[-4:])}},
-        {"binaryData": {"objects.gz": _packed(gzip.compress(b"\xff\xfe"))}},
+        {"binaryData": {"objects.gz": _packed(gzip.compress(b"\xff\xfe", mtime=0))}},
     ],
     ids=str,
 )

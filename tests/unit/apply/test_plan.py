@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.plans import apply, plan_of, step_of
 
 if TYPE_CHECKING:
     from codexctl_tasks.stack.manifests import ObjectName
+    from codexctl_tasks.world.cluster import Resource
 
 LABEL = "web.shop"
 MAP = yaml_of("ConfigMap", "a", "data: {k: v}")
@@ -236,9 +238,17 @@ def test_a_kind_that_the_server_has_no_more_is_gone(cluster: FakeCluster) -> Non
 
 
 def test_another_version_of_the_same_object_is_not_leaving(
-    cluster: FakeCluster, clock: FakeClock
+    clock: FakeClock,
 ) -> None:
     """Moving a manifest to a newer apiVersion does not delete what it describes."""
+
+    class _TwoVersions(FakeCluster):
+        def resources(self, **_: Any) -> dict[tuple[str, str], Resource]:
+            kind, known = "HorizontalPodAutoscaler", dict(super().resources())
+            old = replace(known["autoscaling/v2", kind], api_version="autoscaling/v1")
+            return {**known, ("autoscaling/v1", kind): old}
+
+    cluster = _TwoVersions()
     apply(SCALER, cluster, clock, label=LABEL)
     old = [name._replace(api_version="autoscaling/v1") for name in _names(SCALER)]
 

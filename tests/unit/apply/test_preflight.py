@@ -196,12 +196,17 @@ class _Strict(FakeCluster):
         for field in body:
             if field not in ("apiVersion", "kind", "metadata", "data", "immutable"):
                 raise ClusterError("PATCH", f".{field}: field not declared in schema", status=500)
+        texts = {**body.get("data", {}), **body["metadata"].get("labels", {})}
+        if not all(isinstance(text, str) for text in texts.values()):
+            raise ClusterError("PATCH", ".data.k: expected string, got &{8080}", status=500)
         if not isinstance(body.get("immutable", True), bool):
             raise ClusterError("PATCH", ".immutable: expected boolean, got string", status=500)
         return answer
 
 
-@pytest.mark.parametrize("mistake", ["dat: {k: v}", 'immutable: "yes"'])
+@pytest.mark.parametrize(
+    "mistake", ["dat: {k: v}", 'immutable: "yes"', "data: {PORT: 8080}", "  labels: {port: 8080}"]
+)
 def test_one_mistake_in_two_thousand_new_objects_is_found(clock: FakeClock, mistake: str) -> None:
     """A misspelt field or a wrong type is a shape of its own, wherever it is."""
     cluster = _Strict()

@@ -13,7 +13,7 @@ from codexctl_tasks.errors import ClusterError, Conflict, DeadlineError, Transie
 from codexctl_tasks.stack.manifests import ObjectName
 from tests.support.fakes import FakeClock, FakeCluster, managed
 from tests.support.objects import yaml_of
-from tests.support.plans import apply, sender_of, step_of
+from tests.support.plans import sender_of, step_of
 
 if TYPE_CHECKING:
     from codexctl_tasks.apply.sending import Applied
@@ -264,6 +264,21 @@ def test_an_object_that_is_being_deleted_is_awaited_and_made_anew(
     assert counts == {"apply": 2, "get": 6}  # a look each second
 
 
+def test_nobody_waits_for_an_object_that_was_made_anew(cluster: FakeCluster, desk: _Desk) -> None:
+    """Its operator was faster: that one is changed, whatever became of the other."""
+    _held(cluster, desk)
+
+    def anew() -> None:
+        found = cluster.objects["ConfigMap", "shop", "a"]
+        metadata = {"name": "a", "namespace": "shop", "uid": "newer", "resourceVersion": "7"}
+        cluster.objects["ConfigMap", "shop", "a"] = {**found, "metadata": metadata}
+
+    desk.clock.at(2, anew)
+
+    assert desk.send(CHANGED, deadline_s=60.0).found["metadata"]["uid"] == "newer"
+    assert len(desk.clock.sleeps) == 2
+
+
 def test_a_server_that_refuses_changes_to_a_dying_object_is_understood(
     cluster: FakeCluster, desk: _Desk
 ) -> None:
@@ -500,11 +515,3 @@ def test_a_rehearsal_does_not_call_a_hand_over_unchanged(cluster: FakeCluster, d
     live["metadata"]["managedFields"].append(managed(live, "helm", "Update"))
 
     assert desk.rehearse(MAP).change is Change.CHANGED
-
-
-def test_apply_helper_sends_a_stage(cluster: FakeCluster, clock: FakeClock) -> None:
-    """Many objects at once end up in the cluster, each once."""
-    apply("".join(yaml_of("ConfigMap", f"c{n}") for n in range(50)), cluster, clock)
-
-    assert len(cluster.objects) == 50
-    assert Counter(c.split()[0] for c in cluster.calls)["apply"] == 50

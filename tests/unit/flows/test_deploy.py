@@ -168,6 +168,21 @@ def test_what_is_refused_only_when_it_is_applied(stage: Stage, code: int) -> Non
     assert "Deployment shop/web was not applied" in stage.shown
 
 
+def test_a_refusal_before_the_apply_is_one_json_document(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Programs cannot read stderr: they get every problem, and that nothing was applied."""
+    stage.write(*REFUSED)
+    stage.cluster.refusals["a"] = ClusterError("PATCH", "no", status=422)
+
+    stage.refused(deploy.apply_and_wait, output="json")
+
+    report = report_of(capsys)
+    assert (report["exitCode"], report["workloads"]) == (4, [])
+    assert {each["outcome"] for each in report["objects"]} == {"not applied"}
+    assert [each["where"] for each in report["problems"]] == ["app.yaml:1"]
+
+
 def test_missing_rights_are_told_once(stage: Stage) -> None:
     """The review of the account says it in one line; its consequences are not listed as well."""
     stage.write(*REFUSED)

@@ -8,7 +8,7 @@ import pytest
 
 from codexctl_tasks.apply.bodies import STACK_LABEL
 from codexctl_tasks.apply.plan import KEEP_ANNOTATION
-from codexctl_tasks.errors import ClusterError, CombinedError
+from codexctl_tasks.errors import Cause, ClusterError, CombinedError
 from codexctl_tasks.flows import deploy
 from codexctl_tasks.flows.destroy import destroy
 from codexctl_tasks.settings import deploy_request
@@ -196,9 +196,11 @@ def test_a_namespace_that_is_on_its_way_out_can_be_watched_to_its_end(stage: Sta
     namespace = stage.cluster.objects["Namespace", "", "shop"]
     namespace["metadata"] |= {"deletionTimestamp": "now", "finalizers": ["kubernetes"]}
 
+    what = "unable to create new content in namespace shop because it is being terminated"
+    causes = (Cause("metadata.namespace", "is being terminated"),)
+
     def refuse(*_: Any) -> Any:
-        cause = "metadata.namespace"
-        raise _terminating(cause)
+        raise ClusterError("POST", what, status=403, causes=causes)
 
     stage.cluster.create = refuse  # type: ignore[method-assign]
     stage.clock.at(5, lambda: stage.cluster.release("Namespace", "", "shop"))
@@ -206,13 +208,6 @@ def test_a_namespace_that_is_on_its_way_out_can_be_watched_to_its_end(stage: Sta
     assert _destroy(stage) == 0
 
     assert "deleted Namespace shop" in stage.shown
-
-
-def _terminating(field: str) -> ClusterError:
-    from codexctl_tasks.errors import Cause
-
-    what = "unable to create new content in namespace shop because it is being terminated"
-    return ClusterError("POST", what, status=403, causes=(Cause(field, "is being terminated"),))
 
 
 def test_one_run_at_a_time(stage: Stage) -> None:

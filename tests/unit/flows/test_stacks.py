@@ -350,7 +350,6 @@ def test_an_interruption_tells_what_was_done_and_what_was_not(
 def test_an_interruption_before_the_apply_changes_nothing(stage: Stage) -> None:
     """Ctrl-C while the rehearsal runs."""
     stage.write(_map("a"))
-    stage.cluster.late_refusals = {}
     rehearse = stage.cluster.apply
 
     def interrupt(*args: Any, **more: Any) -> Any:
@@ -433,6 +432,7 @@ def test_a_run_that_loses_its_lease_while_waiting_prunes_nothing(stage: Stage) -
 
     assert "ConfigMap a" in stage.names
     assert "ConfigMap a" in _remembered(stage)
+    assert stage.sent("apply") == ["Deployment web"]
 
 
 def test_a_second_run_waits_for_the_first_and_plans_after_it(stage: Stage) -> None:
