@@ -183,7 +183,9 @@ class CombinedError(CodexctlError):
     def __init__(self, problems: Sequence[CodexctlError]) -> None:
         Exception.__init__(self, "\n".join(str(problem) for problem in problems))
         self._problems = tuple(problems)
-        self.exit_code = max(problem.exit_code for problem in problems)
+        # "Timed out" means that nothing had failed: beside a failure it says nothing.
+        codes = {problem.exit_code for problem in problems}
+        self.exit_code = max(codes - {TIMED_OUT}, default=TIMED_OUT)
 
     @property
     def problems(self) -> tuple[CodexctlError, ...]:

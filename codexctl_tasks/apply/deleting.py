@@ -48,6 +48,7 @@ def delete_all(
     *,
     deadline_s: float,
     tell: Callable[[Doomed], None],
+    check: Callable[[], None] = lambda: None,
 ) -> list[Left]:
     """
     Delete objects stage by stage; missing ones are fine.
@@ -58,6 +59,7 @@ def delete_all(
         clock: For the looks.
         deadline_s: When to stop waiting.
         tell: Called for each object once it is gone.
+        check: Called before each stage; raises when this run must not go on.
 
     Returns:
         What still exists because the time ran out.
@@ -66,6 +68,7 @@ def delete_all(
         CombinedError: What the server refused to delete; the rest of the stage is deleted.
     """
     for stage in stages:
+        check()
         waiting = _delete_stage(stage, cluster)
         while waiting:
             looked = list(in_parallel(_looker(cluster), waiting, limit=CONNECTIONS))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from codexctl_tasks.apply.bodies import STACK_LABEL
+from codexctl_tasks.apply.live import Address
 from codexctl_tasks.errors import ClusterError
 from codexctl_tasks.stack.manifests import ObjectName
 from codexctl_tasks.world.cluster import Resource
@@ -58,6 +59,11 @@ class Inventory:
         self.name = f"codexctl-{_name(stack)}"
         self.label = stack_label(stack, namespace)
         self._known: frozenset[ObjectName] = frozenset()
+
+    @property
+    def address(self) -> Address:
+        """Where it is kept."""
+        return Address(CONFIG_MAP, self._namespace, self.name)
 
     @property
     def names(self) -> frozenset[ObjectName]:

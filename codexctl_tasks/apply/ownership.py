@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.errors import Conflict
 
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-
 _FORMER = {
     ("kubectl-client-side-apply", "Update"),
     ("kubectl", "Apply"),

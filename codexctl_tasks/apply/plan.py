@@ -66,8 +66,9 @@ class Leaving:
     """An object that an earlier run applied and that the stack has no more."""
 
     name: ObjectName
-    resource: Resource
-    uid: str
+    resource: Resource | None = None
+    """None: the cluster does not know its kind."""
+    uid: str = ""
     kept: str = ""
     """Why it stays all the same; empty: it is pruned."""
     is_foreign: bool = False
@@ -81,14 +82,6 @@ class Plan:
     steps: Sequence[Step]
     """In the order of the manifests."""
     leaving: Sequence[Leaving] = ()
-    unknown: Sequence[ObjectName] = ()
-    """Objects of kinds that may not be read: they are sent, whatever they are."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Tell whether nothing would change."""
-        pruned = any(not leaving.kept for leaving in self.leaving)
-        return not pruned and all(step.action is Action.UNCHANGED for step in self.steps)
 
 
 def make_plan(
@@ -111,12 +104,10 @@ def make_plan(
     """
     desired = {identity_of(placed.name) for placed in objects}
     gone = [name for name in applied_before if identity_of(name) not in desired]
-    resources = cluster.resources()
-    left = {
-        name: resource
-        for name in gone
-        if (resource := resources.get((name.api_version, name.kind))) is not None
-    }
+    served = {_kind_of(each.api_version, each.kind): each for each in cluster.resources().values()}
+    found_kinds = {name: served.get(_kind_of(name.api_version, name.kind)) for name in gone}
+    left = {name: resource for name, resource in found_kinds.items() if resource is not None}
+    absent = [name for name, resource in found_kinds.items() if resource is None]
     live = read_live(
         [
             *(address_of(placed.name, placed.resource) for placed in objects),
@@ -133,14 +124,13 @@ def make_plan(
     return Plan(
         steps=_with_doubts(steps),
         leaving=[
-            found
-            for name, resource in sorted(left.items())
-            if (found := _leaving(name, resource, live, label, prune_protected=prune_protected))
-        ],
-        unknown=[
-            placed.name
-            for placed in objects
-            if not live.is_known(address_of(placed.name, placed.resource))
+            *(
+                found
+                for name, resource in sorted(left.items())
+                if (found := _leaving(name, resource, live, label, prune_protected=prune_protected))
+            ),
+            # An API that is away for a moment must not make us forget what we have in it.
+            *(Leaving(name=name, kept="the cluster does not know its kind now") for name in absent),
         ],
     )
 
@@ -202,6 +192,12 @@ def is_to_be_kept(found: Mapping[str, Any]) -> bool:
     """Tell whether somebody has marked the object as not to be deleted."""
     annotations = found["metadata"].get("annotations") or {}
     return str(annotations.get(KEEP_ANNOTATION, "")).lower() == "true"
+
+
+def _kind_of(api_version: str, kind: str) -> tuple[str, str]:
+    """Return group and kind: any version that is served shows the same objects."""
+    group, slash, _ = api_version.rpartition("/")
+    return (group if slash else "", kind)
 
 
 def _with_doubts(steps: Sequence[Step]) -> list[Step]:

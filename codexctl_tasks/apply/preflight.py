@@ -26,6 +26,7 @@ from codexctl_tasks.world.parallel import in_parallel
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from codexctl_tasks.apply.live import Address
     from codexctl_tasks.apply.plan import Plan, Step
     from codexctl_tasks.apply.sending import Sender
     from codexctl_tasks.errors import Location
@@ -58,7 +59,12 @@ class Rehearsal:
 
 
 def check_permissions(
-    plan: Plan, cluster: Cluster, *, prunes: bool, watched: Sequence[Scope] = ()
+    plan: Plan,
+    cluster: Cluster,
+    *,
+    prunes: bool,
+    watched: Sequence[Scope] = (),
+    inventory: Address | None = None,
 ) -> list[CodexctlError]:
     """
     Return what the account may not do, a line per kind and namespace.
@@ -71,25 +77,30 @@ def check_permissions(
         cluster: Where.
         prunes: Whether objects that left the stack are deleted afterwards.
         watched: What must be watched to wait for the workloads.
+        inventory: What is written first; None: nothing is remembered.
     """
-    places = {need: where for where, need in [*_needs(plan, prunes=prunes), *_watches(watched)]}
+    needs = [*_needs(plan, prunes=prunes), *_watches(watched)]
+    if inventory is not None and any(s.action is not Action.UNCHANGED for s in plan.steps):
+        where = f"{inventory.resource.kind} {inventory.namespace}/{inventory.name}"
+        needs += [(where, _need(verb, *inventory)) for verb in ("create", "patch")]
+    places = {need: where for where, need in needs}
     if not places:
         return []
     lacking: list[Need] = []
     for namespace in sorted({need.namespace for need in places}):
-        needs = [need for need in places if need.namespace == namespace]
-        lacking += _missing(needs, _review(namespace or "default", cluster))
+        there = [need for need in places if need.namespace == namespace]
+        lacking += _missing(there, _review(namespace or "default", cluster))
     kinds: dict[tuple[str, str, str], list[Need]] = defaultdict(list)
     for need in lacking:
         kinds[need.plural, need.group, need.namespace].append(need)
     return [
         ClusterError(
-            places[needs[0]],
-            f"this account {described(needs)[0]}",
+            places[alike[0]],
+            f"this account {described(alike)[0]}",
             "ask for this permission, or use other credentials",
             status=HTTPStatus.FORBIDDEN,
         )
-        for needs in kinds.values()
+        for alike in kinds.values()
     ]
 
 
@@ -213,7 +224,7 @@ def _needs(plan: Plan, *, prunes: bool) -> Iterator[tuple[Location | str, Need]]
             need = _need(verb, step.placed.resource, step.name.namespace, step.name.name)
             yield step.placed.manifest.location, need
     for leaving in plan.leaving:
-        if prunes and not leaving.kept:
+        if prunes and leaving.resource is not None and not leaving.kept:
             name = leaving.name
             yield str(name), _need("delete", leaving.resource, name.namespace, name.name)
 

@@ -47,6 +47,8 @@ def prune(
     def delete(each: Leaving) -> ClusterError | None:
         name = each.name
         check()
+        if each.resource is None:  # kept: there is no way to address it
+            return None
         try:
             cluster.delete(
                 *(each.resource, name.namespace, name.name, each.uid), propagation="Background"

@@ -37,12 +37,10 @@ def warnings_of(applied: Applied) -> Iterator[str]:
         yield f"{applied.placed.manifest.location}: {applied.name}: {warning}"
 
 
-def counts_line(applied: Sequence[Applied], pruned: int = 0) -> str:
+def counts_line(applied: Sequence[Applied]) -> str:
     """Return one line such as ``1 created, 2 changed, 37 unchanged``."""
     counts = Counter(each.change for each in applied)
     parts = [f"{counts[change]} {change.value}" for change in Change if counts[change]]
-    if pruned:
-        parts.append(f"{pruned} pruned")
     return ", ".join(parts) or "no objects"
 
 

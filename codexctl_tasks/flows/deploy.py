@@ -60,7 +60,8 @@ def wait(request: DeployRequest, outside: Outside) -> int:
     cluster = outside.connect(request.cluster, outside.clock, outside.console.retrying)
     objects = [o for o in place(desired.manifests, cluster) if is_workload(o.name)]
     scopes = scopes_for(placed.name for placed in objects)
-    with _Rollout(scopes, cluster, request, outside) as rollout:
+    timeout_s = request.wait_timeout_s
+    with _Rollout(scopes, cluster, request, outside, timeout_s=timeout_s) as rollout:
         try:
             rollout.find(objects)
             rollout.wait()
@@ -142,7 +143,8 @@ class _Deployment:
         self._sender = run.sender()
         self._counted = 0
         self._pruned: list[ObjectName] = []
-        self.rollout = _Rollout(scopes, run.cluster, run.request, run.outside)
+        left_s = run.deadline_s - run.clock.now()
+        self.rollout = _Rollout(scopes, run.cluster, run.request, run.outside, timeout_s=left_s)
 
     def __enter__(self) -> Self:
         return self
@@ -231,7 +233,13 @@ class _Rollout:
     """What is waited for, and what became of it."""
 
     def __init__(
-        self, scopes: Sequence[Scope], cluster: Cluster, request: DeployRequest, outside: Outside
+        self,
+        scopes: Sequence[Scope],
+        cluster: Cluster,
+        request: DeployRequest,
+        outside: Outside,
+        *,
+        timeout_s: float,
     ) -> None:
         self._cluster, self._request, self._console = cluster, request, outside.console
         # Watches begin before the apply, so that their lists arrive meanwhile; UID and generation
@@ -243,7 +251,7 @@ class _Rollout:
             view=View(scopes),
             clock=outside.clock,
             console=self._console,
-            timeout_s=request.wait_timeout_s,
+            timeout_s=timeout_s,
         )
         self.skipped: list[Manifest] = []
         self.has_waited = False

@@ -83,7 +83,13 @@ class _Destruction:
             run.clock,
             deadline_s=run.deadline_s,
             tell=self._note,
+            check=self._check_turn,
         )
+
+    def _check_turn(self) -> None:
+        """Stop when another run has the stack; with a namespace the lease in it is gone as well."""
+        if self._run.lease and not any(name.kind == "Namespace" for name in self._gone):
+            self._run.lease.check()
 
     def report(self, left: Sequence[Left] = (), problems: Sequence[CodexctlError] = ()) -> None:
         """Tell what could not be deleted in time, and print everything as JSON if asked for."""

@@ -19,7 +19,7 @@ from codexctl_tasks.apply.placement import find_places, place
 from codexctl_tasks.apply.plan import Action, Plan, Step, make_plan
 from codexctl_tasks.apply.preflight import check_permissions, rehearse
 from codexctl_tasks.apply.sending import Sender
-from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError
+from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError, DeadlineError
 from codexctl_tasks.flows.environment import load_applicable
 from codexctl_tasks.stack.manifests import namespace_manifest
 
@@ -44,9 +44,7 @@ class Run:
         self.desired = load_applicable(request.source, self.console)
         self.request = request.with_defaults(self.desired.defaults)
         self.cluster = outside.connect(self.request.cluster, self.clock, self.console.retrying)
-        self.begun_s = self.clock.now()
-        self.deadline_s = self.begun_s + self.request.wait_timeout_s
-        self.cluster.deadline_s = self.deadline_s
+        self._begin_time()
         self.objects, self._problems = find_places(self.desired.manifests, self.cluster)
         self.stack = self.request.stack or self.desired.stack
         self.namespace = self.desired.namespace or self.cluster.default_namespace
@@ -66,6 +64,12 @@ class Run:
         self._may_take_turn = False
         self.plan = Plan(steps=())
 
+    def _begin_time(self) -> None:
+        """Let the time of the run begin now."""
+        self.begun_s = self.clock.now()
+        self.deadline_s = self.begun_s + self.request.wait_timeout_s
+        self.cluster.deadline_s = self.deadline_s
+
     def __enter__(self) -> Self:
         return self
 
@@ -83,8 +87,11 @@ class Run:
         self._look_at_namespaces(deadline_s=self.deadline_s)
 
     def look_at_namespaces(self) -> None:
-        """Note whether the stack's own namespace is missing, or on its way out; wait for none."""
-        self._look_at_namespaces(deadline_s=-math.inf)
+        """Note whether the stack's own namespace is missing; wait for none to be gone."""
+        try:
+            self._look_at_namespaces(deadline_s=-math.inf)
+        except DeadlineError as error:
+            self.console.warn(f"{error.where}: {error.what}: a deploy waits for that")
 
     def _look_at_namespaces(self, *, deadline_s: float) -> None:
         wanted: dict[str, Location | str] = {}
@@ -130,7 +137,10 @@ class Run:
         """
         if self.lease is None or not self._may_take_turn or not self.objects:
             return False
-        return self.lease.acquire(self.deadline_s)
+        waited = self.lease.acquire(self.deadline_s)
+        if waited:  # the time is for this run, not for the other one
+            self._begin_time()
+        return waited
 
     def take_turn_in_existing_namespace(self) -> None:
         """Do the same as `take_turn`, unless there is no namespace: then there is nothing in it."""
@@ -195,7 +205,13 @@ class Run:
     ) -> tuple[Rehearsal, list[CodexctlError]]:
         """Return what the server says to the plan, and everything that it would refuse."""
         plan = replace(self.plan, steps=self.steps)
-        lacking = check_permissions(plan, self.cluster, prunes=prunes, watched=watched)
+        lacking = check_permissions(
+            plan,
+            self.cluster,
+            prunes=prunes,
+            watched=watched,
+            inventory=self.inventory.address if self.inventory else None,
+        )
         rehearsal = rehearse(plan, self.sender(), thoroughly=thoroughly)
         said = [p for p in rehearsal.problems if not (lacking and _is_about_permission(p))]
         return rehearsal, [*self._problems, *lacking, *said]
