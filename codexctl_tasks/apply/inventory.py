@@ -150,16 +150,22 @@ def _parsed(found: Mapping[str, object]) -> Iterator[ObjectName]:
     else:
         raise ValueError("neither objects nor objects.gz")
     group: list[str] = []
+    has_names = True
     for line in text.splitlines():
         is_name = line.startswith("  ")
         if not is_name:
+            if not has_names:
+                raise ValueError(f"no names follow {' '.join(group)!r}")
             group = [unquote(part) for part in line.split(" ")]
+        has_names = is_name
         if len(group) != 3:  # noqa: PLR2004 - apiVersion, kind, namespace
             raise ValueError(f"a line is not understood: {line[:80]!r}")
         if is_name:
             api_version, kind, namespace = group
             namespace = "" if namespace == "-" else namespace
             yield ObjectName(api_version, kind, namespace, unquote(line[2:]))
+    if not has_names:
+        raise ValueError(f"no names follow {' '.join(group)!r}")
 
 
 def _name(stack: str) -> str:

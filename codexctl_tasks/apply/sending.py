@@ -154,8 +154,8 @@ class Sender:
         return self._applied(step, answer, taken)
 
     def _patch(self, step: Step, *, dry_run: bool) -> tuple[Answer, tuple[Conflict, ...], Step]:
-        """Apply; on a conflict with somebody who has to yield, apply by force."""
-        placed, force = step.placed, self.force
+        """Apply; by force only what has to yield, or what was asked for, so that it can be told."""
+        placed = step.placed
 
         def patch(*, force: bool) -> Answer:
             return self.cluster.apply(
@@ -163,12 +163,12 @@ class Sender:
             )
 
         try:
-            return patch(force=force), (), step
+            return patch(force=False), (), step
         except ClusterError as error:
-            if force or not error.conflicts:
-                raise
             conflicts = error.conflicts
-            if not may_be_taken(conflicts):
+            if not conflicts:
+                raise
+            if not self.force and not may_be_taken(conflicts):
                 if not any(map(_is_autoscaled, conflicts)):
                     raise
                 # The autoscaler is not in this set: replicas are its own.

@@ -133,6 +133,8 @@ class _Destruction:
         if found is None:
             return None
         why = self._why_kept(found)
+        if name.kind == "Namespace" and any(kept.namespace == name.name for kept in self._kept):
+            why = "objects in it are kept"  # they would go together with it
         if why:
             self._kept[name] = why
             return None

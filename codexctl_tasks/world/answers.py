@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
-_NOT_TRANSIENT_TEXT = re.compile(r"denied the request|failed to create typed (?:patch|live) object")
+_NOT_TRANSIENT_TEXT = re.compile(
+    r"denied the request|failed to create typed (?:patch|live) object"
+    r"|failed to convert new object|unable to convert unstructured object"
+)
+"""Answered with 500 although it is the manifest's fault."""
 _WEBHOOK_IS_DOWN = re.compile(r"failed calling webhook|conversion webhook for")
 _CONTENTION = re.compile(r"object has been modified|fulfilled on resourcequotas(?!.*recondition)")
 _OWNER = re.compile(r'conflict with "([^"]*)"(?: with subresource "([^"]*)")?')

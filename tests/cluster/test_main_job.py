@@ -39,7 +39,7 @@ def test_a_healthy_stack_ends_with_zero_and_a_second_run_changes_nothing(
     assert "HEALTHY  1 ready" in first.stderr
     assert playground.kubectl("get", "deployment", "web")["status"]["readyReplicas"] == 1
     assert second.returncode == 0, second.stderr
-    assert "unchanged 2 objects" in second.stderr
+    assert "apply    2 unchanged" in second.stderr
     assert "created" not in second.stderr
 
 

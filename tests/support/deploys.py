@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _OF_THE_CLUSTER = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
 """What Kubernetes puts into every namespace."""
-_LOOKS = 100
 
 
 def config_map(name: str, data: dict[str, str] | None = None, **metadata: Any) -> dict[str, Any]:
@@ -140,7 +140,10 @@ def objects(playground: Playground, *kinds: str) -> set[str]:
 
 def until(condition: Callable[[], object]) -> None:
     """Look until the cluster has done something."""
-    assert any(condition() for _ in range(_LOOKS))
+    deadline = time.monotonic() + QUICK_S
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.1)
 
 
 def errors(result: subprocess.CompletedProcess[str]) -> list[str]:

@@ -125,8 +125,9 @@ def test_a_controller_at_work_is_not_fought(cluster: FakeCluster, desk: _Desk) -
     assert caught.value.conflicts
     assert cluster.calls == ["apply ConfigMap a"]
 
-    assert desk.send(MAP, force=True).taken == ()
-    assert cluster.calls == ["apply ConfigMap a force"]
+    [taken] = desk.send(MAP, force=True).taken
+    assert str(taken) == ".data.k of argocd-controller"
+    assert cluster.calls == ["apply ConfigMap a", "apply ConfigMap a force"]
 
 
 AUTOSCALED = (".spec.replicas", "kube-controller-manager", "scale")

@@ -43,6 +43,7 @@ from codexctl_tasks.world.cluster import Resource
         (500, 'admission webhook "x" denied the request: no', ClusterError),
         (500, "failed to create typed patch object (n/a; v1): .spec.x: unknown", ClusterError),
         (500, "failed to create typed live object (n/a; v1): .spec.x: unknown", ClusterError),
+        (500, "failed to convert new object (n/a): illegal base64 data", ClusterError),
         (302, "moved", ClusterError),
     ],
 )
