@@ -243,10 +243,13 @@ class RunLease:
         return not _is_leaving(lease) and _run(lease) == _run({"spec": self._spec})
 
     def _keep(self) -> None:
-        """Renew the lease until the end; what goes wrong is told by the next check."""
+        """Renew the lease until the end or its loss; the next check may be far away."""
         while not self._released.wait(self._lease_s / RENEWALS):
             with suppress(ClusterError):
                 self._renew()
+            if self._lost:
+                self._announce(f"{self._where} is lost: {self._lost}")
+                return
 
     def _renew(self) -> None:
         with self._writing:

@@ -222,15 +222,21 @@ def test_a_lease_that_was_lost(
     faults: Faults,
     started: list[Process],
     clean: list[Any],
+    wait_for_line: WaitForLine,
+    *,
     taken: bool,
 ) -> None:
-    """The run that lost it sends no further object, and gives back nothing that is not its own."""
+    """
+    The run that lost it says so at once, and sends no further object.
+
+    It gives back nothing that is not its own.
+    """
     with _held(playground, started, faults) as (process, goes_on):
         if taken:
             _somebody_else(playground, acquireTime="2026-01-02T03:04:05.000000Z")
         else:
             delete(playground, "lease", LEASE)
-        wait_until(lambda: faults.count("GET", f"/leases/{LEASE}$"))  # it has failed to renew it
+        wait_for_line(process, f"Lease {playground.namespace}/{LEASE} is lost")
         goes_on.set()
         _, told = process.communicate(timeout=ENDS_WITHIN_S)
 

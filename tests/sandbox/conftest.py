@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -15,9 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox import prerequisites
+from sandbox.addresses import CHOICES, Addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+Snapshot = dict[str, list[str]]
+"""What could be left behind, in lines, by its kind."""
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where the components keep things when they are not told otherwise.
@@ -117,14 +122,15 @@ def running(make_sandbox: Callable[[str], Sandbox]) -> Sandbox:
 
 
 @pytest.fixture
-def snapshot(cluster_environment: dict[str, str]) -> Callable[[], dict[str, object]]:
-    """
-    Return a function that describes what could be left behind on the machine.
-
-    The sandbox of the other tests runs already: it must not start between two snapshots.
-    """
-    del cluster_environment
+def snapshot() -> Callable[[], Snapshot]:
+    """Return a function that describes what could be left behind on the machine."""
     return _snapshot
+
+
+@pytest.fixture
+def without_others() -> Callable[[Snapshot, Addresses], Snapshot]:
+    """Return a function that takes out of a snapshot what belongs to other sandboxes than one."""
+    return _without_others
 
 
 @pytest.fixture
@@ -133,19 +139,27 @@ def processes_in() -> Callable[[str], list[str]]:
     return _processes_in
 
 
-def _snapshot() -> dict[str, object]:
+def _snapshot() -> Snapshot:
     """Describe the machine; equal snapshots mean that nothing was left behind."""
     return {
-        "mounts": Path("/proc/self/mounts").read_text(),
+        "mounts": Path("/proc/self/mounts").read_text().splitlines(),
         "links": _list("/sys/class/net"),
         "routes": _run("ip", "route", "show", "table", "all"),
         "firewall": _run("iptables-save", "-t", "filter") + _run("iptables-save", "-t", "nat"),
-        "settings": {name: (Path("/proc/sys") / name).read_text() for name in _SETTINGS},
+        "settings": [f"{name} {(Path('/proc/sys') / name).read_text()}" for name in _SETTINGS],
         "cgroups": _list_cgroups(),
         "ports": _list_ports(),
-        "files": {folder: _list(folder) for folder in _USUAL_FOLDERS}
-        | {file: Path(file).exists() for file in _USUAL_FILES},
+        "files": [f"{folder}/{name}" for folder in _USUAL_FOLDERS for name in _list(folder)]
+        + [file for file in _USUAL_FILES if Path(file).exists()],
     }
+
+
+def _without_others(found: Snapshot, own: Addresses) -> Snapshot:
+    """Other tests start and end sandboxes meanwhile, each with a number in all of its names."""
+    others = [Addresses(number) for number in range(CHOICES) if number != own.number]
+    names = [n for o in others for n in (o.link, o.cgroup, f"port {o.registry_port}")]
+    theirs = re.compile(rf"\b({'|'.join(names)})\b")  # a route names the link that it leads to
+    return {part: [e for e in entries if not theirs.search(e)] for part, entries in found.items()}
 
 
 def _processes_in(namespace: str) -> list[str]:
@@ -161,11 +175,11 @@ def _processes_in(namespace: str) -> list[str]:
     return found
 
 
-def _run(*command: str) -> str:
+def _run(*command: str) -> list[str]:
     if not shutil.which(command[0]):
-        return ""
+        return []
     lines = subprocess.run(command, check=False, capture_output=True, text=True).stdout
-    return "\n".join(line for line in lines.splitlines() if not line.startswith("#"))
+    return [line for line in lines.splitlines() if not line.startswith("#")]
 
 
 def _list(folder: str) -> list[str]:
@@ -185,5 +199,5 @@ def _list_ports() -> list[str]:
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     listening = "0A"
     handed_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    chosen = (row[1] for row in rows if row[3] == listening)
-    return sorted(port for port in chosen if int(port.rpartition(":")[2], 16) < handed_out)
+    chosen = sorted(int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == listening)
+    return [f"port {port}" for port in chosen if port < handed_out]
