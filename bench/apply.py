@@ -1,7 +1,7 @@
 """
 Measure `codexctl apply` beside its peers, interleaved in one run, on the cluster of KUBECONFIG.
 
-    python bench/apply.py [--objects 400,2000] [--runs 3] [--tools codexctl,bare,kubectl-ssa,...]
+    python bench/apply.py [--objects 400,2000] [--runs 3] [--tools codexctl,bare,helm3:new,...]
 
 Each program applies the same mixed stack to a namespace of its own: new, unchanged, with one object
 changed, and with a tenth removed. The namespace is deleted before the next program begins; the
@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from accounts import Administrator, ClusterError, wait_until
@@ -75,7 +76,7 @@ class Bench:
         namespace = f"bench-{tool.name}"
         self._admin.create_namespace(namespace)
         try:
-            for step in STEPS:
+            for step in tool.steps:
                 argv = tool.command(step, stacks[step], namespace)
                 if not argv:
                     _tell(f"  {step:<10} skipped: {tool.name} cannot do this")
@@ -138,13 +139,23 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1] if __doc__ else "")
     parser.add_argument("--objects", default="400,2000", help="sizes (default: 400,2000)")
     parser.add_argument("--runs", type=int, default=3, help="counted runs (default: 3)")
-    parser.add_argument("--tools", default=",".join(TOOLS), help=f"default: {','.join(TOOLS)}")
+    parser.add_argument(
+        "--tools",
+        default=",".join(TOOLS),
+        help="default: %(default)s; with ':new+unchanged' behind a name only these steps of it",
+    )
     options = parser.parse_args()
     options.objects = [int(size) for size in options.objects.split(",")]
-    options.tools = options.tools.split(",")
-    if unknown := set(options.tools) - set(TOOLS):
-        parser.error(f"no such tools: {', '.join(sorted(unknown))}")
+    options.tools = dict(map(_chosen_steps, options.tools.split(",")))
+    if unknown := {*options.tools} - {*TOOLS} | {*sum(options.tools.values(), ())} - {*STEPS}:
+        parser.error(f"no such tools or steps: {', '.join(sorted(unknown))}")
     return options
+
+
+def _chosen_steps(text: str) -> tuple[str, tuple[str, ...]]:
+    """Read a name, or a name with steps: `helm3:new+unchanged`."""
+    name, _, steps = text.partition(":")
+    return name, tuple(steps.split("+")) if steps else STEPS
 
 
 def main() -> None:
@@ -154,7 +165,7 @@ def main() -> None:
     env = sandbox_environment()
     kubectl = env.get("SANDBOX_KUBECTL", "kubectl")
     os.environ.update(env)
-    tools = [find_tool(name, kubectl) for name in options.tools]
+    tools = [replace(find_tool(name, kubectl), steps=s) for name, s in options.tools.items()]
     admin = Administrator(kubectl, env)
     admin.clean()
     with tempfile.TemporaryDirectory() as name:

@@ -48,6 +48,7 @@ class Tool:
         version: what it says about itself.
         environment: what it needs beside the cluster's address.
         command: its command for a step, a stack and a namespace; None where it cannot do the step.
+        steps: those that it is asked to do, in the order of `STEPS`.
 
     """
 
@@ -55,6 +56,7 @@ class Tool:
     version: str
     environment: dict[str, str]
     command: Callable[[str, Stack, str], list[str] | None]
+    steps: tuple[str, ...] = STEPS
 
 
 def find_tool(name: str, kubectl: str) -> Tool:
