@@ -32,8 +32,9 @@ from results import Sample, Samples, print_goals, print_tables
 _TIME_LIMIT_S = 900.0
 _WARM_UP = 20
 """Objects of the run that fills the caches of each program and is not counted."""
-_FOREIGN = ("CODEXCTL_", "GITHUB_", "HELM_", "KUBE", "XDG_")
-"""Variables that would make a difference between this machine and another."""
+_FOREIGN = ("CODEXCTL_", "GITHUB_", "HELM_", "KUBE", "PYTHON", "XDG_")
+"""Variables that would make a difference between this machine and another; without
+PYTHONDONTWRITEBYTECODE the warm-up compiles what an installed package has compiled."""
 
 
 class Bench:
