@@ -33,6 +33,7 @@ class CodexctlProgram(Program):
 
     def parse_tasks(self) -> None:
         """Parse task names and their flags."""
+        self.core.unparsed = _with_named_object(self.core.unparsed)
         try:
             super().parse_tasks()
         except (ParseError, ValueError) as error:
@@ -57,6 +58,13 @@ program = CodexctlProgram(
 def main() -> None:
     """Run ``sys.argv``."""
     program.run()
+
+
+def _with_named_object(words: list[str]) -> list[str]:
+    """Let `explain deployment/web` be typed without --object; Invoke has no optional positional."""
+    if words[:1] == ["explain"] and words[1:] and "/" in words[1] and words[1][0] != "-":
+        return ["explain", "--object", *words[1:]]
+    return words
 
 
 def _refuse(error: Exception | str) -> None:

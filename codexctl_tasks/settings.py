@@ -130,18 +130,32 @@ class DeployRequest:
 
     def with_defaults(self, defaults: DeployDefaults) -> DeployRequest:
         """Return the request with what ``services.yaml`` says, unless the user chose otherwise."""
-        kubeconfig, context = self.cluster.kubeconfig, self.cluster.context
-        if not self.chosen & {"kubeconfig", "context"}:
-            kubeconfig = defaults.kubeconfig or kubeconfig
-            context = defaults.context or context
         wait_timeout_s = self.wait_timeout_s
         if "wait-timeout" not in self.chosen:
             wait_timeout_s = duration_s(defaults.wait_timeout) or wait_timeout_s
         return replace(
             self,
-            cluster=ClusterSettings(kubeconfig=kubeconfig, context=context),
+            cluster=_cluster(self.cluster, self.chosen, defaults),
             wait_timeout_s=wait_timeout_s,
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExplainRequest:
+    """Everything `flows.explain` needs to know."""
+
+    source: Source
+    cluster: ClusterSettings
+    chosen: frozenset[str]
+    """Which of kubeconfig and context were given by a flag or ``CODEXCTL_*``."""
+    object: str
+    """``KIND/NAME``; empty: everything in the namespace."""
+    output: str
+    """``text`` or ``json``."""
+
+    def with_defaults(self, defaults: DeployDefaults) -> ExplainRequest:
+        """Return the request with what ``services.yaml`` says, unless the user chose otherwise."""
+        return replace(self, cluster=_cluster(self.cluster, self.chosen, defaults))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,8 +183,13 @@ def source(
     only_infra: str = "",
     skip_infra: str = "",
     strict: bool = False,
+    is_optional: bool = False,
 ) -> Source:
-    """Combine flags and ``CODEXCTL_*``; raise `UsageError` for what cannot be used."""
+    """
+    Combine flags and ``CODEXCTL_*``; raise `UsageError` for what cannot be used.
+
+    With *is_optional* neither an environment nor manifests must be given.
+    """
     # A flag beats the variable of the other kind of source.
     paths = tuple(Path(path) for path in manifests or ([] if env else _list("CODEXCTL_MANIFESTS")))
     file = _value("var-file", var_file)
@@ -192,7 +211,8 @@ def source(
         now=datetime.now(UTC),
         environ=dict(os.environ),
     )
-    _check_source(found)
+    if found.env or found.manifests or not is_optional:
+        _check_source(found)
     return found
 
 
@@ -267,6 +287,42 @@ def deploy_request(
         detailed_exitcode=detailed_exitcode or _switch("CODEXCTL_DETAILED_EXITCODE"),
         holder=_this_run(),
         output=_choice("output", _value("output", output, "text"), ("text", "json")),
+    )
+
+
+def explain_request(
+    *,
+    object: str = "",  # noqa: A002 - the name of the flag
+    kubeconfig: str = "",
+    context: str = "",
+    output: str = "",
+    **given: Any,
+) -> ExplainRequest:
+    """Combine flags and ``CODEXCTL_*``; *given* are those of `source`, none of which is needed."""
+    return ExplainRequest(
+        source=source(**given, is_optional=True),
+        cluster=ClusterSettings(
+            kubeconfig=_value("kubeconfig", kubeconfig, os.environ.get("KUBECONFIG", "")),
+            context=_value("context", context),
+        ),
+        chosen=frozenset(
+            flag
+            for flag, value in (("kubeconfig", kubeconfig), ("context", context))
+            if _value(flag, value)
+        ),
+        object=_value("object", object),
+        output=_choice("output", _value("output", output, "text"), ("text", "json")),
+    )
+
+
+def _cluster(
+    given: ClusterSettings, chosen: frozenset[str], defaults: DeployDefaults
+) -> ClusterSettings:
+    if chosen & {"kubeconfig", "context"}:
+        return given
+    return ClusterSettings(
+        kubeconfig=defaults.kubeconfig or given.kubeconfig,
+        context=defaults.context or given.context,
     )
 
 

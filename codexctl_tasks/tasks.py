@@ -119,6 +119,19 @@ def wait(_: Context, **given: Any) -> int:
     return deploy.wait(settings.deploy_request(**given), _outside())
 
 
+@command(
+    Flag("object", "Only this one: KIND/NAME, such as deployment/web (default: all)."),
+    *SOURCE,
+    *CLUSTER,
+    OUTPUT,
+)
+def explain(_: Context, **given: Any) -> int:
+    """Explain why something in a namespace is not healthy; nothing is changed."""
+    from codexctl_tasks.flows import explain
+
+    return explain.explain(settings.explain_request(**given), _outside())
+
+
 @command(*SOURCE, *CLUSTER, STACK, FORCE, *PRUNE, TIMEOUT, OUTPUT)
 def apply_wait(_: Context, **given: Any) -> int:
     """Apply the manifests of an environment and wait until they are healthy."""
@@ -136,7 +149,8 @@ def destroy(_: Context, **given: Any) -> int:
 
 
 namespace = Collection(
-    render, render_template, config, schema, plan, apply, wait, apply_wait, destroy
+    *(render, render_template, config, schema, plan),
+    *(apply, wait, apply_wait, explain, destroy),
 )
 
 

@@ -13,6 +13,7 @@ from codexctl_tasks.apply import summary
 from codexctl_tasks.apply.applying import Account, apply_stage, await_definitions
 from codexctl_tasks.apply.placement import place
 from codexctl_tasks.apply.pruning import prune
+from codexctl_tasks.apply.sending import Change
 from codexctl_tasks.apply.stages import Wave, in_waves
 from codexctl_tasks.errors import (
     DONE,
@@ -25,7 +26,7 @@ from codexctl_tasks.errors import (
 from codexctl_tasks.flows.environment import load_applicable
 from codexctl_tasks.flows.run import Run
 from codexctl_tasks.rollout import report
-from codexctl_tasks.rollout.target import is_workload, scopes_for, target_of
+from codexctl_tasks.rollout.target import check_annotations, is_awaited, scopes_for, target_of
 from codexctl_tasks.rollout.view import View
 from codexctl_tasks.rollout.wait import Outcome, Result, Wait
 
@@ -58,8 +59,9 @@ def wait(request: DeployRequest, outside: Outside) -> int:
     desired = load_applicable(request.source, outside.console)
     request = request.with_defaults(desired.defaults)
     cluster = outside.connect(request.cluster, outside.clock, outside.console.retrying)
-    objects = [o for o in place(desired.manifests, cluster) if is_workload(o.name)]
-    scopes = scopes_for(placed.name for placed in objects)
+    check_annotations(desired.manifests)
+    objects = [o for o in place(desired.manifests, cluster) if _is_awaited(o)]
+    scopes = scopes_for((placed.name, placed.resource) for placed in objects)
     timeout_s = request.wait_timeout_s
     with _Rollout(scopes, cluster, request, outside, timeout_s=timeout_s) as rollout:
         try:
@@ -75,8 +77,9 @@ def _deploy(request: DeployRequest, outside: Outside, *, wait_for_last_wave: boo
     with Run(request, outside) as run:
         waves = in_waves(run.objects)
         waits = wait_for_last_wave or len(waves) > 1
-        names = [placed.name for placed in run.objects if is_workload(placed.name)]
-        scopes = scopes_for(names) if waits else []
+        check_annotations(run.desired.manifests)
+        awaited = [(each.name, each.resource) for each in run.objects if _is_awaited(each)]
+        scopes = scopes_for(awaited) if waits else []
         prunes = wait_for_last_wave and run.request.prunes
         run.await_namespaces()
         run.take_turn()
@@ -218,7 +221,8 @@ class _Deployment:
 
     def _note(self, applied: Applied) -> None:
         """Tell of an object, and wait for it from now on: the next one may be refused."""
-        self.rollout.expect(applied.name, applied.placed.manifest, applied.found)
+        is_changed = applied.change is not Change.UNCHANGED
+        self.rollout.expect(applied.placed, applied.found, is_changed=is_changed)
         for line in summary.applied_lines(applied):
             self._console.step("apply", line)
         for line in summary.warnings_of(applied):
@@ -248,6 +252,7 @@ class _Rollout:
         self._wait = Wait(
             cluster=cluster,
             feed=self._feed,
+            scopes=scopes,
             view=View(scopes),
             clock=outside.clock,
             console=self._console,
@@ -266,10 +271,11 @@ class _Rollout:
         """Stop watching."""
         self._feed.close()
 
-    def expect(self, name: ObjectName, manifest: Manifest, found: Any) -> None:
+    def expect(self, placed: Placed, found: Any, *, is_changed: bool) -> None:
         """Wait for an object from now on, if it is one that has a rollout."""
-        if is_workload(name):
-            self._wait.expect([target_of(name, manifest, found)])
+        if _is_awaited(placed):
+            target = target_of(placed.name, placed.manifest, found, is_changed=is_changed)
+            self._wait.expect([target])
 
     def find(self, objects: Sequence[Placed]) -> None:
         """Wait for objects as they are in the cluster now."""
@@ -281,7 +287,7 @@ class _Rollout:
                     f"{placed.name} does not exist in the cluster",
                     "apply it first",
                 )
-            self.expect(placed.name, placed.manifest, found)
+            self.expect(placed, found, is_changed=False)
 
     def wait(self) -> bool:
         """Wait for everything applied so far."""
@@ -325,8 +331,12 @@ class _Rollout:
         return exit_code
 
 
+def _is_awaited(placed: Placed) -> bool:
+    return is_awaited(placed.name, placed.manifest.body)
+
+
 def _exit_code(results: Sequence[Result], *, timed_out: bool) -> int:
     outcomes = {result.outcome for result in results}
-    if timed_out and Outcome.FAILED not in outcomes:
+    if (timed_out or Outcome.TIMED_OUT in outcomes) and Outcome.FAILED not in outcomes:
         return TIMED_OUT
     return DONE if outcomes <= {Outcome.READY} else WORKLOAD_FAILED

@@ -1,8 +1,8 @@
 """
-Symptoms of pods and their containers: pure functions of status and events.
+Symptoms of containers: pure functions of a pod's status.
 
-Reasons alternate between tries (``ErrImagePull``, ``ImagePullBackOff``) while the trouble stays
-the same; `Trouble` names the class.
+Reasons alternate between tries (``ErrImagePull``, ``ImagePullBackOff``) and vanish while a
+container runs; the count of restarts is the number to rely on.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from codexctl_tasks.rollout.pulls import last_words, pull_symptom
 from codexctl_tasks.rollout.symptoms import (
     GRACE_CONFIG_S,
-    GRACE_IMAGE_MISSING_S,
-    GRACE_IMAGE_TROUBLE_S,
+    GRACE_OLD_CRASH_S,
     GRACE_PERMANENT_S,
     GRACE_START_S,
     GRACE_START_TROUBLE_S,
     NEVER_S,
     Baseline,
+    Missing,
     Site,
     Symptom,
     Trouble,
@@ -27,235 +28,170 @@ from codexctl_tasks.rollout.symptoms import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from codexctl_tasks.rollout.view import View
-
     Object = Mapping[str, Any]
+    Status = Mapping[str, Any]
 
-_PERMANENT_PULL = (
-    ("no match for platform", "image has no build for this node's architecture"),
-    ("pull access denied", "access to the image denied"),
-    ("insufficient_scope", "access to the image denied"),
-    ("401 Unauthorized", "access to the image denied"),
-    ("403 Forbidden", "access to the image denied"),
-    ("404 Not Found", "image not found"),
-    ("400 Bad Request", "the registry refuses the image name"),
-    ("not found", "image not found"),
-    ("manifest unknown", "image not found"),
-)
-_PULL_HINTS = {
-    "image not found": "the tag was not pushed, or the name is misspelt",
-    "access to the image denied": "check imagePullSecrets and their rights on the registry",
-    "image has no build for this node's architecture": "build the image for the node's platform",
-}
-_NOT_THE_REASON = re.compile(r'"[^"]*"|sha256:[0-9a-f]+|https?://\S+')
-"""Names, digests and URLs may contain anything, "404" and "not found" too."""
+_NOT_STARTED = ("RunContainerError", "CreateContainerError", "ContainerCannotRun")
 _CERTAIN_START_ERROR = re.compile(
-    r"no such file or directory|executable file not found|permission denied|error mounting"
+    r"no such file or directory|executable file not found|not found in \$PATH|permission denied"
+    r"|error mounting"
 )
+_PASSING_CONFIG = re.compile(r"failed to sync .* cache")
 _MISSING = re.compile(r'\b(secret|configmap) "([^"]+)" not found', re.IGNORECASE)
 _KINDS = {"secret": "Secret", "configmap": "ConfigMap"}
 
 
-def pod_symptoms(pod: Object, view: View, baseline: Baseline, limit: int) -> Iterator[Symptom]:
+def container_symptoms(pod: Object, baseline: Baseline, limit: int) -> Iterator[Symptom]:
     """
-    Yield what is wrong with a pod.
+    Yield what is wrong with the containers of a pod.
 
     Args:
         pod: As the watch has shown it.
-        view: For its events.
         baseline: Restart counts when the wait began.
         limit: Restarts from which on a crash is fatal; 0: somebody else decides.
     """
-    status = pod.get("status") or {}
-    if pod["metadata"].get("ownerReferences") is None and status.get("phase") == "Failed":
-        yield Symptom(
-            trouble=Trouble.POD,
-            headline="pod failed",
-            cause=str(
-                status.get("message") or _first_exit(pod) or status.get("reason") or "failed"
-            ),
-            grace_s=GRACE_PERMANENT_S,
-            site=_site(pod, next((s["name"] for s in _container_statuses(pod)), "")),
+    for status in container_statuses(pod):
+        waiting = (status.get("state") or {}).get("waiting") or {}
+        reason, message = str(waiting.get("reason", "")), str(waiting.get("message") or "")
+        site = site_of(pod, status["name"])
+        found = (
+            pull_symptom(status, reason, message, site)
+            or _config_symptom(status, reason, message, site)
+            or _start_symptom(status, reason, message, site)
+            or _crash_symptom(pod, status, baseline, limit)
         )
-        return
-    for container in _container_statuses(pod):
-        if symptom := _container_symptom(pod, container, baseline, limit):
-            yield symptom
-    if not status.get("containerStatuses") or _creating(pod):
-        yield from _mount_symptoms(pod, view)
+        if found:
+            yield found
+
+
+def container_statuses(pod: Object) -> Iterator[Status]:
+    """Yield the statuses of all containers, init containers first."""
+    status = pod.get("status") or {}
+    yield from status.get("initContainerStatuses") or ()
+    yield from status.get("containerStatuses") or ()
+
+
+def service_containers(pod: Object) -> list[Object]:
+    """Return the specs of all containers that are to run on, sidecars included."""
+    spec = pod.get("spec") or {}
+    sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
+    return [*sidecars, *(spec.get("containers") or ())]
 
 
 def restart_counts(pod: Object) -> Iterator[tuple[Site, int]]:
     """Yield the site and restart count of every container of a pod."""
-    for status in _container_statuses(pod):
-        yield _site(pod, status["name"]), int(status.get("restartCount") or 0)
+    for status in container_statuses(pod):
+        yield site_of(pod, status["name"]), int(status.get("restartCount") or 0)
 
 
 def is_running(pod: Object, container: str) -> bool:
     """Tell whether a container runs; the interesting log is then that of the one before."""
     return any(
         status["name"] == container and bool((status.get("state") or {}).get("running"))
-        for status in _container_statuses(pod)
+        for status in container_statuses(pod)
     )
 
 
-def _container_symptom(
-    pod: Object, status: Mapping[str, Any], baseline: Baseline, limit: int
-) -> Symptom | None:
-    waiting = (status.get("state") or {}).get("waiting") or {}
-    reason, message = waiting.get("reason", ""), str(waiting.get("message") or "")
-    site = _site(pod, status["name"])
-    if reason in ("InvalidImageName", "ErrImageNeverPull"):
-        headline = (
-            "invalid image name" if reason == "InvalidImageName" else "image is not on the node"
-        )
-        return Symptom(
-            trouble=Trouble.PULL,
-            headline=headline,
-            cause=f"container {status['name']}: {message} ({reason})",
-            grace_s=GRACE_PERMANENT_S,
-            site=site,
-        )
-    if reason in ("ErrImagePull", "ImagePullBackOff"):
-        return _pull_symptom(status, reason, message, site)
-    if reason == "CreateContainerConfigError" and not re.match(r"failed to sync .* cache", message):
-        return _config_symptom(f"container {status['name']}: {message} ({reason})", message, site)
-    return _start_or_crash(status, site, baseline, limit)
-
-
-def _pull_symptom(status: Mapping[str, Any], reason: str, message: str, site: Site) -> Symptom:
-    bare = _NOT_THE_REASON.sub("", message.replace(str(status.get("image") or "\0"), ""))
-    permanent = next((headline for text, headline in _PERMANENT_PULL if text in bare), "")
-    headline = permanent or "image cannot be pulled"
-    tail = headline if permanent else _tail(message)
-    return Symptom(
-        trouble=Trouble.PULL,
-        headline=headline,
-        cause=f"container {status['name']}: image {status.get('image')}: {tail} ({reason})",
-        grace_s=GRACE_IMAGE_MISSING_S if permanent else GRACE_IMAGE_TROUBLE_S,
-        hint=_PULL_HINTS.get(headline, "check that the nodes can reach the registry"),
-        site=site,
-    )
-
-
-def _config_symptom(cause: str, message: str, site: Site) -> Symptom:
-    missing = _MISSING.search(message)
-    name = (_KINDS[missing[1].lower()], missing[2]) if missing else None
-    return Symptom(
-        trouble=Trouble.CONFIG,
-        headline=f"{name[0]} {name[1]} is missing" if name else "configuration cannot be used",
-        cause=cause,
-        grace_s=GRACE_CONFIG_S,
-        hint="add it to the stack, or create it before the deploy" if name else "",
-        missing=name,
-        site=site,
-    )
-
-
-def _start_or_crash(
-    status: Mapping[str, Any], site: Site, baseline: Baseline, limit: int
-) -> Symptom | None:
-    state = status.get("state") or {}
-    waiting = state.get("waiting") or {}
-    ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
-    restarts = baseline.since(site, int(status.get("restartCount") or 0))
-    if waiting.get("reason") in (
-        "RunContainerError",
-        "CreateContainerError",
-        "ContainerCannotRun",
-    ) or (ended.get("reason") == "StartError" and not state.get("running")):
-        reason = ended.get("reason") or waiting.get("reason")
-        message = str(ended.get("message") or waiting.get("message") or "no reason given")
-        certain = _CERTAIN_START_ERROR.search(message)
-        return Symptom(
-            trouble=Trouble.START,
-            headline="container cannot start",
-            cause=f"container {status['name']}: {_tail(message)} ({reason})",
-            grace_s=GRACE_START_S if certain else GRACE_START_TROUBLE_S,
-            hint="check command, args and file modes in the image" if certain else "",
-            site=site,
-        )
-    if not ended or state.get("running") or restarts < 0:
-        return None
-    if status.get("_init") and ended.get("exitCode") == 0:
-        return None
-    return _crash_symptom(status, ended, restarts, limit, site)
-
-
-def _crash_symptom(
-    status: Mapping[str, Any],
-    ended: Mapping[str, Any],
-    restarts: int,
-    limit: int,
-    site: Site,
-) -> Symptom | None:
-    code, reason = ended.get("exitCode"), ended.get("reason") or "Error"
-    if limit == 0 and code == 0:
-        return None
-    times = f", {restarts} restart{'s' if restarts > 1 else ''}" if restarts else ""
-    headline = "out of memory" if reason == "OOMKilled" else f"crashed with exit code {code}"
-    if restarts > 1:
-        headline = (
-            f"crash loop, {'out of memory' if reason == 'OOMKilled' else f'exit code {code}'}"
-        )
-    return Symptom(
-        trouble=Trouble.CRASH,
-        headline=headline,
-        cause=f"container {status['name']}: exit code {code} ({reason}{times})",
-        grace_s=GRACE_PERMANENT_S if limit and restarts >= limit else NEVER_S,
-        hint=(
-            "raise resources.limits.memory or find the leak"
-            if reason == "OOMKilled"
-            else "see the log below for why it ended"
-        ),
-        site=site,
-    )
-
-
-def _mount_symptoms(pod: Object, view: View) -> Iterator[Symptom]:
-    """Read FailedMount events: the pod itself says only ContainerCreating."""
-    site = _site(pod)
-    for event in reversed(view.events_about(pod["metadata"]["uid"])):
-        if event.get("reason") == "FailedMount":
-            message = str(event.get("message") or "")
-            if _MISSING.search(message) or re.search(
-                r"references non-existent config key|hostPath type check failed", message
-            ):
-                yield _config_symptom(f"{_tail(message)} (FailedMount)", message, site)
-            return
-
-
-def _creating(pod: Object) -> bool:
-    return any(
-        ((status.get("state") or {}).get("waiting") or {}).get("reason")
-        in ("ContainerCreating", "PodInitializing")
-        for status in _container_statuses(pod)
-    )
-
-
-def _container_statuses(pod: Object) -> Iterator[Mapping[str, Any]]:
-    status = pod.get("status") or {}
-    for container in status.get("initContainerStatuses") or ():
-        yield {**container, "_init": True}
-    yield from status.get("containerStatuses") or ()
-
-
-def _first_exit(pod: Object) -> str:
-    for status in _container_statuses(pod):
-        ended = (status.get("state") or {}).get("terminated") or {}
-        if ended.get("exitCode"):
-            return (
-                f"container {status['name']}: exit code {ended['exitCode']} ({ended.get('reason')})"
-            )
-    return ""
-
-
-def _site(pod: Object, container: str = "") -> Site:
+def site_of(pod: Object, container: str = "") -> Site:
+    """Return the site of a pod, or of one of its containers."""
     metadata = pod["metadata"]
     return Site(metadata["name"], container, metadata["uid"])
 
 
-def _tail(message: str) -> str:
-    """Return the last, most specific parts of one of containerd's nested messages."""
-    parts = " ".join(message.split()).split(": ")
-    return ": ".join(parts[-3:])
+def configuration_symptom(cause: str, message: str, site: Site) -> Symptom:
+    """Return the symptom of a Secret, ConfigMap, key or host path that is not there."""
+    found = _MISSING.search(message)
+    missing = Missing(_KINDS[found[1].lower()], found[2]) if found else None
+    return Symptom(
+        trouble=Trouble.CONFIG,
+        headline=(
+            f"{missing.kind} {missing.name} is missing"
+            if missing
+            else "configuration cannot be used"
+        ),
+        cause=cause,
+        grace_s=GRACE_CONFIG_S,
+        hint="add it to the stack, or create it before the deploy" if missing else "",
+        missing=missing,
+        site=site,
+    )
+
+
+def _config_symptom(status: Status, reason: str, message: str, site: Site) -> Symptom | None:
+    if reason != "CreateContainerConfigError" or _PASSING_CONFIG.match(message):
+        return None
+    cause = f"container {status['name']}: {message} ({reason})"
+    return configuration_symptom(cause, message, site)
+
+
+def _start_symptom(status: Status, reason: str, message: str, site: Site) -> Symptom | None:
+    state = status.get("state") or {}
+    ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
+    has_not_started = ended.get("reason") == "StartError" and not state.get("running")
+    if reason not in _NOT_STARTED and not has_not_started:
+        return None
+    reason = str(ended.get("reason") or reason)
+    message = str(ended.get("message") or message or "no reason given")
+    certain = _CERTAIN_START_ERROR.search(message)
+    return Symptom(
+        trouble=Trouble.START,
+        headline="container cannot start",
+        cause=f"container {status['name']}: {last_words(message)} ({reason})",
+        grace_s=GRACE_START_S if certain else GRACE_START_TROUBLE_S,
+        hint="check command, args and file modes in the image" if certain else "",
+        site=site,
+    )
+
+
+def _crash_symptom(pod: Object, status: Status, baseline: Baseline, limit: int) -> Symptom | None:
+    state = status.get("state") or {}
+    ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
+    site = site_of(pod, status["name"])
+    count = int(status.get("restartCount") or 0)
+    restarts = baseline.since(site, count)
+    if not ended or state.get("running") or restarts < 0:
+        return None
+    if ended.get("exitCode") == 0 and (limit == 0 or _runs_to_its_end(pod, status["name"])):
+        return None
+    code, reason = ended.get("exitCode"), ended.get("reason") or "Error"
+    is_loop = restarts > 1 or (restarts and baseline.restarts.get(site, 0))
+    out_of_memory = reason == "OOMKilled"
+    what = "out of memory" if out_of_memory else f"exit code {code}"
+    headline = f"crash loop, {what}" if is_loop else "out of memory"
+    if not is_loop and not out_of_memory:
+        headline = f"crashed with exit code {code}"
+    times = f", {count} restart{'s' if count > 1 else ''}" if count else ""
+    return Symptom(
+        trouble=Trouble.CRASH,
+        headline=headline,
+        cause=f"container {status['name']}: exit code {code} ({reason}{times})",
+        grace_s=GRACE_PERMANENT_S if _is_hopeless(site, restarts, baseline, limit) else NEVER_S,
+        hint=_crash_hint(status, code, out_of_memory=out_of_memory),
+        site=site,
+    )
+
+
+def _is_hopeless(site: Site, restarts: int, baseline: Baseline, limit: int) -> bool:
+    """Tell whether a container has crashed often enough; one that did before, too, gets less."""
+    if not limit:
+        return False
+    before = baseline.restarts.get(site, 0)
+    is_old = before >= limit and restarts > 0 and baseline.elapsed_s >= GRACE_OLD_CRASH_S
+    return restarts >= limit or is_old
+
+
+def _crash_hint(status: Status, code: Any, *, out_of_memory: bool) -> str:
+    waiting = (status.get("state") or {}).get("waiting") or {}
+    if out_of_memory:
+        return "raise resources.limits.memory or find the leak"
+    if waiting.get("reason") == "PostStartHookError":
+        return "its postStart hook fails; see the events"
+    if code == 0:
+        return "it ends by itself: a service must go on running; use a Job for what ends"
+    return "see the log for why it ended"
+
+
+def _runs_to_its_end(pod: Object, name: str) -> bool:
+    """Tell whether a container is an init container that is no sidecar."""
+    init = (pod.get("spec") or {}).get("initContainers") or ()
+    return any(c["name"] == name and c.get("restartPolicy") != "Always" for c in init)

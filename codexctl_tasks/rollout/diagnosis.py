@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.rollout.examination import new_pods
-from codexctl_tasks.rollout.health import condition, condition_holds
+from codexctl_tasks.rollout.health import condition_holds
 from codexctl_tasks.rollout.view import event_count
 
 if TYPE_CHECKING:
@@ -49,13 +49,12 @@ def diagnose(verdict: Verdict, view: View, log: Sequence[str]) -> Diagnosis:
     """
     name = verdict.target.name
     found = view.find(name.kind, name.namespace, name.name)
-    if found is None:
-        return Diagnosis(cause="the object does not exist any more", log=tuple(log))
-    pods = new_pods(found, view)
-    warnings = _warnings([found, *pods], view)
+    pods = new_pods(found, view) if found is not None else []
+    warnings = _warnings([*([found] if found is not None else []), *pods], view)
     events = tuple(_deduplicated(warnings))[-MOST_EVENTS:]
     if not verdict.symptoms:
         cause, where = _silent_cause(pods, warnings)
+        cause = cause or ("no pods yet" if verdict.target.runs_pods else verdict.detail)
         return Diagnosis(cause=cause, where=where, events=events, log=tuple(log))
     symptom = verdict.symptoms[0]
     others = [other for other in verdict.symptoms[1:] if other.cause != symptom.cause]
@@ -78,18 +77,15 @@ def _where(symptom: Symptom, verdict: Verdict, pods: Sequence[Object]) -> str:
 
 
 def _silent_cause(pods: Sequence[Object], warnings: Sequence[Object]) -> tuple[str, str]:
-    """Name what a workload without symptoms waits for: scheduling, or a probe that fails."""
-    for pod in pods:
-        scheduled = condition(pod, "PodScheduled")
-        if scheduled.get("status") == "False":
-            where = f"pod {pod['metadata']['name']}"
-            return f"{scheduled.get('message')} ({scheduled.get('reason')})", where
+    """Say what there is to say about an object without symptoms."""
     unready = [pod for pod in pods if not condition_holds(pod, "Ready")]
     where = f"{len(unready)} of {len(pods)} pods" if unready else ""
     if warnings:
         newest = warnings[-1]
         return f"{_one_line(newest)} ({newest.get('reason')})", where
-    return ("pods are running but not ready" if unready else "no pods yet"), where
+    if not pods:
+        return "", where
+    return ("pods are running but not ready" if unready else "all pods are ready"), where
 
 
 def _warnings(objects: Sequence[Object], view: View) -> list[Object]:

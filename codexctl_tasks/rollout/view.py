@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.world.watching import Notice, Scope
 
+_END_BY_THEMSELVES = ("Job", "Pod")
+"""A Job that is complete may be removed before our next look (ttlSecondsAfterFinished)."""
+
 
 class View:
     """A picture of some scopes of a cluster; pure memory, no requests."""
@@ -21,7 +24,8 @@ class View:
         self._objects: dict[Scope, dict[str, Mapping[str, Any]]] = {scope: {} for scope in scopes}
         self._by_name: dict[tuple[str, str, str], Mapping[str, Any]] = {}
         self._by_owner: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
-        self._ended_jobs: dict[str, Mapping[str, Any]] = {}
+        self._hidden: set[tuple[str, str]] = set()
+        self._removed: dict[str, Mapping[str, Any]] = {}
         self._events: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
 
     @property
@@ -34,6 +38,7 @@ class View:
         if isinstance(notice, Refused):
             if not notice.scope.optional:
                 raise notice.error
+            self._hidden.add((notice.scope.resource.kind, notice.scope.namespace))
         elif isinstance(notice, Listed):
             for known in list(self._objects[notice.scope].values()):
                 self._forget(notice.scope, known)
@@ -49,14 +54,37 @@ class View:
         """Return the object, None if it does not exist."""
         return self._by_name.get((kind, namespace, name))
 
-    def last_of_job(self, uid: str) -> Mapping[str, Any] | None:
-        """Return a Job as it was when it was removed; None if that was not seen."""
-        return self._ended_jobs.get(uid)
+    def of_kind(self, kind: str, namespace: str) -> list[Mapping[str, Any]]:
+        """Return all objects of a kind in a namespace, by name."""
+        names = sorted(key for key in self._by_name if key[:2] == (kind, namespace))
+        return [self._by_name[name] for name in names]
+
+    def is_hidden(self, kind: str, namespace: str) -> bool:
+        """Tell whether objects of a kind may not be read."""
+        return (kind, namespace) in self._hidden
+
+    def removed(self, uid: str) -> Mapping[str, Any] | None:
+        """Return a Job or Pod as it was when it was removed; None if that was not seen."""
+        return self._removed.get(uid)
 
     def owned_by(self, uid: str, kind: str) -> list[Mapping[str, Any]]:
         """Return the objects of *kind* that the object with this UID controls, by name."""
         children = (o for o in self._by_owner.get(uid, {}).values() if o["kind"] == kind)
         return sorted(children, key=lambda o: str(o["metadata"]["name"]))
+
+    def has_leaving_pods(self, namespace: str) -> bool:
+        """Tell whether pods of a namespace are being deleted: they still count for a while."""
+        return any(
+            found["metadata"].get("deletionTimestamp")
+            for (kind, where, _), found in self._by_name.items()
+            if (kind, where) == ("Pod", namespace)
+        )
+
+    def is_node_unready(self, name: str) -> bool:
+        """Tell whether a node says that it is not ready; False if it may not be looked at."""
+        node = self.find("Node", "", name) or {}
+        conditions = (node.get("status") or {}).get("conditions") or ()
+        return any(c["type"] == "Ready" and c["status"] != "True" for c in conditions)
 
     def events_about(self, uid: str) -> list[Mapping[str, Any]]:
         """Return the events about an object, oldest first."""
@@ -81,8 +109,8 @@ class View:
         if gone["kind"] == "Event":
             self._events[gone["involvedObject"].get("uid", "")].pop(uid, None)
             return
-        if gone["kind"] == "Job":  # ttlSecondsAfterFinished may be shorter than our next look
-            self._ended_jobs[uid] = gone
+        if gone["kind"] in _END_BY_THEMSELVES:
+            self._removed[uid] = gone
         key = (gone["kind"], metadata.get("namespace", ""), metadata["name"])
         if key in self._by_name and self._by_name[key]["metadata"]["uid"] == uid:
             del self._by_name[key]

@@ -8,35 +8,37 @@ clock on the screen.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.console import Row
-from codexctl_tasks.errors import ClusterError
+from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.rollout.containers import is_running
 from codexctl_tasks.rollout.diagnosis import Diagnosis, diagnose
+from codexctl_tasks.rollout.inquiry import Aside, Inquiry, Reading, in_background
 from codexctl_tasks.rollout.judge import Judge, State, Verdict
-from codexctl_tasks.rollout.symptoms import Trouble
+from codexctl_tasks.rollout.symptoms import WITH_LOG, Symptom, Trouble
 from codexctl_tasks.world.cluster import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from codexctl_tasks.console import Console
-    from codexctl_tasks.rollout.symptoms import Symptom
+    from codexctl_tasks.rollout.symptoms import Site
     from codexctl_tasks.rollout.target import Target
     from codexctl_tasks.rollout.view import View
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.cluster import Cluster
-    from codexctl_tasks.world.watching import Feed
+    from codexctl_tasks.world.watching import Feed, Scope
 
 TICK_S = 1.0
+SHORTEST_TICK_S = 0.05
 COLLECT_S = 10.0
 """After the first failure: long enough that one run reports all failures of a bad deploy."""
-LOG_LINES = 25
-_TROUBLES_WITH_LOG = (Trouble.CRASH, Trouble.POD)
+LOG_PATIENCE_S = 1.5
+"""A crash is told together with the log of the container, if that is there by then."""
+_POD = Resource("v1", "Pod", "pods", namespaced=True)
 
 
 class Outcome(Enum):
@@ -64,12 +66,26 @@ class Result:
 
 @dataclass(slots=True)
 class _Progress:
-    """What the loop keeps about one workload."""
+    """What the loop keeps about one object."""
 
     verdict: Verdict
     since_s: float
+    deadline_s: float
+    """The moment at which its own time is over; infinity: it has none."""
+    is_expired: bool = False
     told: set[tuple[str, Trouble, str]] = field(default_factory=set)
-    log: list[str] = field(default_factory=list)
+    readings: dict[tuple[str, Trouble, str], Reading] = field(default_factory=dict)
+    """The logs that belong to what is told, the newest last."""
+
+    @property
+    def log(self) -> Sequence[str]:
+        """The last lines that were read, of whichever container."""
+        return next((r.lines for r in reversed(self.readings.values()) if r.lines), ())
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether it has failed, or run out of its own time."""
+        return self.verdict.state is State.FAILED or self.is_expired
 
 
 class Wait:
@@ -80,17 +96,22 @@ class Wait:
         *,
         cluster: Cluster,
         feed: Feed,
+        scopes: Sequence[Scope],
         view: View,
         clock: Clock,
         console: Console,
         timeout_s: float,
+        aside: Aside = in_background,
     ) -> None:
         self._cluster, self._feed, self._view = cluster, feed, view
-        self._clock, self._console = clock, console
+        self._clock, self._console, self._aside = clock, console, aside
         self._begun_s = clock.now()
         self._deadline_s = self._begun_s + timeout_s
-        self._judge = Judge(self._exists)
+        self._inquiry = Inquiry(cluster, clock, scopes, aside)
+        self._judge = Judge(self._inquiry.uid)
         self._progress: dict[str, _Progress] = {}
+        self._replaced: dict[str, str] = {}
+        self._warned: set[tuple[str, str]] = set()
         self.timed_out = False
 
     @property
@@ -99,10 +120,11 @@ class Wait:
         return self._clock.now() - self._begun_s
 
     def expect(self, targets: Sequence[Target]) -> None:
-        """Add workloads to those that are waited for, and reported, from now on."""
+        """Add objects to those that are waited for, and reported, from now on."""
+        now_s = self._clock.now()
         for target in targets:
             waiting = Verdict(target, State.WAITING, "just applied")
-            self._progress[target.uid] = _Progress(waiting, self._clock.now())
+            self._progress[target.uid] = _Progress(waiting, now_s, now_s + target.timeout_s)
 
     def until_healthy(self) -> bool:
         """Return True once all are ready; False when some failed or the time ran out."""
@@ -114,99 +136,147 @@ class Wait:
             elif self._clock.now() >= self._deadline_s:
                 self.timed_out = True
                 return False
-            for notice in self._feed.next(min(TICK_S, self._remaining_s())):
+            for notice in self._feed.next(self._pause_s()):
                 self._view.take(notice)
 
     def results(self) -> list[Result]:
-        """Return what became of every workload seen so far."""
+        """Return what became of every object seen so far."""
         return [self._result(progress) for progress in self._progress.values()]
 
     def _look(self) -> None:
         now_s = self._clock.now()
         targets = [progress.verdict.target for progress in self._progress.values()]
-        for verdict in self._judge.judge(targets, self._view, now_s):
+        for verdict in self._judge.judge(targets, self._view, now_s, self._cluster.now()):
             progress = self._progress[verdict.target.uid]
-            if verdict.state is not progress.verdict.state:
+            new = self._unblocked(verdict)
+            if new.state is not progress.verdict.state and not progress.is_expired:
                 progress.since_s = now_s
-            progress.verdict = verdict
+            progress.verdict = new
+            self._check_time(progress, now_s)
             self._tell_symptoms(progress)
-        self._console.progress([_row(p.verdict) for p in self._progress.values()], self.elapsed_s)
+            self._tell_warning(progress.verdict)
+        self._console.progress([_row(p) for p in self._progress.values()], self.elapsed_s)
+
+    def _check_time(self, progress: _Progress, now_s: float) -> None:
+        """Note when an object that has a time of its own has not become ready within it."""
+        over = now_s >= progress.deadline_s and progress.verdict.state is State.WAITING
+        if over and not progress.is_expired:
+            progress.since_s = now_s
+        progress.is_expired = over
 
     def _decided(self) -> bool | None:
         now_s = self._clock.now()
-        states = [progress.verdict.state for progress in self._progress.values()]
-        if all(state is State.READY for state in states):
+        progress = self._progress.values()
+        if all(each.verdict.state is State.READY for each in progress):
             return True
-        failed_since_s = min(
-            (p.since_s for p in self._progress.values() if p.verdict.state is State.FAILED),
-            default=math.inf,
-        )
-        if failed_since_s < math.inf and (
-            State.WAITING not in states or now_s - failed_since_s >= COLLECT_S
-        ):
+        bad_since_s = min((each.since_s for each in progress if each.is_bad), default=math.inf)
+        undecided = any(p.verdict.state is State.WAITING and not p.is_expired for p in progress)
+        if bad_since_s < math.inf and (not undecided or now_s - bad_since_s >= COLLECT_S):
             return False
         if now_s >= self._deadline_s:
             self.timed_out = True
             return False
         return None
 
-    def _remaining_s(self) -> float:
-        return max(self._deadline_s - self._clock.now(), 0.0)
+    def _pause_s(self) -> float:
+        """Return how long nothing happens if no notice comes: until a grace is over, at most."""
+        now_s = self._clock.now()
+        due = (
+            moment for p in self._progress.values() for moment in (p.verdict.due_s, p.deadline_s)
+        )
+        soonest_s = min((moment for moment in due if moment > now_s), default=math.inf)
+        pause_s = min(TICK_S, max(soonest_s - now_s, SHORTEST_TICK_S))
+        return max(min(pause_s, self._deadline_s - now_s), 0.0)
 
     def _tell_symptoms(self, progress: _Progress) -> None:
         """Say each cause once, when it is first seen; the verdict may be far away."""
         for symptom in progress.verdict.symptoms:
             key = (symptom.site.container, symptom.trouble, symptom.headline)
-            if key in progress.told:
+            if key in progress.told or symptom not in progress.verdict.told:
                 continue
-            progress.told.add(key)
-            first_log = not progress.log
-            self._keep_log(progress, symptom)
-            name = str(progress.verdict.target.name)
-            lines = progress.log if first_log else []
-            self._console.symptom(name, symptom.cause, self.elapsed_s, lines)
+            reading = self._reading(progress, key, symptom)
+            waited_s = self._clock.now() - reading.asked_s if reading else math.inf
+            if reading is None or reading.is_done or waited_s >= LOG_PATIENCE_S:
+                progress.told.add(key)
+                self._tell(progress, symptom, reading)
 
-    def _keep_log(self, progress: _Progress, symptom: Symptom) -> None:
-        """Read the log of a crash at once: a Job that gives up deletes its pods."""
-        namespace = progress.verdict.target.name.namespace
-        pod = self._view.find("Pod", namespace, symptom.site.pod)
-        if symptom.trouble not in _TROUBLES_WITH_LOG or pod is None:
-            return
+    def _tell(self, progress: _Progress, symptom: Symptom, reading: Reading | None) -> None:
+        name = str(progress.verdict.target.name)
+        is_first = sum(bool(each.lines) for each in progress.readings.values()) == 1
+        wants_log = reading is not None and symptom.trouble in WITH_LOG and is_first
+        lines = reading.lines if reading is not None and wants_log else ()
+        self._console.symptom(name, symptom.cause, self.elapsed_s, lines)
+        if reading is not None and reading.complaint:
+            self._console.warn(f"log of {symptom.site.pod}: {reading.complaint}")
+
+    def _reading(
+        self, progress: _Progress, key: tuple[str, Trouble, str], symptom: Symptom
+    ) -> Reading | None:
+        """Read the log that explains a symptom at once: a Job that gives up deletes its pods."""
+        if symptom.trouble not in WITH_LOG and symptom.trouble is not Trouble.PROBE:
+            return None
+        if key not in progress.readings:
+            namespace = progress.verdict.target.name.namespace
+            pod = self._view.find("Pod", namespace, symptom.site.pod)
+            if pod is None:
+                return None
+            site = _with_container(symptom.site, pod)
+            previous = symptom.trouble in WITH_LOG and is_running(pod, site.container)
+            progress.readings[key] = self._inquiry.log(namespace, site, previous=previous)
+        return progress.readings[key]
+
+    def _tell_warning(self, verdict: Verdict) -> None:
+        key = (verdict.target.uid, verdict.warning)
+        if verdict.warning and key not in self._warned:
+            self._warned.add(key)
+            self._console.warn(f"{verdict.target.name}: {verdict.warning}")
+
+    def _unblocked(self, verdict: Verdict) -> Verdict:
+        """Delete a broken pod that keeps a StatefulSet from going on, if its manifest allows."""
+        is_blocked = verdict.symptoms and verdict.symptoms[0].trouble is Trouble.BLOCKED
+        if verdict.state is not State.FAILED or not is_blocked or not verdict.target.replaces_pods:
+            return verdict
+        site = verdict.symptoms[0].site
+        if site.pod_uid not in self._replaced:
+            self._replaced[site.pod_uid] = ""
+            pod = f"Pod {verdict.target.name.namespace}/{site.pod}"
+            self._console.step("wait", f"deleting {pod}: {verdict.symptoms[0].cause}")
+            self._aside(lambda: self._delete_pod(verdict.target.name.namespace, site))
+        if self._replaced[site.pod_uid]:
+            return verdict
+        return replace(verdict, state=State.WAITING, detail=f"replacing pod {site.pod}")
+
+    def _delete_pod(self, namespace: str, site: Site) -> None:
         try:
-            lines = self._cluster.logs(
-                namespace,
-                symptom.site.pod,
-                symptom.site.container,
-                previous=is_running(pod, symptom.site.container),
-                lines=LOG_LINES,
-            )
-        except ClusterError as error:  # the cause is known without it; a report is worth more
-            self._console.warn(f"log of {symptom.site.pod}: {error.what}")
-        else:
-            progress.log = lines or progress.log
+            self._cluster.delete(_POD, namespace, site.pod, site.pod_uid, propagation="Background")
+        except CodexctlError as error:
+            self._replaced[site.pod_uid] = str(error)
+            self._console.warn(f"pod {site.pod} was not deleted: {error}")
 
     def _result(self, progress: _Progress) -> Result:
         verdict = progress.verdict
         outcome = {State.READY: Outcome.READY, State.FAILED: Outcome.FAILED}.get(
-            verdict.state, Outcome.TIMED_OUT if self.timed_out else Outcome.NOT_READY
+            verdict.state,
+            Outcome.TIMED_OUT if self.timed_out or progress.is_expired else Outcome.NOT_READY,
         )
         diagnosis = None
         if outcome is not Outcome.READY:
             diagnosis = diagnose(verdict, self._view, progress.log)
-        settled = outcome in (Outcome.READY, Outcome.FAILED)
-        after_s = progress.since_s - self._begun_s if settled else self.elapsed_s
+        is_settled = outcome in (Outcome.READY, Outcome.FAILED) or progress.is_expired
+        after_s = progress.since_s - self._begun_s if is_settled else self.elapsed_s
         return Result(verdict.target, outcome, after_s, verdict.detail, diagnosis)
 
-    def _exists(self, namespace: str, kind: str, name: str) -> bool:
-        plural = {"Secret": "secrets", "ConfigMap": "configmaps"}[kind]
-        resource = Resource("v1", kind, plural, namespaced=True)
-        try:
-            return self._cluster.get(resource, namespace, name) is not None
-        except ClusterError as error:
-            if error.status == HTTPStatus.FORBIDDEN:  # usual for CI: believe the kubelet
-                return False
-            raise
+
+def _with_container(site: Site, pod: Mapping[str, Any]) -> Site:
+    """Name a container where the symptom names none: the API asks for one if there are several."""
+    containers = pod["spec"].get("containers") or ()
+    if site.container or not containers:
+        return site
+    return replace(site, container=containers[0]["name"])
 
 
-def _row(verdict: Verdict) -> Row:
-    return Row(str(verdict.target.name), verdict.state.value, verdict.detail)
+def _row(progress: _Progress) -> Row:
+    verdict = progress.verdict
+    state = "failed" if progress.is_expired else verdict.state.value
+    detail = f"not ready in time: {verdict.detail}" if progress.is_expired else verdict.detail
+    return Row(str(verdict.target.name), state, detail)

@@ -25,8 +25,13 @@ VERSIONS = {
     "Job": "batch/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
     "CustomResourceDefinition": "apiextensions.k8s.io/v1",
+    "Shop": "example.com/v1",
+    "APIService": "apiregistration.k8s.io/v1",
 }
-WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod")
+AWAITED = (
+    *("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod", "PersistentVolumeClaim", "Service"),
+    *("CustomResourceDefinition", "Shop"),
+)
 REVISION = "deployment.kubernetes.io/revision"
 
 
@@ -102,7 +107,8 @@ def crashed(restarts: int, code: int = 1, reason: str = "Error", **more: Any) ->
 
 
 def running(restarts: int = 0) -> dict[str, Any]:
-    return {"name": "app", "restartCount": restarts, "state": {"running": {}}}
+    state = {"running": {"startedAt": "2026-01-02T03:04:05Z"}}
+    return {"name": "app", "restartCount": restarts, "state": state}
 
 
 def condition(kind: str, status: str = "True", **more: Any) -> dict[str, Any]:
@@ -126,7 +132,14 @@ def event(about: dict[str, Any], reason: str, message: str = "", **more: Any) ->
 
 def scopes() -> dict[str, Scope]:
     """Return what is watched in namespace ``shop``, by kind."""
-    return {s.resource.kind: s for s in scopes_for(name_of(kind) for kind in WORKLOADS)}
+    awaited = [(name_of(kind), resource_of(kind)) for kind in AWAITED]
+    return {scope.resource.kind: scope for scope in scopes_for(awaited)}
+
+
+def resource_of(kind: str) -> Resource:
+    version = VERSIONS.get(kind, "v1")
+    plural, namespaced = KINDS.get((version, kind), (f"{kind.lower()}s", True))
+    return Resource(version, kind, plural, namespaced)
 
 
 def view_of(*objects: dict[str, Any]) -> View:

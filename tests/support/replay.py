@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from codexctl_tasks.errors import Location
 from codexctl_tasks.rollout.judge import Judge, State, Verdict
-from codexctl_tasks.rollout.target import Target, is_workload
+from codexctl_tasks.rollout.target import Target, is_awaited
 from codexctl_tasks.rollout.view import View
 from codexctl_tasks.stack.manifests import ObjectName
 from codexctl_tasks.world.cluster import Resource
@@ -19,8 +20,6 @@ from codexctl_tasks.world.watching import Changed, Listed, Scope
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_VERSIONS = {"Job": "batch/v1", "Pod": "v1"}
 
 
 @dataclass
@@ -53,40 +52,66 @@ def replay(recording: Path) -> Replay:
     """Run a recording: look at every watch event, and once a second in between."""
     with gzip.open(recording) as lines:
         rows = [json.loads(line) for line in lines]
-    scopes = _scopes(rows)
-    view = View(list(scopes.values()))
-    for scope in scopes.values():
-        view.take(Listed(scope, ()))
-    result = Replay(expected=rows[0]["expect"])
-    existing: set[tuple[str, str]] = set()
-    judge = Judge(lambda _, kind, name: (kind, name) in existing)
-    targets: dict[str, Target] = {}
-    second, applied = 0.0, ""
-    last_apply_s = max(row["t"] for row in rows if row.get("done") == "apply")
-
-    def look(now_s: float) -> None:
-        result.note(judge.judge(list(targets.values()), view, now_s), now_s)
-        if now_s > last_apply_s:
-            result.note_end(now_s)
-
-    for row in rows:
-        while second < row["t"]:
-            look(second)
-            second += 1
-        if row.get("do") == "apply":
-            applied = row["text"]
-            existing |= _configuration(applied)
-        elif row.get("done") == "apply":
-            targets |= {target.name.short: target for target in _targets(row["out"], applied)}
-        elif "object" in row:
-            view.take(Changed(_scope_of(scopes, row), row["type"] == "DELETED", row["object"]))
-            look(row["t"])
-    return result
+    return _Player(rows).play()
 
 
-def _configuration(text: str) -> set[tuple[str, str]]:
-    kinds = ("Secret", "ConfigMap")
-    return {(d["kind"], d["metadata"]["name"]) for d in _documents(text) if d["kind"] in kinds}
+class _Player:
+    """One recording on its way through the judge."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self._rows, head = rows, rows[0]
+        self._scopes = _scopes(rows)
+        self._view = View(list(self._scopes.values()))
+        for scope in self._scopes.values():
+            self._view.take(Listed(scope, ()))
+        self._result = Replay(expected=head["expect"])
+        self._begun = datetime.fromisoformat(head["at"])
+        self._ends_s = float(head["for"])
+        self._last_apply_s = max(row["t"] for row in rows if row.get("done") == "apply")
+        self._existing: set[tuple[str, str]] = set()
+        self._judge = Judge(self._ask)
+        self._targets: dict[str, Target] = {}
+        self._applied, self._second = "", 0.0
+
+    def play(self) -> Replay:
+        for row in self._rows:
+            self._pass_time(row["t"])
+            if row.get("do") == "apply":
+                self._applied = row["text"]
+                documents = _documents(self._applied)
+                self._existing |= {(d["kind"], d["metadata"]["name"]) for d in documents}
+            elif row.get("done") == "apply":
+                self._begin_run(row["out"])
+            elif "object" in row:
+                scope, deleted = _scope_of(self._scopes, row), row["type"] == "DELETED"
+                self._view.take(Changed(scope, deleted, row["object"]))
+                self._look(row["t"])
+        self._pass_time(self._ends_s)  # nothing more happened until the recording ended
+        return self._result
+
+    def _begin_run(self, out: list[dict[str, Any]]) -> None:
+        """Forget what was said: each apply has a wait of its own, and the last one counts."""
+        self._judge = Judge(self._ask)
+        self._result.failures.clear()
+        self._targets |= {target.name.short: target for target in _targets(out, self._applied)}
+
+    def _pass_time(self, until_s: float) -> None:
+        while self._second < until_s:
+            self._look(self._second)
+            self._second += 1
+
+    def _look(self, now_s: float) -> None:
+        server = self._begun + timedelta(seconds=now_s)
+        verdicts = self._judge.judge(list(self._targets.values()), self._view, now_s, server)
+        self._result.note(verdicts, now_s)
+        if now_s > self._last_apply_s:
+            self._result.note_end(now_s)
+
+    def _ask(self, namespace: str, kind: str, name: str) -> str:
+        if any(kind == watched for watched, _ in self._scopes):
+            found = self._view.find(kind, namespace, name)
+            return str(found["metadata"]["uid"]) if found else ""
+        return "exists" if (kind, name) in self._existing else ""
 
 
 def _scopes(rows: list[dict[str, Any]]) -> dict[tuple[str, str], Scope]:
@@ -108,24 +133,22 @@ def _documents(text: str) -> list[dict[str, Any]]:
 
 
 def _targets(out: list[dict[str, Any]], applied: str) -> list[Target]:
-    specs = {(d["kind"], d["metadata"]["name"]): d.get("spec") or {} for d in _documents(applied)}
+    bodies = {(d["kind"], d["metadata"]["name"]): d for d in _documents(applied)}
     return [
         Target(
             name=name,
             uid=entry["uid"],
             generation=entry.get("generation") or 0,
-            progress_deadline_s=specs.get((name.kind, name.name), {}).get(
-                "progressDeadlineSeconds"
-            ),
+            progress_deadline_s=(body.get("spec") or {}).get("progressDeadlineSeconds"),
             location=Location("recorded.yaml"),
         )
         for entry in out
-        if is_workload(
-            name := ObjectName(
-                _VERSIONS.get(entry["kind"], "apps/v1"),
-                entry["kind"],
-                entry.get("namespace", ""),
-                entry["name"],
-            )
-        )
+        if (body := bodies.get((entry["kind"], entry["name"]), {}))
+        and is_awaited(name := _name(entry, body), body)
     ]
+
+
+def _name(entry: dict[str, Any], body: dict[str, Any]) -> ObjectName:
+    return ObjectName(
+        body["apiVersion"], entry["kind"], entry.get("namespace") or "", entry["name"]
+    )

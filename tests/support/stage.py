@@ -96,6 +96,7 @@ def healthy(stored: dict[str, Any]) -> None:
         "updatedReplicas": 1,
         "replicas": 1,
         "availableReplicas": 1,
+        "phase": "Bound",
         "conditions": [{"type": "Complete", "status": "True"}],
     }
 

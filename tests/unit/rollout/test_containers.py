@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from codexctl_tasks.rollout.examination import find_symptoms, new_pods
+from codexctl_tasks.rollout.examination import READY_BESIDE_S, find_symptoms, new_pods
 from codexctl_tasks.rollout.symptoms import (
     CRASH_LIMIT,
     CRASH_LIMIT_BESIDE_READY,
     GRACE_CONFIG_S,
     GRACE_IMAGE_MISSING_S,
     GRACE_IMAGE_TROUBLE_S,
+    GRACE_OLD_CRASH_S,
     GRACE_START_S,
     GRACE_START_TROUBLE_S,
     Baseline,
@@ -35,7 +36,7 @@ from tests.support.objects import (
     waiting,
 )
 
-NOTHING = Baseline({})
+NOTHING = Baseline(restarts={})
 
 
 def _symptoms(*pods: dict[str, Any], events: Any = (), baseline: Baseline = NOTHING) -> Any:
@@ -50,6 +51,7 @@ def _one(*pods: dict[str, Any], **more: Any) -> Symptom:
     return symptom
 
 
+SCHEDULED = {"conditions": [condition("PodScheduled")]}
 PULL = 'failed to pull and unpack image "reg.example/web:1": '
 STARTS = 'failed to create task: exec: "/run": '
 ENDED = {"terminated": {"exitCode": 128, "reason": "StartError"}}
@@ -160,7 +162,7 @@ def test_what_is_normal_is_no_symptom(status: dict[str, Any]) -> None:
 
 def test_crashes_before_our_apply_do_not_count() -> None:
     """A pod that has crashed for days fails the deploy only by new crashes."""
-    before = Baseline({Site("a", "app", "Pod-a"): 40})
+    before = Baseline(restarts={Site("a", "app", "Pod-a"): 40})
 
     assert _one(pod("a", crashed(43)), baseline=before).grace_s == math.inf
     assert _one(pod("a", crashed(44)), baseline=before).grace_s == 0
@@ -168,19 +170,44 @@ def test_crashes_before_our_apply_do_not_count() -> None:
 
 def test_beside_a_ready_pod_one_more_crash_is_allowed() -> None:
     """A Deployment of which some pods work gets more patience."""
-    good = pod("good", running(), status={"conditions": [condition("Ready")]})
+    beside = Baseline(restarts={}, unready_s=READY_BESIDE_S - 1)
 
-    assert _one(good, pod("bad", crashed(CRASH_LIMIT))).grace_s == math.inf
-    assert _one(good, pod("bad", crashed(CRASH_LIMIT_BESIDE_READY))).grace_s == 0
+    assert _one(pod("bad", crashed(CRASH_LIMIT)), baseline=beside).grace_s == math.inf
+    assert _one(pod("bad", crashed(CRASH_LIMIT_BESIDE_READY)), baseline=beside).grace_s == 0
+
+
+def test_a_pod_that_crashed_before_gets_as_much_time_as_a_new_one() -> None:
+    """A second run on an old crash loop does not wait for four restarts, minutes apart."""
+    site = Site("a", "app", "Pod-a")
+    early = Baseline(restarts={site: 8}, elapsed_s=GRACE_OLD_CRASH_S - 1)
+    late = Baseline(restarts={site: 8}, elapsed_s=GRACE_OLD_CRASH_S)
+
+    assert _one(pod("a", crashed(9)), baseline=early).grace_s == math.inf
+    assert _one(pod("a", crashed(8)), baseline=late).grace_s == math.inf, "none since our apply"
+    assert _one(pod("a", crashed(9)), baseline=late).grace_s == 0
+
+
+def test_the_limit_of_crashes_can_be_chosen() -> None:
+    """A program that needs more tries says so in its manifest."""
+    web = deployment()
+    view = view_of(web, replica_set(), pod("a", crashed(6)))
+
+    [patient] = find_symptoms(target(crash_limit=7), web, view, NOTHING)
+    [exact] = find_symptoms(target(crash_limit=6), web, view, NOTHING)
+
+    assert (patient.grace_s, exact.grace_s) == (math.inf, 0)
 
 
 def test_init_containers_count_and_may_end() -> None:
     """A migration that fails is named; one that has done its work is fine."""
-    done = {"name": "app", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+    done = {"name": "wait", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+    spec = {"initContainers": [{"name": "wait"}, {"name": "log", "restartPolicy": "Always"}]}
 
     failing = pod("a", status={"initContainerStatuses": [{**crashed(4), "name": "migrate"}]})
     assert _one(failing).site.container == "migrate"
-    assert _symptoms(pod("a", status={"initContainerStatuses": [done]})) == []
+    assert _symptoms(pod("a", spec=spec, status={"initContainerStatuses": [done]})) == []
+    sidecar = pod("a", spec=spec, status={"initContainerStatuses": [{**done, "name": "log"}]})
+    assert _one(sidecar).headline == "crashed with exit code 0"
 
 
 @pytest.mark.parametrize(
@@ -199,7 +226,7 @@ def test_init_containers_count_and_may_end() -> None:
 )
 def test_volumes_that_cannot_be_mounted_are_read_from_events(message: str, headline: str) -> None:
     """The pod itself says only ContainerCreating."""
-    creating = pod("a", waiting("ContainerCreating"))
+    creating = pod("a", waiting("ContainerCreating"), status=SCHEDULED)
 
     symptom = _one(creating, events=[event(creating, "FailedMount", message)])
     assert symptom.headline.startswith(headline)
@@ -208,7 +235,7 @@ def test_volumes_that_cannot_be_mounted_are_read_from_events(message: str, headl
 
 def test_old_mount_trouble_is_forgotten() -> None:
     """The newest event decides, and none once the container runs."""
-    creating = pod("a", waiting("ContainerCreating"))
+    creating = pod("a", waiting("ContainerCreating"), status=SCHEDULED)
     old = event(
         creating, "FailedMount", 'secret "s" not found', lastTimestamp="2024-01-01T00:00:01Z"
     )
@@ -259,7 +286,10 @@ def test_only_a_deadline_from_the_manifest_fails(
     web = deployment(status={"conditions": [exceeded]})
 
     [symptom] = find_symptoms(
-        target(progress_deadline_s=chosen), web, view_of(web), Baseline({}, elapsed_s)
+        target(progress_deadline_s=chosen),
+        web,
+        view_of(web),
+        Baseline(restarts={}, elapsed_s=elapsed_s),
     )
 
     assert symptom.grace_s == grace_s

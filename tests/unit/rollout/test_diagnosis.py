@@ -22,7 +22,7 @@ NOT_FOUND = waiting("ErrImagePull", "manifest unknown")
 
 def _diagnosis(*objects: dict[str, Any], log: tuple[str, ...] = ()) -> Diagnosis:
     view = view_of(*objects)
-    [verdict] = Judge(lambda *_: False).judge([target()], view, 0.0)
+    [verdict] = Judge(lambda *_: "").judge([target()], view, 0.0)
     return diagnose(verdict, view, log)
 
 
@@ -61,7 +61,7 @@ def test_a_single_pod_needs_no_count() -> None:
 
 
 def test_what_cannot_be_scheduled_is_explained_by_the_scheduler() -> None:
-    """Without symptoms, the scheduler's own words are the cause."""
+    """The scheduler's own words are the cause."""
     message = "0/1 nodes are available: 1 Insufficient cpu."
     unscheduled = condition("PodScheduled", "False", reason="Unschedulable", message=message)
     pending = pod("a", status={"conditions": [unscheduled]})
@@ -73,16 +73,19 @@ def test_what_cannot_be_scheduled_is_explained_by_the_scheduler() -> None:
 
 def test_a_failing_probe_is_read_from_the_newest_warning() -> None:
     """A pod that runs but never gets ready is explained by its events."""
-    silent = pod("a", status={"phase": "Running"})
+    probe = {"httpGet": {"port": 8080, "path": "/healthz"}}
+    spec = {"containers": [{"name": "app", "readinessProbe": probe}]}
+    silent = pod("a", status={"phase": "Running"}, spec=spec)
     old = event(silent, "Started", "x", lastTimestamp="2024-01-01T00:00:01Z")
     new = event(
         silent, "Unhealthy", "Readiness probe\nfailed: 500", lastTimestamp="2024-01-01T00:00:02Z"
     )
+    new["involvedObject"]["fieldPath"] = "spec.containers{app}"
 
     diagnosis = _diagnosis(deployment(), replica_set(), silent, new, old)
 
-    assert diagnosis.cause == "Readiness probe failed: 500 (Unhealthy)"
-    assert diagnosis.where == "1 of 1 pods"
+    assert diagnosis.cause == ("container app: readiness probe GET :8080/healthz: 500 (Unhealthy)")
+    assert diagnosis.where == "pod a"
 
 
 def test_silence_is_named_too() -> None:
@@ -91,7 +94,7 @@ def test_silence_is_named_too() -> None:
     assert _diagnosis(deployment(), replica_set(), pod("a")).cause == (
         "pods are running but not ready"
     )
-    assert _diagnosis().cause == "the object does not exist any more"
+    assert _diagnosis().cause == "Deployment shop/web was deleted after it was applied"
 
 
 def test_events_are_merged_over_pods_and_limited() -> None:

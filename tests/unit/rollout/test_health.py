@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from codexctl_tasks.rollout.health import assess
+from codexctl_tasks.rollout.custom import read_rules
+from codexctl_tasks.rollout.health import Beside, assess
 from tests.support.objects import condition, deployment, found, target
 
 SEEN = {"observedGeneration": 1}
@@ -133,6 +134,60 @@ CASES: dict[str, tuple[dict[str, Any], bool, str]] = {
         "1 of 3 completions, 2 running",
     ),
     "Job suspended": (_job(spec={"suspend": True}), True, "suspended"),
+    "claim bound": (found("PersistentVolumeClaim", status={"phase": "Bound"}), True, "bound"),
+    "claim pending": (found("PersistentVolumeClaim"), False, "pending"),
+    "Service in the cluster": (found("Service"), True, "exists"),
+    "Service without address": (
+        found("Service", spec={"type": "LoadBalancer"}),
+        False,
+        "no address from the load balancer yet",
+    ),
+    "Service with address": (
+        found(
+            "Service",
+            spec={"type": "LoadBalancer"},
+            status={"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
+        ),
+        True,
+        "address 192.0.2.1",
+    ),
+    "custom kind established": (
+        found(
+            "CustomResourceDefinition",
+            status={"conditions": [condition("Established"), condition("NamesAccepted")]},
+        ),
+        True,
+        "established",
+    ),
+    "custom kind installing": (
+        found(
+            "CustomResourceDefinition",
+            status={"conditions": [condition("Established", "False"), condition("NamesAccepted")]},
+        ),
+        False,
+        "not established yet",
+    ),
+    "API available": (
+        found("APIService", status={"conditions": [condition("Available")]}),
+        True,
+        "available",
+    ),
+    "API not available": (
+        found("APIService", status={"conditions": [condition("Available", "False", message="m")]}),
+        False,
+        "not available: m",
+    ),
+    "custom resource ready": (found("Shop", status={"conditions": [condition("Ready")]}), True, ""),
+    "custom resource not ready": (
+        found("Shop", status={"conditions": [condition("Ready", "False", message="no pods")]}),
+        False,
+        "no pods",
+    ),
+    "custom resource of an older generation": (
+        found("Shop", status={"observedGeneration": 0, "conditions": [condition("Ready")]}),
+        False,
+        "just applied",
+    ),
     "Pod ready": (_pod("Running", condition("Ready")), True, "ready"),
     "Pod running": (_pod("Running", condition("Ready", "False")), False, "running, not ready"),
     "Pod succeeded": (_pod("Succeeded"), True, "succeeded"),
@@ -169,6 +224,26 @@ READY = deployment(1)
 def test_what_is_older_than_our_apply_is_never_ready(shown: dict[str, Any] | None) -> None:
     """The green status of the previous deploy, or of another object, is not believed."""
     assert not assess(target(generation=2), shown).ready
+
+
+def test_own_rules_beat_those_of_the_kind() -> None:
+    """A stack's author knows better when a Deployment is ready."""
+    rules = read_rules("condition=Warm")
+    warm = deployment(0, status={"conditions": [condition("Warm")]})
+
+    assert assess(target(ready_when=rules), warm).ready
+    assert not assess(target(ready_when=rules), deployment(1)).ready
+
+
+def test_what_the_status_does_not_tell() -> None:
+    """Pods on nodes that are down, and claims that wait for their first pod."""
+    agents = _daemon_set({}, 3, 2, 2)
+    health = assess(target("DaemonSet"), agents, Beside(unreachable=1))
+
+    assert (health.ready, health.warning) == (True, "1 pod on nodes that are not ready")
+    assert not assess(target("DaemonSet"), agents).ready
+    claim = found("PersistentVolumeClaim")
+    assert assess(target("PersistentVolumeClaim"), claim, Beside(waits_for_consumer=True)).ready
 
 
 def test_kinds_without_observed_generation_are_believed() -> None:

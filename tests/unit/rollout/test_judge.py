@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codexctl_tasks.rollout.judge import GRACE_AFTER_CURE_S, SYMPTOM_MEMORY_S, Judge, State, Verdict
+from codexctl_tasks.rollout.courses import RUNS_WELL_S, SYMPTOM_MEMORY_S
+from codexctl_tasks.rollout.judge import GRACE_AFTER_CURE_S, Judge, State, Verdict
+from codexctl_tasks.rollout.pods import TELL_PROBE_AFTER_S
+from codexctl_tasks.rollout.settling import SETTLE_DOUBTED_S, SETTLE_S
 from codexctl_tasks.rollout.symptoms import (
     CRASH_LIMIT,
     GRACE_CONFIG_S,
+    GRACE_GONE_S,
     GRACE_IMAGE_MISSING_S,
     GRACE_IMAGE_TROUBLE_S,
 )
@@ -17,6 +22,7 @@ from tests.support.objects import (
     condition,
     crashed,
     deployment,
+    event,
     found,
     pod,
     replica_set,
@@ -30,6 +36,7 @@ from tests.support.objects import (
 if TYPE_CHECKING:
     from codexctl_tasks.rollout.target import Target
 
+STARTED = "2026-01-02T03:04:00+00:00"
 NOT_FOUND = waiting("ErrImagePull", "manifest unknown")
 NO_SECRET = waiting("CreateContainerConfigError", 'secret "db" not found')
 BAD_NAME = waiting("InvalidImageName", "x")
@@ -40,10 +47,11 @@ class _Story:
 
     def __init__(self, of: Target | None = None) -> None:
         self.existing: set[tuple[str, str, str]] = set()
+        self.existing_uid: str | None = ""
         self.asked = 0
         self._target = of or target()
         self._view = view_of()
-        self._judge = Judge(self._exists)
+        self._judge = Judge(self._ask)
 
     def at(self, second: float, *objects: dict[str, Any]) -> Verdict:
         show(self._view, *objects)
@@ -53,9 +61,9 @@ class _Story:
     def web_at(self, second: float, *containers: dict[str, Any]) -> Verdict:
         return self.at(second, deployment(), replica_set(), pod("a", *containers))
 
-    def _exists(self, *name: str) -> bool:
+    def _ask(self, *name: str) -> str | None:
         self.asked += 1
-        return name in self.existing
+        return "some-uid" if name in self.existing else self.existing_uid
 
 
 def test_a_symptom_is_named_at_once_and_fails_after_its_grace() -> None:
@@ -76,7 +84,10 @@ def test_a_symptom_that_goes_away_starts_anew() -> None:
 
     story.web_at(0, NOT_FOUND)
     story.web_at(1, running())
-    assert story.web_at(SYMPTOM_MEMORY_S + 15, NOT_FOUND).state is State.WAITING
+    story.web_at(1 + RUNS_WELL_S, running())
+    assert story.web_at(2 + RUNS_WELL_S, NOT_FOUND).state is State.WAITING
+    last = 2 + RUNS_WELL_S + GRACE_IMAGE_MISSING_S
+    assert story.web_at(last, NOT_FOUND).state is State.FAILED
 
 
 def test_a_symptom_may_hide_between_two_tries() -> None:
@@ -128,8 +139,35 @@ def test_the_previous_generation_is_not_judged(web: dict[str, Any]) -> None:
 def test_another_object_of_the_same_name_is_not_judged() -> None:
     """Somebody deleted and made it anew: neither its health nor its trouble is ours."""
     for web in (deployment(1, uid="other"), deployment(0, uid="other")):
-        verdict = _Story().at(0, web, replica_set(owner="other"), pod("a", BAD_NAME))
-        assert (verdict.state, verdict.symptoms) == (State.WAITING, ())
+        story = _Story()
+        for second in range(int(GRACE_GONE_S)):
+            verdict = story.at(second, web, replica_set(owner="other"), pod("a", BAD_NAME))
+            assert verdict.state is State.WAITING
+        verdict = story.at(GRACE_GONE_S, web)
+        assert (verdict.state, verdict.detail) == (
+            State.FAILED,
+            "was replaced by another object of this name",
+        )
+
+
+def test_an_object_that_was_deleted_fails_if_it_is_really_gone() -> None:
+    """A watch that lags behind is no proof: the server is asked."""
+    story = _Story()
+    story.existing_uid = "Deployment-web"
+    for second in range(int(GRACE_GONE_S) + 5):
+        assert story.at(second).state is State.WAITING
+    story.existing_uid = ""
+
+    assert story.at(GRACE_GONE_S + 5).state is State.FAILED
+
+
+def test_an_answer_that_is_not_there_yet_is_waited_for() -> None:
+    """A slow server makes no verdict."""
+    story = _Story()
+    story.existing_uid = None
+
+    assert story.web_at(0, NO_SECRET).state is State.WAITING
+    assert story.web_at(GRACE_CONFIG_S + 20, NO_SECRET).state is State.WAITING
 
 
 def test_a_confirmed_absence_fails() -> None:
@@ -154,6 +192,7 @@ def test_a_missing_object_that_appears_is_waited_for() -> None:
     assert {story.web_at(second, NO_SECRET).state for second in seconds} == {State.WAITING}
     assert story.asked == 1
     assert story.at(seconds[-1] + 1, deployment(1)).state is State.READY
+    assert story.web_at(seconds[-1] + 1, NO_SECRET).state is State.FAILED, "and not for ever"
 
 
 def test_only_crashes_since_the_wait_began_count() -> None:
@@ -198,3 +237,83 @@ def test_a_job_may_be_gone_once_it_was_complete() -> None:
     assert story.at(0, done).state is State.READY
     assert story.at(1).state is State.READY
     assert _Story(job).at(0).state is State.WAITING
+
+
+def test_grace_of_the_worst_text() -> None:
+    """A registry that fails now and then says "not found" gets the time of its kinder answers."""
+    story = _Story()
+    refused = waiting("ErrImagePull", "dial tcp: connection refused")
+
+    story.web_at(0, refused)
+    story.web_at(100, refused)
+    assert story.web_at(150, NOT_FOUND).state is State.WAITING
+    assert story.web_at(150 + GRACE_IMAGE_MISSING_S, NOT_FOUND).state is State.FAILED
+
+
+def test_a_back_off_without_a_reason_keeps_the_last_one() -> None:
+    """Older kubelets say between two pulls only that they wait."""
+    story = _Story()
+    echo = waiting("ImagePullBackOff", 'Back-off pulling image "reg.example/web:1"')
+
+    story.web_at(0, NOT_FOUND)
+    verdict = story.web_at(GRACE_IMAGE_MISSING_S, echo)
+    assert (verdict.state, verdict.detail) == (State.FAILED, "image not found")
+
+
+def test_signs_that_pass_by_themselves_are_told_late() -> None:
+    """Every program that takes a moment to start fails its first probes: no news yet."""
+    story = _Story()
+    silent = pod("a", running(), status={"conditions": [condition("Ready", "False")]})
+    unready = event(silent, "Unhealthy", "Readiness probe failed: HTTP 500")
+
+    first = story.at(0, deployment(), replica_set(), silent, unready)
+    later = story.at(TELL_PROBE_AFTER_S, deployment(), replica_set(), silent, unready)
+
+    assert (first.detail, first.told) == ("0 of 1 pod ready", frozenset())
+    assert first.due_s == TELL_PROBE_AFTER_S
+    assert later.detail == "0 of 1 pod ready: readiness probe fails"
+    assert [symptom.headline for symptom in later.told] == ["readiness probe fails"]
+
+
+def test_a_container_without_probe_must_stay_up() -> None:
+    """It is ready whenever it runs: green only after it has run for a while, longer if it fell."""
+    story = _Story()
+    spec = {"containers": [{"name": "app"}]}
+    fresh = pod("a", _up(), spec=spec)
+    again = pod("a", _up(restarts=1, second=4), spec=spec)
+
+    verdict = story.at(0, deployment(1), replica_set(), fresh)
+    assert (verdict.state, verdict.due_s) == (State.WAITING, SETTLE_S)
+    assert story.at(SETTLE_S - 1, deployment(1), replica_set(), again).state is State.WAITING
+    assert story.at(SETTLE_S + 1, deployment(1), replica_set(), again).state is State.WAITING
+    settled_s = SETTLE_S - 1 + SETTLE_DOUBTED_S
+    assert story.at(settled_s, deployment(1), replica_set(), again).state is State.READY
+
+
+def test_a_container_that_has_run_for_long_is_believed_at_once() -> None:
+    """An unchanged deploy does not wait; the server's clock tells, not ours."""
+    view = view_of(
+        deployment(1),
+        replica_set(),
+        pod("a", _up(restarts=3), spec={"containers": [{"name": "app"}]}),
+    )
+    server = datetime.fromisoformat(STARTED) + timedelta(seconds=SETTLE_DOUBTED_S)
+
+    [verdict] = Judge(lambda *_: "").judge([target()], view, 0.0, server)
+
+    assert verdict.state is State.READY
+
+
+def test_probed_and_patient_containers_need_not_prove_themselves() -> None:
+    """A readiness probe, or minReadySeconds, says more than our clock."""
+    probed = {"containers": [{"name": "app", "readinessProbe": {"exec": {}}}]}
+    patient = deployment(1)
+    patient["spec"]["minReadySeconds"] = 3
+
+    for web, spec in ((deployment(1), probed), (patient, {"containers": [{"name": "app"}]})):
+        assert _Story().at(0, web, replica_set(), pod("a", _up(), spec=spec)).state is State.READY
+
+
+def _up(restarts: int = 0, second: int = 0) -> dict[str, Any]:
+    started = STARTED.replace(":00+", f":{second:02}+")
+    return {**running(restarts), "state": {"running": {"startedAt": started}}}

@@ -56,13 +56,19 @@ class _Run:
         self.wait = Wait(
             cluster=self.cluster,
             feed=ScriptedFeed(clock, [*lists, *changes]),
+            scopes=list(SCOPES.values()),
             view=View(list(SCOPES.values())),
             clock=clock,
             console=Console(self.stream, now=clock.now),
             timeout_s=timeout_s,
+            aside=lambda function: function(),
         )
 
     def until_healthy(self, *targets: Target) -> bool:
+        for each in targets or [target()]:
+            name = each.name
+            known = self.cluster.objects.setdefault((name.kind, name.namespace, name.name), {})
+            known["metadata"] = {"uid": each.uid}
         self.wait.expect(targets or [target()])
         return self.wait.until_healthy()
 
@@ -157,7 +163,7 @@ def test_a_missing_object_that_appears_is_no_failure(clock: FakeClock) -> None:
         (2, pod("a", NO_SECRET)),
         (100, deployment(1)),
     )
-    run.cluster.objects["Secret", "shop", "db"] = {}
+    run.cluster.objects["Secret", "shop", "db"] = {"metadata": {"uid": "db"}}
 
     assert run.until_healthy()
 
@@ -248,3 +254,81 @@ def test_a_second_wave_shares_the_time_and_the_results(clock: FakeClock) -> None
     assert not run.until_healthy(target())
     assert clock.time == 20
     assert [result.outcome for result in run.wait.results()] == [Outcome.READY, Outcome.TIMED_OUT]
+
+
+# ---- a time of its own, and pods that are in the way ---------------------------------------------
+
+
+def test_an_object_may_have_less_time_than_the_run(clock: FakeClock) -> None:
+    """Nobody waits ten minutes for what is known to need one."""
+    run = _Run(clock, (1, deployment()), timeout_s=600)
+
+    assert not run.until_healthy(target(timeout_s=30))
+    assert run.results["web"].outcome is Outcome.TIMED_OUT
+    assert run.results["web"].after_s == 30
+    assert (clock.time, run.wait.timed_out) == (30, False)
+
+
+def test_the_others_are_given_time_to_fail_too(clock: FakeClock) -> None:
+    """As after a failure; one that becomes ready meanwhile is ready."""
+    run = _Run(clock, (1, deployment()), (34, deployment(1)), (500, DONE_JOB))
+
+    assert not run.until_healthy(target(timeout_s=30), target("Job", "job"), target(name="slow"))
+    assert clock.time >= 500
+
+
+BLOCKER = pod("db-0", BAD_NAME, owner="StatefulSet-db", labels={"controller-revision-hash": "1"})
+BLOCKED = found(
+    "StatefulSet", "db", spec={}, status={"updateRevision": "2", "observedGeneration": 1}
+)
+
+
+def test_a_pod_in_the_way_is_deleted_if_that_is_allowed(clock: FakeClock) -> None:
+    """The annotation says so; exactly that pod, once, and the wait goes on."""
+    gone = Changed(SCOPES["Pod"], deleted=True, object=BLOCKER)
+    done = found("StatefulSet", "db", status={**BLOCKED["status"], "replicas": 1, **_COMPLETE})
+    run = _Run(clock, (1, BLOCKED), (1, BLOCKER), (30, gone), (40, done))
+    run.cluster.objects["Pod", "shop", "db-0"] = BLOCKER
+
+    assert run.until_healthy(target("StatefulSet", "db", replaces_pods=True))
+    assert [c for c in run.cluster.calls if c.startswith("delete")] == [
+        "delete Pod db-0 Background"
+    ]
+    assert run.shown("deleting Pod shop/db-0") == 1
+
+
+def test_otherwise_it_fails_and_says_how_to_mend_it(clock: FakeClock) -> None:
+    """Deleting somebody's pod is not ours to decide."""
+    run = _Run(clock, (1, BLOCKED), (1, BLOCKER))
+
+    assert not run.until_healthy(target("StatefulSet", "db"))
+    diagnosis = run.results["db"].diagnosis
+    assert diagnosis is not None
+    assert "kubectl delete pod db-0" in diagnosis.hint
+    assert not [c for c in run.cluster.calls if c.startswith("delete")]
+
+
+def test_a_pod_that_may_not_be_deleted_fails_as_well(clock: FakeClock) -> None:
+    """The permission is missing: said once."""
+
+    class _Strict(FakeCluster):
+        def delete(self, *_: Any, **__: Any) -> bool:
+            raise ClusterError("DELETE", "forbidden", status=403)
+
+    run = _Run(clock, (1, BLOCKED), (1, BLOCKER), cluster=_Strict())
+
+    assert not run.until_healthy(target("StatefulSet", "db", replaces_pods=True))
+    assert run.shown("pod db-0 was not deleted") == 1
+
+
+def test_what_is_odd_about_something_ready_is_a_warning(clock: FakeClock) -> None:
+    """A paused Deployment is no failure, and no full success either."""
+    paused = deployment(0)
+    paused["spec"]["paused"] = True
+    run = _Run(clock, (1, paused))
+
+    assert run.until_healthy()
+    assert run.shown("warning: Deployment shop/web: paused: its rollout does not go on") == 1
+
+
+_COMPLETE = {"updatedReplicas": 1, "readyReplicas": 1, "currentRevision": "2"}
