@@ -203,13 +203,17 @@ def prepare() -> None:
         return
     if not machine.distribution & {"debian", "ubuntu"}:
         raise SandboxError("packages", f"missing: {' '.join(wanted)}", _how(machine))
-    names = " ".join(wanted)
-    if not _are_known(wanted):
-        _apt(["update"], "reading the package lists")
-    with _services_kept_down():
-        _apt(["install", "--yes", "--no-install-recommends", *wanted], names)
+    install(*wanted)
     if left := find_missing(_is_there):
         raise SandboxError("packages", f"still missing: {' '.join(left)}", "apt-get install them")
+
+
+def install(*packages: str) -> None:
+    """Install Debian's packages, and nothing that they only recommend."""
+    if not _are_known(packages):
+        _apt(["update"], "reading the package lists")
+    with _services_kept_down():
+        _apt(["install", "--yes", "--no-install-recommends", *packages], " ".join(packages))
 
 
 def _are_known(packages: tuple[str, ...]) -> bool:

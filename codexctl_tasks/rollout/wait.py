@@ -17,6 +17,7 @@ from codexctl_tasks.console import Row
 from codexctl_tasks.errors import ClusterError
 from codexctl_tasks.rollout.containers import is_running
 from codexctl_tasks.rollout.diagnosis import Diagnosis, diagnose
+from codexctl_tasks.rollout.history import History
 from codexctl_tasks.rollout.judge import Judge, State, Verdict
 from codexctl_tasks.rollout.symptoms import Trouble
 from codexctl_tasks.world.cluster import Resource
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from codexctl_tasks.console import Console
+    from codexctl_tasks.rollout.history import Moment
     from codexctl_tasks.rollout.symptoms import Symptom
     from codexctl_tasks.rollout.target import Target
     from codexctl_tasks.rollout.view import View
@@ -60,6 +62,10 @@ class Result:
     detail: str
     diagnosis: Diagnosis | None = None
     """For everything that is not ready."""
+    begun_s: float = 0.0
+    """Seconds from the beginning of the run to the moment at which the workload was applied."""
+    history: tuple[Moment, ...] = ()
+    """What happened to it, in the order of time; begins when it was applied."""
 
 
 @dataclass(slots=True)
@@ -68,6 +74,7 @@ class _Progress:
 
     verdict: Verdict
     since_s: float
+    history: History
     told: set[tuple[str, Trouble, str]] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
 
@@ -102,7 +109,8 @@ class Wait:
         """Add workloads to those that are waited for, and reported, from now on."""
         for target in targets:
             waiting = Verdict(target, State.WAITING, "just applied")
-            self._progress[target.uid] = _Progress(waiting, self._clock.now())
+            history = History(self.elapsed_s, waiting.detail)
+            self._progress[target.uid] = _Progress(waiting, self._clock.now(), history)
 
     def until_healthy(self) -> bool:
         """Return True once all are ready; False when some failed or the time ran out."""
@@ -129,6 +137,7 @@ class Wait:
             if verdict.state is not progress.verdict.state:
                 progress.since_s = now_s
             progress.verdict = verdict
+            progress.history.note(verdict, now_s - self._begun_s)
             self._tell_symptoms(progress)
         self._console.progress([_row(p.verdict) for p in self._progress.values()], self.elapsed_s)
 
@@ -195,7 +204,12 @@ class Wait:
             diagnosis = diagnose(verdict, self._view, progress.log)
         settled = outcome in (Outcome.READY, Outcome.FAILED)
         after_s = progress.since_s - self._begun_s if settled else self.elapsed_s
-        return Result(verdict.target, outcome, after_s, verdict.detail, diagnosis)
+        history = progress.history.until(self.elapsed_s, timed_out=self.timed_out)
+        return Result(
+            *(verdict.target, outcome, after_s, verdict.detail, diagnosis),
+            begun_s=progress.history.begun_s,
+            history=history,
+        )
 
     def _exists(self, namespace: str, kind: str, name: str) -> bool:
         plural = {"Secret": "secrets", "ConfigMap": "configmaps"}[kind]
