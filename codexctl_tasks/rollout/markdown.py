@@ -26,6 +26,8 @@ _CUT = "\n\n**The rest was cut:** GitHub allows 1 MiB for the summary of a step.
 _LONGEST_CELL = 600
 _LONGEST_LINE = 2000
 _LONGEST_BAR = 60
+_MARGIN_PX, _LETTER_PX = 20, 6
+"""Of the names beside Mermaid's bars; its own margin is too narrow for most."""
 _MARKS = {
     Outcome.READY: "✅",
     Outcome.FAILED: "❌",
@@ -63,9 +65,15 @@ def gantt(story: Story) -> str:
 
     The axis shows seconds since the epoch, which are the same in every time zone.
     """
-    lines = ["gantt", "    dateFormat x", "    axisFormat %s s", "    todayMarker off"]
+    shown = story.workloads[:ROWS_IN_CHART]
+    longest = max((len(in_chart(workload.name)) for workload in shown), default=0)
+    margin = _MARGIN_PX + longest * _LETTER_PX
+    lines = [
+        f'%%{{init: {{"gantt": {{"leftPadding": {margin}}}}}}}%%',
+        *("gantt", "    dateFormat x", "    axisFormat %s s", "    todayMarker off"),
+    ]
     length = sum(map(len, lines))
-    for workload in story.workloads[:ROWS_IN_CHART]:
+    for workload in shown:
         rows = [f"    section {in_chart(workload.name)}"]
         rows += [f"    {_bar(span)}" for span in spans_of(workload.history, story.end_s)]
         length += sum(len(row) + 1 for row in rows)
@@ -131,7 +139,9 @@ def _block(name: str, lines: Iterable[str]) -> str:
 def _bar(span: Span) -> str:
     name = span.phase.value
     if span.cause:
-        name = f"{name} - {in_chart(span.cause)[:_LONGEST_BAR].strip()}"
+        cause = in_chart(span.cause)
+        short = f"{cause[:_LONGEST_BAR].strip()}..." if len(cause) > _LONGEST_BAR else cause
+        name = f"{name} - {short}"
     from_ms = round(span.from_s * 1000)
     return f"{name} :{_TAGS[span.phase]}{from_ms}, {max(round(span.to_s * 1000), from_ms + 1)}"
 

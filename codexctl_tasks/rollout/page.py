@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from codexctl_tasks import __version__
+from codexctl_tasks.errors import INTERNAL_ERROR
 from codexctl_tasks.rollout.story import SKIPPED_BECAUSE
 from codexctl_tasks.rollout.timeline import Phase, spans_of, ticks_of
 from codexctl_tasks.rollout.wait import Outcome
@@ -37,6 +38,8 @@ _STATES = {
 _STATE_OF_RUN = {"healthy": "ready", "applied": "ready", "timed out": "late"}
 _NEAR_THE_END = 92.0
 _MINUTE_S = 60.0
+_LONG_S = 120.0
+"""Shorter axes are in seconds, longer ones in minutes and seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def html_page(story: Story) -> str:
 
 def seconds_text(seconds: float) -> str:
     """Return a duration as people say it: ``24.3 s``, ``2 min 5 s``."""
-    if seconds < _MINUTE_S:
+    if round(seconds, 1) < _MINUTE_S:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
@@ -124,8 +127,14 @@ class _Axis:
         for at_s in ticks_of(self._end_s):
             x = self.place(at_s)
             anchor = "start" if x == 0 else "end" if x > _NEAR_THE_END else "middle"
-            ticks.append(_Tick(x, anchor, seconds_text(at_s)))
+            ticks.append(_Tick(x, anchor, self._tick_text(at_s)))
         return ticks
+
+    def _tick_text(self, at_s: float) -> str:
+        if self._end_s <= _LONG_S:
+            return f"{at_s:g} s"
+        minutes, rest = divmod(round(at_s), 60)
+        return f"{minutes}:{rest:02}"
 
 
 def _span_text(span: Span) -> str:
@@ -136,11 +145,12 @@ def _span_text(span: Span) -> str:
 def _lead(story: Story) -> str:
     """Return the sentence below the headline, for runs in which nothing broke."""
     total = len(story.workloads)
-    workloads = "1 workload" if total == 1 else f"{total} workloads"
     if story.word == "applied":
         return "The objects are applied. Nobody waited for the workloads."
     if story.word == "healthy":
-        return f"{workloads}, all ready." if total else "There is no workload to wait for."
+        ready = "The workload is ready." if total == 1 else f"All {total} workloads are ready."
+        return ready if total else "There is no workload to wait for."
     if story.word == "interrupted":
         return "The run was interrupted. This is what was known by then."
-    return "The run was stopped by what stands below." if story.problems else ""
+    changed = story.applied or story.exit_code == INTERNAL_ERROR
+    return "" if changed else "The run was stopped before it changed anything."

@@ -11,7 +11,7 @@ from codexctl_tasks.rollout.history import Moment, MomentKind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-MOST_TICKS = 6
+MOST_TICKS = 5
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 

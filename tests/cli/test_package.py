@@ -46,4 +46,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
         "codexctl_tasks",
         f"codexctl_tasks-{__version__}.dist-info",
     }
-    assert "codexctl_tasks/world/kubernetes.py" in names
+    assert {
+        "codexctl_tasks/world/kubernetes.py",
+        "codexctl_tasks/rollout/page.html.j2",
+        "codexctl_tasks/rollout/page.css",
+    } <= set(names)
