@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from codexctl_tasks.rollout.story import SKIPPED_BECAUSE
+from codexctl_tasks.rollout.story import SKIPPED_BECAUSE, Note
 from codexctl_tasks.rollout.wait import Outcome
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from codexctl_tasks.errors import Location
     from codexctl_tasks.rollout.story import Story, Workload
 
+_RUN = "codexctl.run"
+"""Class of the test that stands for the run as a whole."""
 _ELEMENTS = {
     Outcome.FAILED: "failure",
     Outcome.TIMED_OUT: "error",
@@ -23,7 +25,7 @@ _ELEMENTS = {
 
 def junit_xml(story: Story) -> str:
     """Return one test suite: a failure for what failed, an error for what could not be decided."""
-    cases = list(_cases(story))
+    cases = list(_cases(story)) or [_case("the run", _RUN, story.elapsed_s, None)]
     counts = {
         "tests": len(cases),
         "failures": sum(case.find("failure") is not None for case in cases),
@@ -49,8 +51,11 @@ def _cases(story: Story) -> Iterator[ET.Element]:
         case = _case(skipped.text, "codexctl.skipped", 0.0, skipped.place)
         ET.SubElement(case, "skipped", message=SKIPPED_BECAUSE)
         yield case
-    for problem in story.problems:
-        case = _case("the run", "codexctl.run", story.elapsed_s, problem.place)
+    problems = list(story.problems)
+    if story.word == "interrupted":  # what is only skipped would look green
+        problems.append(Note(text="the run was interrupted", place=None))
+    for problem in problems:
+        case = _case("the run", _RUN, story.elapsed_s, problem.place)
         ET.SubElement(case, "error", message=problem.text, type=story.word).text = problem.text
         yield case
 

@@ -138,6 +138,20 @@ def hostile() -> Result:
     )
 
 
+def wide() -> Result:
+    """Return a failure with the longest texts there are, without a blank to break at."""
+    name, line = "n" * 253, "x" * 5000
+    return Result(
+        target("StatefulSet", name, location=Location(f"{'f' * 200}.yaml", 99999)),
+        Outcome.FAILED,
+        3599.0,
+        line,
+        Diagnosis(cause=line, where=line, hint=line, events=(line,) * 3, log=(line,) * 25),
+        begun_s=1.0,
+        history=history((1.0, "applied", line), (2.0, "symptom", line), (3599.0, "failed", line)),
+    )
+
+
 def story(
     *results: Result,
     exit_code: int = 0,

@@ -100,6 +100,23 @@ def test_what_ended_the_run_is_an_error() -> None:
     assert case.find("error") is not None
 
 
+def test_an_interrupted_run_is_not_green() -> None:
+    """What was skipped is no failure for a server: the run itself is one."""
+    story = stories.story(stories.UNDECIDED, exit_code=130)
+
+    workload, run = _checked(story).iter("testcase")
+
+    assert workload.find("skipped") is not None
+    assert [error.get("message") for error in run] == ["the run was interrupted"]
+
+
+def test_a_report_is_never_empty() -> None:
+    """Servers call a report without tests broken: a run that applied is one test that passed."""
+    [case] = _checked(stories.story(judged=False)).iter("testcase")
+
+    assert (case.get("name"), list(case)) == ("the run", [])
+
+
 def test_hostile_texts_come_out_as_they_are() -> None:
     """No text ends an element, and what XML cannot hold is gone."""
     told = stories.story(stories.hostile(), exit_code=1)
