@@ -210,10 +210,18 @@ def prepare() -> None:
 
 def install(*packages: str) -> None:
     """Install Debian's packages, and nothing that they only recommend."""
-    if not _are_known(packages):
+    names, known = " ".join(packages), _are_known(packages)
+    if not known:
         _apt(["update"], "reading the package lists")
+    command = ["install", "--yes", "--no-install-recommends", *packages]
     with _services_kept_down():
-        _apt(["install", "--yes", "--no-install-recommends", *packages], " ".join(packages))
+        try:
+            _apt(command, names)
+        except SandboxError:
+            if not known:
+                raise
+            _apt(["update"], "reading the package lists anew: versions may have been replaced")
+            _apt(command, names)
 
 
 def _are_known(packages: tuple[str, ...]) -> bool:

@@ -25,10 +25,10 @@ STORIES = {
     "wide": stories.story(*([stories.wide()] * 3), exit_code=1, elapsed_s=3599.0, title="w" * 250),
 }
 TOO_WIDE = """
-[...document.body.querySelectorAll("*")]
+(width => [...document.body.querySelectorAll("*")]
     .filter(e => e.getClientRects().length && !e.closest("svg, thead"))
-    .filter(e => e.getBoundingClientRect().right > innerWidth + 0.5 || e.scrollWidth > innerWidth)
-    .map(e => e.outerHTML.slice(0, 80))
+    .filter(e => Math.max(e.getBoundingClientRect().right, e.scrollWidth) > width + 0.5)
+    .map(e => e.outerHTML.slice(0, 80)))(document.documentElement.clientWidth)
 """
 FAINT = """
 (() => {

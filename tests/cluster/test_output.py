@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from tests.support.deploys import config_map, kubectl, objects, service, without
 
 if TYPE_CHECKING:
     import subprocess
+    from pathlib import Path
 
     from tests.cluster.conftest import Playground
 
@@ -75,3 +77,55 @@ def test_the_json_of_what_goes_wrong_is_as_documented(playground: Playground) ->
     [left] = _checked(stuck, "destroy")["left"]
     assert (left["name"], "finalizer example.com/held" in left["blocker"]) == ("held", True)
     assert "ConfigMap/held" not in objects(playground)
+
+
+def test_one_broken_rollout_is_told_in_all_places(playground: Playground, tmp_path: Path) -> None:
+    """Page, JUnit, job summary, outputs, annotations and JSON of one run tell the same."""
+    crashing = "echo cannot reach the database password=swordfish; exit 3"
+    never_ready = {"exec": {"command": ["false"]}, "periodSeconds": 1}
+    bad = playground.workload("bad", image=f"{playground.image}-misspelt", imagePullPolicy="Always")
+    crash = playground.workload("crash", crashing, readinessProbe=never_ready)
+    late = {
+        **config_map("late"),
+        "metadata": {"name": "late", "annotations": {"codexctl/wave": "1"}},
+    }
+    playground.write(playground.workload("fine"), bad, crash, late)
+    page, junit = tmp_path / "out" / "page.html", tmp_path / "out" / "junit.xml"
+    summary, outputs = tmp_path / "summary.md", tmp_path / "outputs"
+
+    result = playground.codexctl(
+        *("apply-wait", "--output", "json", "--html", str(page), "--junit", str(junit)),
+        GITHUB_ACTIONS="true",
+        GITHUB_STEP_SUMMARY=str(summary),
+        GITHUB_OUTPUT=str(outputs),
+        GITHUB_WORKSPACE=str(playground.folder.parent),
+        CODEXCTL_WAIT_TIMEOUT="90s",
+        DB_PASSWORD="swordfish",
+    )
+
+    assert result.returncode == 1, result.stderr
+    document = json.loads(result.stdout)
+    output_schema.check(document, "apply")
+    [broken] = [each for each in document["workloads"] if each["name"] == "bad"]
+    kinds = [moment["kind"] for moment in broken["timeline"]]
+    assert (kinds[0], kinds[-1]) == ("applied", "failed")
+    assert "symptom" in kinds
+    cause, names = broken["diagnosis"]["cause"], f"Deployment {playground.namespace}/"
+    for text in (page.read_text(), junit.read_text(), html.unescape(summary.read_text())):
+        assert cause in html.unescape(text)
+        assert all(f"{names}{name}" in text for name in ("bad", "crash", "fine"))
+        assert "cannot reach the database password=***" in text
+        assert "swordfish" not in text
+        assert "ConfigMap" in text
+    assert "```mermaid\n" in summary.read_text()
+    told = outputs.read_text().splitlines()
+    assert told[1] == "failed"
+    assert f"{names}bad" in told
+    lines = result.stderr.splitlines()
+    first, last = lines.index("::group::apply 3 objects"), lines.index("::endgroup::")
+    assert any(f"{names}bad" in line for line in lines[first:last])
+    [headline] = [number for number, line in enumerate(lines) if line.startswith("FAILED  ")]
+    assert headline > last
+    place = f"::error file=manifests/all.yaml,line={broken['manifest'].partition(':')[2]}::"
+    assert [line for line in lines if line.startswith(place)]
+    assert "swordfish" not in result.stdout + result.stderr
