@@ -112,7 +112,11 @@ def command(*flags: Flag) -> Callable[[Callable[..., int]], Command]:
 @functools.cache
 def console() -> Console:
     """Return the console of this process."""
-    return standard_console(colour=settings.colour_wanted(), github=settings.in_github_actions())
+    return standard_console(
+        colour=settings.colour_wanted(),
+        github=settings.in_github_actions(),
+        workspace=settings.github_workspace(),
+    )
 
 
 @contextmanager

@@ -7,14 +7,17 @@ changes, and a heartbeat when nothing does. Everything here goes to stderr.
 
 from __future__ import annotations
 
+import os.path
 import re
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from codexctl_tasks.errors import CodexctlError, Location
 
@@ -59,6 +62,7 @@ class Console:
         live: bool = False,
         colour: bool = False,
         github: bool = False,
+        workspace: Path | None = None,
         colour_result: bool = False,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -70,11 +74,12 @@ class Console:
             live: The stream is a terminal that can redraw lines.
             colour: ANSI colours are welcome.
             github: The stream is the log of a GitHub Actions step.
+            workspace: Folder of the repository, to which GitHub's annotations are relative.
             colour_result: ANSI colours are welcome on stdout.
             now: Seconds, for the heartbeat.
         """
         self._stream = stream
-        self._colour, self._github = colour, github
+        self._colour, self._github, self._workspace = colour, github, workspace
         self._colour_result = colour_result
         self._live = _LiveTable(self._out) if live else None
         self._secrets: list[str] = []
@@ -137,9 +142,22 @@ class Console:
             return
         place = ""
         if location:
-            place = f" file={_escaped(self.masked(location.file), in_property=True)}"
+            file = _relative_to(self._workspace, location.file)
+            place = f" file={_escaped(self.masked(file), in_property=True)}"
             place += f",line={location.line}" if location.line else ""
         self._command(f"::error{place}::{_escaped(self.masked(text))}")
+
+    @contextmanager
+    def group(self, title: str) -> Iterator[None]:
+        """Fold the lines that are written meanwhile, in GitHub Actions; elsewhere do nothing."""
+        if not self._github:
+            yield
+            return
+        try:
+            self._command(f"::group::{_escaped(self.masked(title))}")
+            yield
+        finally:  # whatever ends the run: its report stands outside
+            self._command("::endgroup::")
 
     def progress(self, rows: Sequence[Row], elapsed_s: float) -> None:
         """Show where every workload stands."""
@@ -267,12 +285,22 @@ def _escaped(text: str, *, in_property: bool = False) -> str:
     return text.replace(":", "%3A").replace(",", "%2C") if in_property else text
 
 
-def standard_console(*, colour: bool, github: bool) -> Console:
+def _relative_to(folder: Path | None, file: str) -> str:
+    """Return the path of a file from *folder*, if it is inside of it; links are followed."""
+    if folder is None:
+        return file
+    whole, root = os.path.realpath(file), os.path.realpath(folder)
+    inside = os.path.commonpath([whole, root]) == root
+    return os.path.relpath(whole, root) if inside else file
+
+
+def standard_console(*, colour: bool, github: bool, workspace: Path | None = None) -> Console:
     """Return the console for this process's stderr."""
     terminal = sys.stderr.isatty() and not github
     return Console(
         live=terminal and colour,
         colour=terminal and colour,
         github=github,
+        workspace=workspace,
         colour_result=colour and sys.stdout.isatty(),
     )

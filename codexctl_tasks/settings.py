@@ -104,6 +104,23 @@ class DeployDefaults:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReportFiles:
+    """Where a run writes what it has to tell, beside the console; None: not wanted."""
+
+    junit: Path | None = None
+    html: Path | None = None
+    step_summary: Path | None = None
+    """Of a step of GitHub Actions: Markdown is appended."""
+    step_outputs: Path | None = None
+    """Of a step of GitHub Actions: what later steps read is appended."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to write."""
+        return any((self.junit, self.html, self.step_summary, self.step_outputs))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DeployRequest:
     """Everything `flows.deploy` needs to know."""
 
@@ -125,6 +142,7 @@ class DeployRequest:
     """`plan`: end with `CHANGES_PLANNED` when something would change."""
     output: str
     """``text`` or ``json``."""
+    files: ReportFiles
     holder: str
     """Tells other people which run this is."""
 
@@ -261,6 +279,8 @@ def deploy_request(
     prune_protected: bool = False,
     detailed_exitcode: bool = False,
     output: str = "",
+    junit: str = "",
+    html: str = "",
     **given: Any,
 ) -> DeployRequest:
     """Combine flags and ``CODEXCTL_*``; *given* are those of `source`."""
@@ -286,6 +306,12 @@ def deploy_request(
         prune_protected=prune_protected or _switch("CODEXCTL_PRUNE_PROTECTED"),
         detailed_exitcode=detailed_exitcode or _switch("CODEXCTL_DETAILED_EXITCODE"),
         holder=_this_run(),
+        files=ReportFiles(
+            junit=_path(_value("junit", junit)),
+            html=_path(_value("html", html)),
+            step_summary=_path(os.environ.get("GITHUB_STEP_SUMMARY", "")),
+            step_outputs=_path(os.environ.get("GITHUB_OUTPUT", "")),
+        ),
         output=_choice("output", _value("output", output, "text"), ("text", "json")),
     )
 
@@ -348,6 +374,11 @@ def in_github_actions() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
+def github_workspace() -> Path | None:
+    """Return the folder of the repository in GitHub Actions, to which annotations are relative."""
+    return _path(os.environ.get("GITHUB_WORKSPACE", ""))
+
+
 def colour_wanted() -> bool:
     """Follow https://no-color.org: any non-empty value switches colours off."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -377,6 +408,10 @@ def _check_source(source: Source) -> None:
 def _value(flag: str, given: str, default: str = "") -> str:
     variable = "CODEXCTL_" + flag.upper().replace("-", "_")
     return (given or os.environ.get(variable, "") or default).strip()
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
 
 
 def _list(variable: str) -> list[str]:

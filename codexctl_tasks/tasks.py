@@ -45,6 +45,10 @@ PRUNE = (
 FORCE = Flag("force-conflicts", "Take over fields that another field manager owns.", bool)
 TIMEOUT = Flag("wait-timeout", "For all objects together: 90s, 10m, 1h30m (default: 10m).")
 OUTPUT = Flag("output", "Report on stdout: text (nothing there, the default) or json.")
+FILES = (
+    Flag("junit", "Write the report to this file as JUnit XML too, one test for each workload."),
+    Flag("html", "Write the report to this file too, as one page with timelines, events, logs."),
+)
 
 
 @command(
@@ -103,7 +107,7 @@ def plan(_: Context, **given: Any) -> int:
     return plan.plan(settings.deploy_request(**given), _outside())
 
 
-@command(*SOURCE, *CLUSTER, STACK, FORCE, TIMEOUT, OUTPUT)
+@command(*SOURCE, *CLUSTER, STACK, FORCE, TIMEOUT, OUTPUT, *FILES)
 def apply(_: Context, **given: Any) -> int:
     """Apply the manifests of an environment."""
     from codexctl_tasks.flows import deploy
@@ -111,7 +115,7 @@ def apply(_: Context, **given: Any) -> int:
     return deploy.apply(settings.deploy_request(**given), _outside())
 
 
-@command(*SOURCE, *CLUSTER, TIMEOUT, OUTPUT)
+@command(*SOURCE, *CLUSTER, TIMEOUT, OUTPUT, *FILES)
 def wait(_: Context, **given: Any) -> int:
     """Wait until an environment is healthy, or say why it is not; nothing is applied."""
     from codexctl_tasks.flows import deploy
@@ -132,7 +136,7 @@ def explain(_: Context, **given: Any) -> int:
     return explain.explain(settings.explain_request(**given), _outside())
 
 
-@command(*SOURCE, *CLUSTER, STACK, FORCE, *PRUNE, TIMEOUT, OUTPUT)
+@command(*SOURCE, *CLUSTER, STACK, FORCE, *PRUNE, TIMEOUT, OUTPUT, *FILES)
 def apply_wait(_: Context, **given: Any) -> int:
     """Apply the manifests of an environment and wait until they are healthy."""
     from codexctl_tasks.flows import deploy

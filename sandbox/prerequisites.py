@@ -203,13 +203,25 @@ def prepare() -> None:
         return
     if not machine.distribution & {"debian", "ubuntu"}:
         raise SandboxError("packages", f"missing: {' '.join(wanted)}", _how(machine))
-    names = " ".join(wanted)
-    if not _are_known(wanted):
-        _apt(["update"], "reading the package lists")
-    with _services_kept_down():
-        _apt(["install", "--yes", "--no-install-recommends", *wanted], names)
+    install(*wanted)
     if left := find_missing(_is_there):
         raise SandboxError("packages", f"still missing: {' '.join(left)}", "apt-get install them")
+
+
+def install(*packages: str) -> None:
+    """Install Debian's packages, and nothing that they only recommend."""
+    names, known = " ".join(packages), _are_known(packages)
+    if not known:
+        _apt(["update"], "reading the package lists")
+    command = ["install", "--yes", "--no-install-recommends", *packages]
+    with _services_kept_down():
+        try:
+            _apt(command, names)
+        except SandboxError:
+            if not known:
+                raise
+            _apt(["update"], "reading the package lists anew: versions may have been replaced")
+            _apt(command, names)
 
 
 def _are_known(packages: tuple[str, ...]) -> bool:

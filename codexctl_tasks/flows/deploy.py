@@ -6,7 +6,7 @@ Each public function is one task; it returns the exit code that the shell shall 
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from codexctl_tasks.apply import summary
@@ -24,8 +24,9 @@ from codexctl_tasks.errors import (
     Interrupted,
 )
 from codexctl_tasks.flows.environment import load_applicable
+from codexctl_tasks.flows.reporting import Reporter
 from codexctl_tasks.flows.run import Run
-from codexctl_tasks.rollout import report
+from codexctl_tasks.rollout.report import Ending
 from codexctl_tasks.rollout.target import check_annotations, is_awaited, scopes_for, target_of
 from codexctl_tasks.rollout.view import View
 from codexctl_tasks.rollout.wait import Outcome, Result, Wait
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from codexctl_tasks.apply.placement import Placed
     from codexctl_tasks.apply.plan import Leaving
     from codexctl_tasks.apply.sending import Applied
-    from codexctl_tasks.console import Console
     from codexctl_tasks.settings import DeployRequest
     from codexctl_tasks.stack.manifests import Manifest, ObjectName
     from codexctl_tasks.world.cluster import Cluster
@@ -46,18 +46,26 @@ if TYPE_CHECKING:
 
 def apply(request: DeployRequest, outside: Outside) -> int:
     """Apply an environment; waits between waves, not after the last one."""
-    return _deploy(request, outside, wait_for_last_wave=False)
+    with Reporter(request, outside) as reporter:
+        return _deploy(request, outside, reporter, wait_for_last_wave=False)
 
 
 def apply_and_wait(request: DeployRequest, outside: Outside) -> int:
     """Apply an environment, wait until all of it is healthy, prune what left it."""
-    return _deploy(request, outside, wait_for_last_wave=True)
+    with Reporter(request, outside) as reporter:
+        return _deploy(request, outside, reporter, wait_for_last_wave=True)
 
 
 def wait(request: DeployRequest, outside: Outside) -> int:
     """Wait for what is in the cluster already; nothing is applied."""
+    with Reporter(request, outside) as reporter:
+        return _wait(request, outside, reporter)
+
+
+def _wait(request: DeployRequest, outside: Outside, reporter: Reporter) -> int:
     desired = load_applicable(request.source, outside.console)
     request = request.with_defaults(desired.defaults)
+    reporter.name_stack(request.stack or desired.stack)
     cluster = outside.connect(request.cluster, outside.clock, outside.console.retrying)
     check_annotations(desired.manifests)
     objects = [o for o in place(desired.manifests, cluster) if _is_awaited(o)]
@@ -68,13 +76,16 @@ def wait(request: DeployRequest, outside: Outside) -> int:
             rollout.find(objects)
             rollout.wait()
         except Interrupted as interrupted:
-            return rollout.report(interrupted.exit_code)
-        return rollout.report()
+            return reporter.tell(rollout.ending(interrupted.exit_code))
+        return reporter.tell(rollout.ending())
 
 
-def _deploy(request: DeployRequest, outside: Outside, *, wait_for_last_wave: bool) -> int:
+def _deploy(
+    request: DeployRequest, outside: Outside, reporter: Reporter, *, wait_for_last_wave: bool
+) -> int:
     """Deploy one environment: the order below is the whole story."""
     with Run(request, outside) as run:
+        reporter.name_stack(run.stack)
         waves = in_waves(run.objects)
         waits = wait_for_last_wave or len(waves) > 1
         check_annotations(run.desired.manifests)
@@ -87,9 +98,9 @@ def _deploy(request: DeployRequest, outside: Outside, *, wait_for_last_wave: boo
         try:
             run.check(prunes=prunes, watched=scopes)
         except CodexctlError as error:
-            _print_refusal(run, error)
+            _tell_refusal(run, error, reporter)
             raise
-        with _Deployment(run, scopes) as deployment:
+        with _Deployment(run, scopes, reporter) as deployment:
             try:
                 deployment.begin()
                 for number, wave in enumerate(waves):
@@ -110,12 +121,16 @@ def _deploy(request: DeployRequest, outside: Outside, *, wait_for_last_wave: boo
             return deployment.report(judged=judged)
 
 
-def _print_refusal(run: Run, error: CodexctlError) -> None:
-    """Print, if JSON was asked for, what would be refused: programs cannot read stderr."""
-    if run.request.output == "json":
-        elapsed_s = run.clock.now() - run.begun_s
-        data = report.as_json([], [], elapsed_s=elapsed_s, exit_code=error.exit_code)
-        _print_json({**data, **_told(run, Account(run.steps), (), error)}, run.console)
+def _tell_refusal(run: Run, error: CodexctlError, reporter: Reporter) -> None:
+    """Tell what would be refused: programs cannot read stderr."""
+    ending = Ending(
+        exit_code=error.exit_code,
+        elapsed_s=run.clock.now() - run.begun_s,
+        timeout_s=run.request.wait_timeout_s,
+        judged=False,
+        problems=error.problems,
+    )
+    reporter.tell(ending, _told(run, Account(run.steps), (), error))
 
 
 def _told(
@@ -131,16 +146,12 @@ def _told(
     }
 
 
-def _print_json(data: dict[str, Any], console: Console) -> None:
-    masked = console.masked_data(data)
-    print(json.dumps(masked, indent=2, ensure_ascii=False))  # noqa: T201 - the result
-
-
 class _Deployment:
     """The part of a run that changes the cluster."""
 
-    def __init__(self, run: Run, scopes: Sequence[Scope]) -> None:
+    def __init__(self, run: Run, scopes: Sequence[Scope], reporter: Reporter) -> None:
         self._run, self._console, self._cluster = run, run.console, run.cluster
+        self._reporter = reporter
         self._account = Account(run.steps)
         self._check: Callable[[], None] = run.lease.check if run.lease else lambda: None
         self._sender = run.sender()
@@ -170,10 +181,11 @@ class _Deployment:
     def apply(self, wave: Wave) -> None:
         """Apply a wave, stage by stage."""
         done = {applied.name for applied in self._account.applied}  # the namespace came first
-        for stage in wave:
-            steps = [step for step in self._run.steps_of(stage) if step.name not in done]
-            applied = self._apply_stage(steps)
-            await_definitions(applied, self._cluster, self._run.clock)
+        with self._console.group(f"apply {sum(map(len, wave))} objects"):
+            for stage in wave:
+                steps = [step for step in self._run.steps_of(stage) if step.name not in done]
+                applied = self._apply_stage(steps)
+                await_definitions(applied, self._cluster, self._run.clock)
         self._console.step("apply", summary.counts_line(self._account.applied[self._counted :]))
         self._counted = len(self._account.applied)
 
@@ -209,12 +221,17 @@ class _Deployment:
     def report(
         self, ended_by: int = DONE, error: CodexctlError | None = None, *, judged: bool = True
     ) -> int:
-        """Print what there is to say at the end and return the exit code; see `_Rollout.report`."""
+        """Tell what there is to say at the end and return the exit code; see `_Rollout.ending`."""
         if ended_by:
             for line in summary.unfinished_lines(self._account):
                 self._console.step("apply", line)
+        ending = replace(
+            self.rollout.ending(ended_by, judged=judged),
+            problems=error.problems if error else (),
+            applied=summary.counts_line(self._account.applied),
+        )
         data = _told(self._run, self._account, self._pruned, error)
-        return self.rollout.report(ended_by, data, judged=judged)
+        return self._reporter.tell(ending, data)
 
     def _apply_stage(self, steps: Sequence[Any]) -> list[Applied]:
         return apply_stage(steps, self._sender, self._account, tell=self._note, check=self._check)
@@ -298,37 +315,23 @@ class _Rollout:
         """Note what is not applied because an earlier wave is not healthy."""
         self.skipped = [placed.manifest for wave in waves for stage in wave for placed in stage]
 
-    def report(
-        self, ended_by: int = DONE, more: dict[str, Any] | None = None, *, judged: bool = True
-    ) -> int:
+    def ending(self, ended_by: int = DONE, *, judged: bool = True) -> Ending:
         """
-        Print the report and return the exit code.
+        Return how the run ended.
 
         Args:
             ended_by: Wins over the outcome of the workloads if it is not 0.
-            more: Further facts for the report as JSON.
             judged: Whether there was time to find out how the workloads are.
         """
         results = self._wait.results() if judged else []
-        exit_code = ended_by or _exit_code(results, timed_out=self._wait.timed_out)
-        elapsed_s = self._wait.elapsed_s
-        if judged:
-            first_line = report.headline(
-                results,
-                self.skipped,
-                exit_code=exit_code,
-                elapsed_s=elapsed_s,
-                timeout_s=self._request.wait_timeout_s,
-            )
-            lines = report.text_lines(results, self.skipped)
-            self._console.lines([first_line, *lines])
-        for result in results:
-            if result.outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
-                self._console.annotate(result.target.location, report.summary(result))
-        if self._request.output == "json":
-            data = report.as_json(results, self.skipped, elapsed_s=elapsed_s, exit_code=exit_code)
-            _print_json({**data, **(more or {})}, self._console)
-        return exit_code
+        return Ending(
+            exit_code=ended_by or _exit_code(results, timed_out=self._wait.timed_out),
+            elapsed_s=self._wait.elapsed_s,
+            timeout_s=self._request.wait_timeout_s,
+            results=results,
+            skipped=self.skipped,
+            judged=judged,
+        )
 
 
 def _is_awaited(placed: Placed) -> bool:

@@ -158,7 +158,7 @@ class Judge:
             hint="find out who else manages it",
             missing=Missing(target.name.kind, target.name.name, target.uid),
         )
-        return self._weighed(target, case, [gone], "not seen yet", moment.now_s)
+        return self._weighed(target, case, [gone], "just applied", moment.now_s)
 
     def _settles_in_s(
         self, target: Target, case: Case, found: Object, pods: Sequence[Object], moment: _Moment

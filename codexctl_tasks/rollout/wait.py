@@ -16,6 +16,7 @@ from codexctl_tasks.console import Row
 from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.rollout.containers import is_running
 from codexctl_tasks.rollout.diagnosis import Diagnosis, diagnose
+from codexctl_tasks.rollout.history import History
 from codexctl_tasks.rollout.inquiry import Aside, Inquiry, Reading, in_background
 from codexctl_tasks.rollout.judge import Judge, State, Verdict
 from codexctl_tasks.rollout.symptoms import WITH_LOG, Symptom, Trouble
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from codexctl_tasks.console import Console
+    from codexctl_tasks.rollout.history import Moment
     from codexctl_tasks.rollout.symptoms import Site
     from codexctl_tasks.rollout.target import Target
     from codexctl_tasks.rollout.view import View
@@ -62,6 +64,10 @@ class Result:
     detail: str
     diagnosis: Diagnosis | None = None
     """For everything that is not ready."""
+    begun_s: float = 0.0
+    """Seconds from the beginning of the run to the moment at which the workload was applied."""
+    history: tuple[Moment, ...] = ()
+    """What happened to it, in the order of time; begins when it was applied."""
 
 
 @dataclass(slots=True)
@@ -70,6 +76,7 @@ class _Progress:
 
     verdict: Verdict
     since_s: float
+    history: History
     deadline_s: float
     """The moment at which its own time is over; infinity: it has none."""
     is_expired: bool = False
@@ -124,7 +131,9 @@ class Wait:
         now_s = self._clock.now()
         for target in targets:
             waiting = Verdict(target, State.WAITING, "just applied")
-            self._progress[target.uid] = _Progress(waiting, now_s, now_s + target.timeout_s)
+            history = History(self.elapsed_s, waiting.detail)
+            deadline_s = now_s + target.timeout_s
+            self._progress[target.uid] = _Progress(waiting, now_s, history, deadline_s)
 
     def until_healthy(self) -> bool:
         """Return True once all are ready; False when some failed or the time ran out."""
@@ -153,6 +162,7 @@ class Wait:
                 progress.since_s = now_s
             progress.verdict = new
             self._check_time(progress, now_s)
+            progress.history.note(new, now_s - self._begun_s)
             self._tell_symptoms(progress)
             self._tell_warning(progress.verdict)
         self._console.progress([_row(p) for p in self._progress.values()], self.elapsed_s)
@@ -264,7 +274,13 @@ class Wait:
             diagnosis = diagnose(verdict, self._view, progress.log)
         is_settled = outcome in (Outcome.READY, Outcome.FAILED) or progress.is_expired
         after_s = progress.since_s - self._begun_s if is_settled else self.elapsed_s
-        return Result(verdict.target, outcome, after_s, verdict.detail, diagnosis)
+        timed_out = outcome is Outcome.TIMED_OUT
+        history = progress.history.until(self.elapsed_s, timed_out=timed_out)
+        return Result(
+            *(verdict.target, outcome, after_s, verdict.detail, diagnosis),
+            begun_s=progress.history.begun_s,
+            history=history,
+        )
 
 
 def _with_container(site: Site, pod: Mapping[str, Any]) -> Site:

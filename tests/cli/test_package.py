@@ -46,4 +46,31 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
         "codexctl_tasks",
         f"codexctl_tasks-{__version__}.dist-info",
     }
-    assert "codexctl_tasks/world/kubernetes.py" in names
+    assert {
+        "codexctl_tasks/world/kubernetes.py",
+        "codexctl_tasks/rollout/page.html.j2",
+        "codexctl_tasks/rollout/page.css",
+    } <= set(names)
+
+
+def test_what_makes_files_is_loaded_only_for_them(tmp_path: Path) -> None:
+    """A run without --html starts as fast as before: no template engine for plain manifests."""
+    (tmp_path / "a.yaml").write_text("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}")
+    program = (
+        "import sys; from codexctl_tasks.program import main\n"
+        "try: main()\n"
+        "finally: print([m for m in ('jinja2', 'xml', 'html.entities') if m in sys.modules])"
+    )
+    flags = ("--manifests", "a.yaml", "--namespace", "shop", "--kubeconfig", "none-such")
+
+    result = subprocess.run(
+        [sys.executable, "-c", program, "apply-wait", *flags],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=QUICK_S,
+        check=False,
+    )
+
+    assert result.stdout == "[]\n", result.stderr

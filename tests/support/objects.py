@@ -41,7 +41,8 @@ def name_of(kind: str, name: str = "web", namespace: str = "shop") -> ObjectName
 
 def target(kind: str = "Deployment", name: str = "web", **more: Any) -> Target:
     settings = {"uid": f"{kind}-{name}", "generation": 1, **more}
-    return Target(name=name_of(kind, name), location=Location("web.yaml", 1), **settings)
+    settings.setdefault("location", Location("web.yaml", 1))
+    return Target(name=name_of(kind, name), **settings)
 
 
 def found(

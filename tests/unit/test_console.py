@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.console import HEARTBEAT_S, Console, Row, standard_console
-from codexctl_tasks.errors import CombinedError, ConfigurationError, Location, UsageError
+from codexctl_tasks.errors import (
+    CombinedError,
+    ConfigurationError,
+    Interrupted,
+    Location,
+    UsageError,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.fakes import FakeClock
 
 SECRET = "hunter2%secret"
@@ -242,3 +250,56 @@ def test_a_log_cannot_repaint_the_terminal() -> None:
     assert "\x1b[2J" not in shown
     assert "\r" not in shown
     assert "\x1b[33mcrashed\x1b[0m" in shown
+
+
+@pytest.mark.parametrize(
+    ("folder", "file", "shown"),
+    [
+        (".", "app.yaml", "app.yaml"),
+        ("deploy", "app.yaml", "deploy/app.yaml"),
+        ("deploy", "../infra/app.yaml", "infra/app.yaml"),
+        ("deploy", "../../other/app.yaml", "../../other/app.yaml"),
+        ("linked", "app.yaml", "deploy/app.yaml"),
+    ],
+    ids=["root", "below", "beside", "outside", "through a link"],
+)
+def test_annotations_are_relative_to_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, file: str, shown: str
+) -> None:
+    """GitHub finds the file of an annotation only by its path from the repository's root."""
+    workspace = tmp_path / "repository"
+    (workspace / "deploy").mkdir(parents=True)
+    (workspace / "linked").symlink_to("deploy")
+    monkeypatch.chdir(workspace / folder)
+    stream = io.StringIO()
+
+    Console(stream, github=True, workspace=workspace).annotate(Location(file, 3), "bad")
+
+    assert _shown(stream) == [f"::error file={shown},line=3::bad"]
+
+
+def test_a_group_folds_lines_only_in_github(stream: io.StringIO) -> None:
+    """Many lines take one in GitHub; everywhere else nothing shows of it."""
+    plain = io.StringIO()
+    for console in (Console(stream, github=True), Console(plain)):
+        with console.group("apply 100% of\nit"):
+            console.step("apply", "created ConfigMap shop/a")
+
+    assert _shown(stream) == [
+        "::group::apply 100%25 of%0Ait",
+        "apply    created ConfigMap shop/a",
+        "::endgroup::",
+    ]
+    assert _shown(plain) == ["apply    created ConfigMap shop/a"]
+
+
+@pytest.mark.parametrize("end", [Interrupted(2), UsageError("a", "b")])
+def test_what_ends_a_group_stands_outside(stream: io.StringIO, end: BaseException) -> None:
+    """An error or Ctrl-C in the middle does not hide the report in a fold."""
+    console = Console(stream, github=True)
+
+    with pytest.raises(type(end)), console.group("apply"):
+        raise end
+    console.lines([("failed", "FAILED")])
+
+    assert _shown(stream) == ["::group::apply", "::endgroup::", "FAILED"]

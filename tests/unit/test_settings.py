@@ -16,6 +16,7 @@ from codexctl_tasks.settings import (
     colour_wanted,
     debugging,
     deploy_request,
+    github_workspace,
     in_github_actions,
 )
 
@@ -45,6 +46,8 @@ def _seen(request: DeployRequest) -> dict[str, Any]:
         "prune_protected": request.prune_protected,
         "detailed_exitcode": request.detailed_exitcode,
         "output": request.output,
+        "junit": request.files.junit,
+        "html": request.files.html,
     }
 
 
@@ -68,6 +71,8 @@ FLAGS: dict[str, tuple[Any, tuple[Any, Any], tuple[str, Any]]] = {
     "prune_protected": (False, (True, True), ("true", True)),
     "detailed_exitcode": (False, (True, True), ("on", True)),
     "output": ("text", ("json", "json"), ("json", "json")),
+    "junit": (None, ("a/b.xml", Path("a/b.xml")), ("c.xml", Path("c.xml"))),
+    "html": (None, ("a.html", Path("a.html")), ("/b.html", Path("/b.html"))),
 }
 
 
@@ -259,3 +264,17 @@ def test_a_flag_beats_the_variable_of_the_other_source(monkeypatch: pytest.Monke
 
     assert (plain.env, plain.manifests) == ("", (Path("other"),))
     assert (stack.env, stack.manifests) == ("production", ())
+
+
+def test_files_of_a_step_come_from_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Job summary and outputs need no flag in GitHub Actions; elsewhere there are none."""
+    assert not _request().files.wanted
+    assert github_workspace() is None
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/r/summary.md")
+    monkeypatch.setenv("GITHUB_OUTPUT", "/r/output")
+    monkeypatch.setenv("GITHUB_WORKSPACE", "/r/work")
+
+    files = _request().files
+    assert files.wanted
+    assert (files.step_summary, files.step_outputs) == (Path("/r/summary.md"), Path("/r/output"))
+    assert github_workspace() == Path("/r/work")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,7 +12,12 @@ from codexctl_tasks.errors import DONE, TIMED_OUT, WORKLOAD_FAILED
 from codexctl_tasks.rollout.diagnosis import Diagnosis
 from codexctl_tasks.rollout.report import LOG_LINES_SHOWN, as_json, headline, text_lines
 from codexctl_tasks.rollout.wait import Outcome, Result
+from tests.support import output_schema, stories
 from tests.support.objects import manifests, target, yaml_of
+from tests.support.shell import ROOT
+
+if TYPE_CHECKING:
+    from codexctl_tasks.stack.manifests import Manifest
 
 DIAGNOSIS = Diagnosis(
     cause="container app: exit code 1",
@@ -88,11 +95,57 @@ def test_the_same_facts_as_data() -> None:
         "namespace": "shop",
         "name": "ok",
         "outcome": "ready",
+        "beganSeconds": 0.0,
         "afterSeconds": 1.0,
         "detail": "1 of 1 pod ready",
         "manifest": "web.yaml:1",
         "diagnosis": None,
+        "timeline": [],
     }
     assert failed["outcome"] == "failed"
     assert failed["diagnosis"]["cause"] == "container app: exit code 1"
     assert failed["diagnosis"]["events"] == list(DIAGNOSIS.events)
+
+
+@pytest.mark.parametrize(
+    ("results", "skipped", "exit_code"),
+    [
+        ([stories.READY], [], DONE),
+        ([stories.READY, stories.FAILED, stories.CRASHED], stories.SKIPPED, WORKLOAD_FAILED),
+        ([stories.READY, stories.LATE], [], TIMED_OUT),
+        ([stories.UNDECIDED], [], 130),
+        ([stories.hostile()], [], WORKLOAD_FAILED),
+        ([], [], DONE),
+    ],
+    ids=["healthy", "failed", "timed out", "interrupted", "hostile", "nothing"],
+)
+def test_the_data_keep_to_the_published_schema(
+    results: list[Result], skipped: list[Manifest], exit_code: int
+) -> None:
+    """Programs may rely on docs/output.schema.json, however a run ends."""
+    data = as_json(results, skipped, elapsed_s=1.0, exit_code=exit_code)
+
+    output_schema.check(json.loads(json.dumps(data)), "apply")
+
+
+def test_the_timeline_is_part_of_the_data() -> None:
+    """A program sees when a cause was first known, not only that it was."""
+    [workload] = as_json([stories.FAILED], [], elapsed_s=25.0, exit_code=1)["workloads"]
+
+    assert workload["beganSeconds"] == 1.3
+    assert [(m["atSeconds"], m["kind"]) for m in workload["timeline"]] == [
+        (1.3, "applied"),
+        (1.9, "progress"),
+        (4.3, "symptom"),
+        (24.3, "failed"),
+    ]
+    assert workload["timeline"][2]["text"] == stories.MISSING
+
+
+def test_every_key_is_documented() -> None:
+    """Whoever reads the JSON finds each key explained in docs/output.md."""
+    page = (ROOT / "docs" / "output.md").read_text("utf-8")
+    text = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
+    told = {word for code in re.findall(r"`([^`]+)`", text) for word in re.findall(r"\w+", code)}
+
+    assert output_schema.keys() <= told

@@ -256,6 +256,34 @@ def test_a_second_wave_shares_the_time_and_the_results(clock: FakeClock) -> None
     assert [result.outcome for result in run.wait.results()] == [Outcome.READY, Outcome.TIMED_OUT]
 
 
+def test_each_result_brings_its_history(clock: FakeClock) -> None:
+    """When it was applied, when the cause was first seen, when it was decided: for every report."""
+    bad = [(2, deployment()), (2, replica_set()), (3, pod("a", BAD_NAME))]
+    run = _Run(clock, (1, DONE_JOB), *bad, (15, deployment()))
+    assert run.until_healthy(target("Job", "job"))
+
+    assert not run.until_healthy(target(), target(name="silent"))
+    told = {
+        name: [(moment.at_s, moment.kind.value) for moment in result.history]
+        for name, result in run.results.items()
+    }
+    assert told["job"] == [(0, "applied"), (1, "ready")]
+    assert told["web"] == [(1, "applied"), (2, "progress"), (3, "symptom"), (3, "failed")]
+    assert told["silent"] == [(1, "applied"), (13, "stopped")]
+    assert run.results["web"].begun_s == 1
+    assert "couldn't parse" in run.results["web"].history[2].text
+
+
+def test_a_time_out_stands_in_the_history(clock: FakeClock) -> None:
+    """The last moment of what was waited for in vain is the end of the time."""
+    run = _Run(clock, (1, deployment()), timeout_s=30)
+
+    assert not run.until_healthy()
+    assert (run.results["web"].history[-1].at_s, run.results["web"].history[-1].kind.value) == (
+        *(30, "timed out"),
+    )
+
+
 # ---- a time of its own, and pods that are in the way ---------------------------------------------
 
 

@@ -1,0 +1,186 @@
+"""
+How a run tells of its end: report, annotations, JSON, and the files that were asked for.
+
+The only place that writes those files. They are written however the run ends.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+from codexctl_tasks.errors import DONE, INTERNAL_ERROR, CodexctlError, Interrupted, UsageError
+from codexctl_tasks.rollout import report
+from codexctl_tasks.rollout.report import Ending
+from codexctl_tasks.rollout.wait import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from codexctl_tasks.rollout.story import Story
+    from codexctl_tasks.settings import DeployRequest
+    from codexctl_tasks.world.outside import Outside
+
+
+class Reporter:
+    """Tells the end of one run, once."""
+
+    def __init__(self, request: DeployRequest, outside: Outside) -> None:
+        """Begin a run; the files are looked at when the reporter is entered."""
+        self._request, self._files = request, request.files
+        self._console, self._clock = outside.console, outside.clock
+        self._begun_s = outside.clock.now()
+        self._title = request.stack or request.source.env or request.source.namespace
+        self._ending: Ending | None = None
+        self._written = False
+
+    def __enter__(self) -> Self:
+        """Make sure that the files can be written, before anything is changed in the cluster."""
+        if self._files.junit and self._files.junit.resolve() == _resolved(self._files.html):
+            raise UsageError("--html", "is the same file as --junit", "give each one of its own")
+        for flag, path in (("--junit", self._files.junit), ("--html", self._files.html)):
+            if path:
+                _empty(flag, path)
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        """Write the files of a run that ended before it could do so."""
+        if error is None or self._written:
+            return
+        nothing_known = Ending(
+            exit_code=DONE,
+            elapsed_s=self._clock.now() - self._begun_s,
+            timeout_s=self._request.wait_timeout_s,
+            judged=False,
+        )
+        self._write_files(_ended_by(error, self._ending or nothing_known))
+
+    def name_stack(self, stack: str) -> None:
+        """Set the title of what is told, now that it is known."""
+        self._title = stack or self._title
+
+    def tell(self, ending: Ending, more: dict[str, Any] | None = None) -> int:
+        """
+        Print the report, write the files and return the exit code.
+
+        Args:
+            ending: How the run ended.
+            more: Further facts for the report as JSON.
+        """
+        self._ending = ending
+        if ending.judged:
+            first_line = report.headline(
+                ending.results,
+                ending.skipped,
+                exit_code=ending.exit_code,
+                elapsed_s=ending.elapsed_s,
+                timeout_s=ending.timeout_s,
+            )
+            self._console.lines([first_line, *report.text_lines(ending.results, ending.skipped)])
+        for result in ending.results:
+            if result.outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
+                self._console.annotate(result.target.location, report.summary(result))
+        self._write_files(ending)
+        if self._request.output == "json":
+            self._print_json(ending, more or {})
+        return ending.exit_code
+
+    def _print_json(self, ending: Ending, more: dict[str, Any]) -> None:
+        data = report.as_json(
+            ending.results,
+            ending.skipped,
+            elapsed_s=ending.elapsed_s,
+            exit_code=ending.exit_code,
+        )
+        masked = self._console.masked_data({**data, **more})
+        print(json.dumps(masked, indent=2, ensure_ascii=False))  # noqa: T201 - the result
+
+    def _write_files(self, ending: Ending) -> None:
+        if self._files.wanted:
+            self._write_story(ending)
+        self._written = True
+
+    def _write_story(self, ending: Ending) -> None:
+        from codexctl_tasks.rollout.story import tell_story
+
+        story = tell_story(
+            ending,
+            title=self._title,
+            begun_at=self._request.source.now,
+            run=self._request.holder,
+            mask=self._console.masked,
+        )
+        if self._files.junit:
+            self._write(self._files.junit, lambda: _junit(story))
+        if self._files.html:
+            self._write(self._files.html, lambda: _html(story))
+        if summary := self._files.step_summary:
+            self._write(summary, lambda: _job_summary(story, summary), mode="a")
+        if outputs := self._files.step_outputs:
+            self._write(outputs, lambda: _step_outputs(story), mode="a")
+
+    def _write(self, path: Path, text: Callable[[], str], mode: str = "w") -> None:
+        """Write a file; that it cannot be written is no reason to call a deploy failed."""
+        try:
+            with path.open(mode, encoding="utf-8", errors="replace") as file:
+                file.write(text())
+        except OSError as error:
+            self._console.warn(f"{path}: not written: {error.strerror}")
+
+
+def _empty(flag: str, path: Path) -> None:
+    """Make an empty file, so that an old report is not taken for the one of this run."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    except OSError as error:
+        where = f"{flag} {path}"
+        raise UsageError(where, f"cannot be written: {error.strerror}", "name another") from error
+
+
+def _resolved(path: Path | None) -> Path | None:
+    return path.resolve() if path else None
+
+
+def _ended_by(error: BaseException, ending: Ending) -> Ending:
+    if isinstance(error, CodexctlError):
+        return replace(ending, exit_code=error.exit_code, problems=error.problems)
+    if isinstance(error, Interrupted):
+        return replace(ending, exit_code=error.exit_code)
+    defect = CodexctlError("codexctl", f"internal error: {type(error).__name__}: {error}")
+    return replace(ending, exit_code=INTERNAL_ERROR, problems=(defect,))
+
+
+# What makes a document is imported when it is wanted: a run without them starts faster.
+
+
+def _junit(story: Story) -> str:
+    from codexctl_tasks.rollout.junit import junit_xml
+
+    return junit_xml(story)
+
+
+def _html(story: Story) -> str:
+    from codexctl_tasks.rollout.page import html_page
+
+    return html_page(story)
+
+
+def _job_summary(story: Story, path: Path) -> str:
+    """Return what still fits: other commands of the same step may have written already."""
+    from codexctl_tasks.rollout.markdown import LIMIT_BYTES, job_summary
+
+    written = path.stat().st_size if path.exists() else 0
+    return job_summary(story, LIMIT_BYTES - written)
+
+
+def _step_outputs(story: Story) -> str:
+    from codexctl_tasks.rollout.outputs import in_github_syntax, step_outputs
+
+    return in_github_syntax(step_outputs(story), f"codexctl-{secrets.token_hex(16)}")
