@@ -21,6 +21,7 @@ from codexctl_tasks.rollout.settling import Runs
 from codexctl_tasks.rollout.symptoms import (
     GRACE_GONE_S,
     GRACE_PERMANENT_S,
+    NEVER_S,
     Missing,
     Symptom,
     Trouble,
@@ -41,8 +42,6 @@ ADDRESS_S = 30.0
 """Load balancers give an address within this time, or nobody knows when."""
 STATUS_S = 5.0
 """An operator that is at work sets a first status within this time."""
-TELL_GONE_AFTER_S = 3.0
-"""What was applied a moment ago may not have been seen by the watch yet."""
 
 Ask = Callable[[str, str, str], str | None]
 """Given namespace, kind and name: the UID of that object; empty: there is none; None: the answer
@@ -154,7 +153,7 @@ class Judge:
             headline=what,
             cause=f"{target.name} {what} after it was applied",
             grace_s=GRACE_PERMANENT_S if is_bare_pod else GRACE_GONE_S,
-            tell_after_s=TELL_GONE_AFTER_S,
+            tell_after_s=NEVER_S,  # only once it is confirmed: a watch may lag behind
             hint="find out who else manages it",
             missing=Missing(target.name.kind, target.name.name, target.uid),
         )
