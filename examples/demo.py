@@ -39,9 +39,17 @@ from demo_tools import (
     parse_exports,
 )
 
-STEPS = 7
+STEPS = 8
 SHOP = ROOT / "examples" / "shop"
+BROKEN = ROOT / "examples" / "broken"
 TYPO = "2.1-typo"
+CAUSES = (
+    "image not found",
+    "Secret payment-provider is missing",
+    "crash loop, exit code 3",
+    "cannot connect to smtp:25",
+)
+"""What the report of the broken services must say."""
 IMAGES = (("migrate", "1.0"), ("api", "1.0"), ("web", "1.0"), ("web", "2.0"))
 PROGRAMS = {"migrate": "migrate.py", "api": "server.py", "web": "server.py"}
 _INTERRUPTED = 130
@@ -71,6 +79,7 @@ class Demo:
         self.deploy_second_version(cluster)
         self.deploy_broken_version(cluster)
         self.roll_back(cluster)
+        self.deploy_broken_services(cluster)
         self.say_what_next(cluster, time.monotonic() - began)
 
     def start_cluster(self) -> None:
@@ -201,10 +210,35 @@ class Demo:
         self.expect_page(cluster, "2.0")
         self.narrator.success(f"healthy again after {done.seconds:.0f} s")
 
+    def deploy_broken_services(self, cluster: Cluster) -> None:
+        """Step 8: one run explains all that is wrong, each in its own way."""
+        tell = self.narrator
+        tell.step("Three mistakes at once")
+        tell.say(
+            "examples/broken has three services: the image of one was never pushed, another "
+            "misses a Secret, the third crashes two seconds after each start and has no probe, "
+            "so that Kubernetes calls it ready again and again. One deploy explains all three:"
+        )
+        namespace = f"{self.namespace}-broken"
+        is_ours = not cluster.has_namespace(namespace)
+        tell.command("cd ../broken")
+        line = f"codexctl apply-wait --env demo --namespace {namespace}"
+        tell.command(line)
+        done = self.shell.run([str(self.codexctl), *shlex.split(line)[1:]], BROKEN)
+        missing = [cause for cause in CAUSES if cause not in done.output]
+        if done.exit_code != 1 or missing:
+            raise DemoError(
+                f"the deploy ended with exit code {done.exit_code} and did not say "
+                f"{' nor '.join(missing) or 'that it failed'}: read its output above"
+            )
+        tell.success(f"three causes after {done.seconds:.0f} s, the log of the crash included")
+        if is_ours:
+            cluster.delete_namespace(namespace)
+
     def say_what_next(self, cluster: Cluster, seconds: float) -> None:
         """Leave the reader with commands to type."""
         tell = self.narrator
-        tell.title(f"That was all: 7 steps in {seconds:.0f} s. The shop still runs. Try next:")
+        tell.title(f"That was all: 8 steps in {seconds:.0f} s. The shop still runs. Try next:")
         for line in self._preparations():
             tell.command(line)
         tell.plain("")

@@ -30,15 +30,17 @@ def played() -> subprocess.CompletedProcess[str]:
         check=False,
     )
     if configuration := re.search(r"^export KUBECONFIG=(\S+)", _sandbox_env(), re.MULTILINE):
-        Cluster({**os.environ, "KUBECONFIG": configuration[1]}).delete_namespace(NAMESPACE)
+        cluster = Cluster({**os.environ, "KUBECONFIG": configuration[1]})
+        for namespace in (NAMESPACE, f"{NAMESPACE}-broken"):
+            cluster.delete_namespace(namespace)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
     return done
 
 
 def test_the_demo_ends_well(played: subprocess.CompletedProcess[str]) -> None:
-    """A newcomer who types ``make demo`` sees all seven steps go as told."""
-    steps = re.findall(r"^(\d)/7 ", played.stdout, re.MULTILINE)
-    assert steps == list("1234567")
+    """A newcomer who types ``make demo`` sees all eight steps go as told."""
+    steps = re.findall(r"^(\d)/8 ", played.stdout, re.MULTILINE)
+    assert steps == list("12345678")
 
 
 def test_the_shop_is_deployed_and_updated(played: subprocess.CompletedProcess[str]) -> None:
@@ -61,10 +63,20 @@ def test_the_broken_version_is_named(played: subprocess.CompletedProcess[str]) -
     assert "exit code 1 after" in played.stdout
 
 
+def test_three_mistakes_are_explained_in_one_run(played: subprocess.CompletedProcess[str]) -> None:
+    """Each with its cause, its hint and the line of its manifest."""
+    report = played.stdout.partition("Three mistakes at once")[2]
+    for name in ("search", "payment", "mailer"):
+        assert re.search(rf"Deployment \S+/{name}  FAILED  ", report)
+        assert re.search(rf"manifest  deploy/{name}\.yaml:\d", report)
+    assert "| mailer: cannot connect to smtp:25" in report
+
+
 def test_the_commands_can_be_typed(played: subprocess.CompletedProcess[str]) -> None:
     """Every deploy is shown as a command line that works when it is copied."""
     unfolded = re.sub(r" \\\n +", " ", played.stdout)
-    commands = re.findall(r"^\$ (codexctl apply-wait .*)$", unfolded, re.MULTILINE)
+    shown = re.findall(r"^\$ (codexctl apply-wait .*)$", unfolded, re.MULTILINE)
+    commands = [command for command in shown if "--env staging" in command]
     start = f"codexctl apply-wait --env staging --namespace {NAMESPACE}"
     versions = ["", " --vars WEB_VERSION=2.0", " --vars WEB_VERSION=2.1-typo"]
     assert commands == [start + version for version in (*versions, versions[1])]
