@@ -206,7 +206,7 @@ TIMEOUTS = (
         "The readiness probe never passes: it might tomorrow.",
         (deployment(pod(container(readinessProbe=NEVER_READY))),),
         fault=Fault("", WEB, r"(?s)(?i)readiness probe failed.*no disk"),
-        timeout_s=15,
+        only_s=15,
     ),
     Scenario(
         "never-ready-http",
@@ -225,14 +225,14 @@ TIMEOUTS = (
             ),
         ),
         fault=Fault("", WEB, r"statuscode: 404"),
-        timeout_s=15,
+        only_s=15,
     ),
     Scenario(
         "job-runs-too-long",
         "A Job that is still at it when the time is over.",
         (job(pod(container(IDLE))),),
         fault=Fault("", "Job/migrate", r"running|0 of 1"),
-        timeout_s=10,
+        only_s=10,
     ),
 )
 

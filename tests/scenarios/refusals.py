@@ -159,7 +159,7 @@ STORAGE = (
         (claim(storage_class="{namespace}"), deployment(mounted(_DATA))),
         before=(applied(storage_class("Immediate")),),
         fault=Fault("", "PersistentVolumeClaim/data", r"(?i)provisioner|pending|volume"),
-        timeout_s=20,
+        only_s=20,
     ),
 )
 
@@ -183,7 +183,7 @@ CUSTOM = (
         before=BUCKET_BEFORE,
         during=(BUCKET_CHANGED, Step(3, said("Stalled", "True", "limit of buckets reached"))),
         fault=Fault("F15", "Bucket/photos", r"limit of buckets reached", "GRACE_RESOURCE_S"),
-        timeout_s=60,
+        only_s=60,
     ),
     Scenario(
         "custom-resource-failed",
@@ -192,7 +192,7 @@ CUSTOM = (
         before=BUCKET_BEFORE,
         during=(BUCKET_CHANGED, Step(3, said("Failed", "True", "no such region"))),
         fault=Fault("F15", "Bucket/photos", r"no such region", "GRACE_RESOURCE_S"),
-        timeout_s=60,
+        only_s=60,
     ),
 )
 
