@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 TOOLS = ("codexctl", "kubectl", *HELM)
 _CUT_S = 60
 """What the peers wait for when something is broken: most of them would wait in vain for ever."""
-_LONG_S = 180
-"""What they wait for when all will be well: longer than the slowest scenario takes."""
+_MORE_S = 60
+"""How much longer than a scenario lasts they wait for it when all will be well."""
 _LIMIT_S = 600
 """No program waits that long."""
 _FOREIGN = ("CODEXCTL_", "GITHUB_", "HELM_", "KUBERNETES_", "XDG_")
@@ -89,7 +89,7 @@ def helm(name: str) -> Callable[[Scenario, Stage], Commands]:
 
 
 def _patience_s(scenario: Scenario) -> int:
-    return _CUT_S if scenario.fault else _LONG_S
+    return _CUT_S if scenario.fault else int(scenario.lasts_s) + _MORE_S
 
 
 def _write_chart(stage: Stage) -> Path:
