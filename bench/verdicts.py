@@ -134,7 +134,7 @@ def print_totals(verdicts: list[Verdict], tools: list[str]) -> None:
     )
     print("|---|---|---|---|---|---|---|---|")
     for tool in tools:
-        ours = [each for each in verdicts if each.tool == tool]
+        ours = [each for each in verdicts if each.tool == tool and not each.scenario.is_ours]
         broken = [each for each in ours if each.scenario.fault]
         # Where only the time-out can tell, nobody can be red before.
         told = [each for each in broken if each.scenario.fault and each.scenario.fault.grace]

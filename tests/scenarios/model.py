@@ -92,6 +92,8 @@ class Scenario:
     """None: it becomes healthy."""
     lasts_s: float = 30
     """About how long it takes to know: the longest ones begin first."""
+    is_ours: bool = False
+    """Whether an annotation of codexctl decides, so that no peer can be compared."""
     only_s: float | None = None
     """How long it is waited for; None: much longer than it lasts."""
 

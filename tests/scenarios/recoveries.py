@@ -21,7 +21,14 @@ from tests.scenarios.objects import (
     stateful_set,
     storage_class,
 )
-from tests.scenarios.refusals import BUCKET_BEFORE, BUCKET_CHANGED, bucket, said
+from tests.scenarios.refusals import (
+    BUCKET_BEFORE,
+    BUCKET_CHANGED,
+    OLD_POD_BROKEN,
+    bucket,
+    noted,
+    said,
+)
 
 _OTHER = "exec sleep 200000"
 """Another template with the same behaviour."""
@@ -265,6 +272,13 @@ CONTROLLERS = (
                 },
             ),
         ),
+    ),
+    Scenario(
+        "statefulset-old-pod-replaced",
+        "The pod of the broken revision blocks the right one, and may be deleted.",
+        (noted(stateful_set(pod(container()), replicas=2), replace_broken_pods="true"),),
+        before=OLD_POD_BROKEN,
+        is_ours=True,
     ),
     Scenario(
         "statefulset-updated-on-delete",

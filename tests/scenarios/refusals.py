@@ -29,9 +29,20 @@ _NO_ACCOUNT = r'service account "?[\w-]+/nobody"?.*not found'
 _DATA = {"persistentVolumeClaim": {"claimName": "data"}}
 _ENFORCE = "pod-security.kubernetes.io/enforce=restricted"
 _GROUP = "{namespace}.example.com"
+_SET_STATUS = (
+    *("patch", f"buckets.{_GROUP}", "photos"),
+    *("--subresource=status", "--type=merge", "--patch"),
+)
 _BUCKETS_KNOWN = (
     applied(definition()),
     awaited(f"crd/buckets.{_GROUP}", "condition=Established"),
+)
+OLD_POD_BROKEN = (
+    applied(stateful_set(pod(image("{registry}/base:no-such-tag")), replicas=2)),
+    awaited("pod/db-0", "create"),
+    awaited(
+        "pod/db-0", "jsonpath={.status.containerStatuses[0].state.waiting.reason}=ImagePullBackOff"
+    ),
 )
 _HOOK = {
     "name": "hook.example.com",
@@ -62,13 +73,18 @@ def said(condition: str, status: str, message: str, generation: int = 2) -> Acti
     found = {"type": condition, "status": status, "reason": "Said", "message": message}
     since = {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": generation}
     status_now = {"observedGeneration": generation, "conditions": [{**found, **since}]}
-    patch = json.dumps({"status": status_now})
-    flags = ("--subresource=status", "--type=merge", "--patch", patch)
-    return kubectl("patch", f"buckets.{_GROUP}", "photos", *flags)
+    return kubectl(*_SET_STATUS, json.dumps({"status": status_now}))
 
 
 BUCKET_BEFORE = (*_BUCKETS_KNOWN, applied(bucket(1)), said("Ready", "True", "created", 1))
 BUCKET_CHANGED = Step(0, awaited(f"buckets.{_GROUP}/photos", "jsonpath={.metadata.generation}=2"))
+
+
+def noted(described: Object, **annotations: str) -> Object:
+    """Return an object with annotations of codexctl: ``ready_when`` and so on."""
+    keys = {f"codexctl/{name.replace('_', '-')}": text for name, text in annotations.items()}
+    return {**described, "metadata": {**described["metadata"], "annotations": keys}}
+
 
 CREATION = (
     Scenario(
@@ -121,15 +137,8 @@ CREATION = (
         "statefulset-blocked-by-old-pod",
         "The new revision is right, but the pod of the broken one is never replaced.",
         (stateful_set(pod(container()), replicas=2),),
-        before=(
-            applied(stateful_set(pod(image("{registry}/base:no-such-tag")), replicas=2)),
-            awaited("pod/db-0", "create"),
-            awaited(
-                "pod/db-0",
-                "jsonpath={.status.containerStatuses[0].state.waiting.reason}=ImagePullBackOff",
-            ),
-        ),
-        fault=Fault("F14", "StatefulSet/db", r"db-0", "GRACE_OLD_POD_S"),
+        before=OLD_POD_BROKEN,
+        fault=Fault("F14", "StatefulSet/db", r"db-0", "GRACE_BLOCKED_S"),
     ),
 )
 
@@ -142,7 +151,7 @@ STORAGE = (
             "F13",
             "PersistentVolumeClaim/data",
             r'storageclass.*"no-such-class" not found',
-            "GRACE_VOLUME_CLASS_S",
+            "GRACE_CLASS_MISSING_S",
         ),
         lasts_s=65,
     ),
@@ -150,7 +159,7 @@ STORAGE = (
         "claim-missing",
         "The pod names a claim that nobody made.",
         (deployment(mounted(_DATA)),),
-        fault=Fault("F13", WEB, r'persistentvolumeclaim "data" not found', "GRACE_CLAIM_S"),
+        fault=Fault("F13", WEB, r'persistentvolumeclaim "data" not found', "GRACE_CLAIM_MISSING_S"),
         lasts_s=35,
     ),
     Scenario(
@@ -182,7 +191,7 @@ CUSTOM = (
         (bucket(),),
         before=BUCKET_BEFORE,
         during=(BUCKET_CHANGED, Step(3, said("Stalled", "True", "limit of buckets reached"))),
-        fault=Fault("F15", "Bucket/photos", r"limit of buckets reached", "GRACE_RESOURCE_S"),
+        fault=Fault("F15", "Bucket/photos", r"limit of buckets reached", "GRACE_CUSTOM_S"),
         only_s=60,
     ),
     Scenario(
@@ -191,8 +200,24 @@ CUSTOM = (
         (bucket(),),
         before=BUCKET_BEFORE,
         during=(BUCKET_CHANGED, Step(3, said("Failed", "True", "no such region"))),
-        fault=Fault("F15", "Bucket/photos", r"no such region", "GRACE_RESOURCE_S"),
+        fault=Fault("F15", "Bucket/photos", r"no such region", "GRACE_CUSTOM_S"),
         only_s=60,
+    ),
+    Scenario(
+        "custom-resource-of-own-rules",
+        "A custom resource without conditions: its manifest says what counts.",
+        (
+            noted(
+                bucket(),
+                ready_when="jsonpath={.status.phase}=Usable",
+                failed_when="jsonpath={.status.phase}=Lost",
+            ),
+        ),
+        before=_BUCKETS_KNOWN,
+        during=(Step(3, kubectl(*_SET_STATUS, '{"status": {"phase": "Lost"}}')),),
+        fault=Fault("F15", "Bucket/photos", r"status.phase.*Lost", "GRACE_CUSTOM_S"),
+        only_s=60,
+        is_ours=True,
     ),
 )
 
