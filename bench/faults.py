@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING
 
 from compare import CODEXCTL, ROOT, sandbox_environment
 from peers import HELM, build_helm
-from restarts import Restarts
-from verdicts import Told, Verdict, print_goals, print_scenarios, print_totals
+from signs import Signs, Told
+from verdicts import Verdict, print_goals, print_scenarios, print_totals
 
 sys.path.insert(0, str(ROOT))
 from tests.scenarios.catalogue import SCENARIOS
@@ -107,7 +107,7 @@ class Bench:
     environment: dict[str, str]
     folder: Path
     faulty: str
-    restarts: Restarts
+    signs: Signs
     verdicts: list[Verdict] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -140,8 +140,8 @@ class Bench:
             self.failures.append(f"{scenario.name}, {tool}: {error}")
             _tell(self.failures[-1])
             return
-        due = self.restarts.reached(namespace) if tool == "codexctl" else {}
-        verdict = Verdict(scenario, tool, exit_code, seconds, tuple(told), due)
+        signs, restarts = self.signs.told(namespace), self.signs.restarts(namespace)
+        verdict = Verdict(scenario, tool, exit_code, seconds, told, signs, restarts)
         self.verdicts.append(verdict)
         _tell(f"{scenario.name}, {tool}: {verdict.word} after {seconds:.1f} s")
 
@@ -211,8 +211,8 @@ def main() -> None:
         if "SANDBOX_REGISTRIES" in environment:
             faulty = stack.enter_context(FaultyRegistry(environment)).address
         chosen = [scenario for scenario in chosen if faulty or not scenario.needs_faults]
-        restarts = stack.enter_context(Restarts(environment))
-        bench = Bench(environment, Path(folder), faulty, restarts)
+        signs = stack.enter_context(Signs(environment))
+        bench = Bench(environment, Path(folder), faulty, signs)
         try:
             bench.play_all(tools, chosen, options.at_once)
         except KeyboardInterrupt:

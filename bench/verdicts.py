@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compare import ROOT
+from signs import Told, first_match
 
 sys.path.insert(0, str(ROOT))
 from codexctl_tasks.errors import TIMED_OUT
@@ -25,14 +26,6 @@ _LATEST_S = 3.0
 
 
 @dataclass(frozen=True)
-class Told:
-    """A line that a program wrote, and `time.monotonic` when it did."""
-
-    at: float
-    text: str
-
-
-@dataclass(frozen=True)
 class Verdict:
     """What one program said about one scenario."""
 
@@ -40,9 +33,12 @@ class Verdict:
     tool: str
     exit_code: int
     seconds: float
-    told: tuple[Told, ...]
-    restarted: dict[int, float]
-    """When a container had been restarted so often, see `restarts`."""
+    told: list[Told]
+    """What the program wrote."""
+    signs: list[Told]
+    """What the API server showed meanwhile."""
+    restarts: dict[int, float]
+    """When a container had been restarted so often; see `Signs.restarts`."""
 
     @property
     def green(self) -> bool:
@@ -79,6 +75,18 @@ class Verdict:
         return fault is not None and fault.log in self._text
 
     @property
+    def announced_s(self) -> float | None:
+        """
+        Return how long after its first sign the cause was told.
+
+        None where there is none, or the API server's words for it are others.
+        """
+        fault = self.scenario.fault
+        shown = first_match(fault.cause, self.signs) if fault else None
+        told = first_match(fault.cause, self.told) if fault else None
+        return None if shown is None or told is None else told - shown
+
+    @property
     def after_grace_s(self) -> float | None:
         """
         Return how long after the end of the grace the verdict came.
@@ -89,12 +97,12 @@ class Verdict:
         if fault is None or not fault.grace:
             return None
         decided = next((each.at for each in self.told if _DECIDED.match(each.text)), None)
-        named = (each.at for each in self.told if re.search(fault.cause, each.text))
         grace = getattr(symptoms, fault.grace)
         if isinstance(grace, int):  # a number of restarts
-            due = self.restarted.get(grace)
+            due = self.restarts.get(grace)
         else:
-            due = next((at + grace for at in named), None)
+            seen = (first_match(fault.cause, told) for told in (self.signs, self.told))
+            due = min((at + grace for at in seen if at is not None), default=None)
         return None if decided is None or due is None else decided - due
 
     @property
@@ -157,12 +165,20 @@ def _share(values: Iterable[bool]) -> str:
 
 
 def print_goals(verdicts: list[Verdict]) -> None:
-    """Print how long after the grace codexctl decided."""
-    ours = [each for each in verdicts if each.tool == "codexctl" and not each.green]
-    measured = {e.scenario.name: s for e in ours if (s := e.after_grace_s) is not None}
-    if not measured:
-        return
-    print(f"\n| codexctl: verdict after the grace | goal {_LATEST_S:.0f} s | |\n|---|---|---|")
+    """Print how soon codexctl told a cause, and how long after the grace it decided."""
+    ours = [each for each in verdicts if each.tool == "codexctl"]
+    goals = {
+        "cause told after its first sign": {e.scenario.name: e.announced_s for e in ours},
+        "verdict after the grace": {e.scenario.name: e.after_grace_s for e in ours},
+    }
+    for title, found in goals.items():
+        measured = {name: seconds for name, seconds in found.items() if seconds is not None}
+        if measured:
+            _print_goal(title, measured)
+
+
+def _print_goal(title: str, measured: dict[str, float]) -> None:
+    print(f"\n| codexctl: {title} | goal {_LATEST_S:.0f} s | |\n|---|---|---|")
     for name, seconds in sorted(measured.items(), key=lambda pair: -pair[1]):
         mark = "reached" if seconds <= _LATEST_S else "**missed**"
         print(f"| {name} | {seconds:.1f} s | {mark} |")
