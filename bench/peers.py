@@ -71,7 +71,7 @@ def find_tool(name: str, kubectl: str) -> Tool:
 
         return Tool(name, "client-go", {}, bare)
     if name in HELM:
-        program = _build_helm(HELM[name])
+        program = build_helm(name)
 
         def helm(_step: str, stack: Stack, namespace: str) -> list[str]:
             upgrade = [program, "upgrade", "--install", "bench", str(stack.chart)]
@@ -110,7 +110,9 @@ def _cache() -> Path:
     return find_places().cache.with_name("codexctl-bench")
 
 
-def _build_helm(package: str) -> str:
+def build_helm(name: str) -> str:
+    """Build helm 3 or 4, as `HELM` names them, unless it is there; return its path."""
+    package = HELM[name]
     program = _cache() / f"helm-{package.rpartition('@')[2]}" / "helm"
     return _build(program, ["install", *_BUILD, package], find_places().cache)
 

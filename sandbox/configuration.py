@@ -28,6 +28,8 @@ _PKI = f"{STATE}/pki"
 _CONFIG = f"{STATE}/config"
 _ETCD = "http://127.0.0.1:2379"
 PAUSE = "pause:1"
+REGISTRIES = "certs.d"  # one folder per registry, named as in references, with a file HOSTS
+HOSTS = "hosts.toml"
 FORWARDER = "registry-forwarder"  # part of process 1, see `node`: no command line
 # The code that runs in the node: when it changes, a running node is not what would be started.
 _NODE_CODE = ("node.py", "namespaces.py", "forwarder.py")
@@ -205,16 +207,22 @@ def render_files(addresses: Addresses) -> dict[str, str]:
     registry = f"http://{addresses.node}:{REGISTRY_PORT}"
     return {
         "cni/10-pods.conflist": json.dumps(_render_pod_network(addresses), indent=1),
-        # Without the `server` line a missing tag reads "connection refused".
-        f"certs.d/{addresses.registry}/hosts.toml": (
-            f'server = "{registry}"\n[host."{registry}"]\n  capabilities = ["pull", "resolve"]\n'
-        ),
+        f"{REGISTRIES}/{addresses.registry}/{HOSTS}": render_hosts(registry),
         "containerd.toml": _render_containerd(addresses),
         "kubelet.yaml": json.dumps(_render_kubelet(addresses), indent=1),
         "resolv.conf": f"nameserver {addresses.node}\n",
         "Corefile": _render_dns(addresses),
         "registry.yml": json.dumps(_render_registry(addresses), indent=1),
     }
+
+
+def render_hosts(url: str) -> str:
+    """
+    Return the file that leads containerd to a registry; it is read again at every pull.
+
+    Without the `server` line a missing tag would read "connection refused".
+    """
+    return f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
 
 
 def _render_pod_network(addresses: Addresses) -> dict[str, object]:
@@ -257,7 +265,7 @@ disabled_plugins = [
     snapshotter = "overlayfs"
     discard_unpacked_layers = true
   [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = "{_CONFIG}/certs.d"
+    config_path = "{_CONFIG}/{REGISTRIES}"
 """
 
 

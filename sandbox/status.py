@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sandbox import addresses as numbering
-from sandbox import components, processes
+from sandbox import components, configuration, processes
 from sandbox.errors import SandboxError
 from sandbox.readiness import (
     CONTROLLER_MANAGER_PORT,
@@ -154,6 +154,8 @@ def render_environment(places: Places, environ: Mapping[str, str] = os.environ) 
             "KUBECONFIG": str(places.admin_conf),
             "SANDBOX_REGISTRY": addresses.registry,
             "SANDBOX_KUBECTL": str(kubectl),
+            "SANDBOX_HOST": addresses.host,
+            "SANDBOX_REGISTRIES": str(places.state / "config" / configuration.REGISTRIES),
             "KUBECACHEDIR": str(places.state / "kubectl"),
             "NO_PROXY": no_proxy,
             "no_proxy": no_proxy,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox import addresses, processes
+from sandbox import addresses, configuration, processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +82,18 @@ def test_two_checkouts_run_side_by_side(
         sandbox.kubectl("wait", DONE, "pod/client", "--timeout=150s")
         assert sandbox.kubectl("logs", "client") == text
     assert running.variables()["SANDBOX_REGISTRY"] != other.variables()["SANDBOX_REGISTRY"]
+
+
+def test_another_registry_is_made_known_by_a_file(running: Sandbox) -> None:
+    """Images come from wherever ``SANDBOX_REGISTRIES`` says, from the next pull on."""
+    own = addresses.recorded(running.state)
+    assert own is not None
+    known = Path(running.variables()["SANDBOX_REGISTRIES"]) / "localhost:9"
+    known.mkdir()
+    url = f"http://{own.node}:{addresses.REGISTRY_PORT}"
+    (known / configuration.HOSTS).write_text(configuration.render_hosts(url))
+    running.kubectl("run", "other", "--image=localhost:9/base:1", "--restart=Never", "--", "true")
+    running.kubectl("wait", DONE, "pod/other", "--timeout=150s")
 
 
 def test_a_second_up_changes_nothing(running: Sandbox) -> None:
