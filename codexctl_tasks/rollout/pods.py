@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.rollout.claims import claim_symptoms
@@ -43,6 +44,7 @@ TELL_PULLING_AFTER_S = 20.0
 TELL_PROBE_AFTER_S = 20.0
 """Every program that takes a moment to start fails its first probes."""
 _MOUNT = re.compile(r"references non-existent config key|hostPath type check failed")
+_KILLED = re.compile(r"failed (liveness|startup) probe")
 _CLAIM = re.compile(r'persistentvolumeclaim "([^"]+)" not found')
 _SENT_AWAY = ("Evicted", "NodeLost", "Preempting", "Terminated", "UnexpectedAdmissionError")
 _CREATING = ("ContainerCreating", "PodInitializing")
@@ -65,7 +67,8 @@ def pod_symptoms(pod: Object, view: View, baseline: Baseline, limit: int) -> Ite
             yield from container_symptoms(pod, baseline, limit)
         return
     yield from _scheduling_symptoms(pod, view)
-    yield from container_symptoms(pod, baseline, limit)
+    for symptom in container_symptoms(pod, baseline, limit):
+        yield _with_killer(symptom, pod, view) if symptom.trouble is Trouble.CRASH else symptom
     if is_creating(pod):
         yield from _creation_symptoms(pod, view)
     elif not condition_holds(pod, "Ready"):
@@ -211,6 +214,29 @@ def _probe_symptoms(pod: Object, view: View) -> Iterator[Symptom]:
         hint="ask the same of the program yourself; see its log",
         site=site_of(pod, name),
     )
+
+
+def _with_killer(symptom: Symptom, pod: Object, view: View) -> Symptom:
+    """Add who has ended a container: its status tells only the exit code, 137 for instance."""
+    name = symptom.site.container
+    for event in reversed(view.events_about(pod["metadata"]["uid"])):
+        path = str((event.get("involvedObject") or {}).get("fieldPath") or "")
+        if path and f"{{{name}}}" not in path:
+            continue
+        message = " ".join(str(event.get("message") or "").split())
+        if event.get("reason") == "FailedPostStartHook":
+            return replace(symptom, cause=f"{symptom.cause}: its postStart hook fails: {message}")
+        killed = _KILLED.search(message) if event.get("reason") == "Killing" else None
+        if killed:
+            probe = killed[1]
+            specs = [c for c in service_containers(pod) if c["name"] == name]
+            asked = _described(specs[0].get(f"{probe}Probe") or {}) if specs else ""
+            return replace(
+                symptom,
+                cause=f"{symptom.cause}: killed, as its {probe} probe{asked} fails",
+                hint="give it more time (startupProbe, failureThreshold), or see why it is slow",
+            )
+    return symptom
 
 
 def _described(probe: Object) -> str:

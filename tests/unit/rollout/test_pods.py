@@ -119,6 +119,30 @@ def test_a_liveness_probe_that_has_failed_since_the_start() -> None:
     assert fails_liveness(alive, view_of(alive, late))
 
 
+@pytest.mark.parametrize(
+    ("reason", "message", "added"),
+    [
+        (
+            "Killing",
+            "Container app failed liveness probe, will be restarted",
+            "killed, as its liveness probe GET :8080/ fails",
+        ),
+        ("FailedPostStartHook", "PostStartHook failed", "its postStart hook fails: PostStartHook"),
+    ],
+)
+def test_who_has_killed_a_container_is_told(reason: str, message: str, added: str) -> None:
+    """Exit code 137 alone sends people to look for a lack of memory."""
+    spec = {"containers": [{"name": "app", "livenessProbe": {"httpGet": {"port": 8080}}}]}
+    killed = pod("a", crashed(4, 137), spec=spec)
+
+    [symptom] = _symptoms(killed, event(killed, reason, message))
+    [alone] = _symptoms(killed)
+
+    assert added in symptom.cause
+    assert alone.cause in symptom.cause
+    assert symptom.grace_s == alone.grace_s == 0
+
+
 # ---- the one exception: old pods that block a StatefulSet ----------------------------------------
 
 OLD, NEW = (
