@@ -208,7 +208,7 @@ def _probe_symptoms(pod: Object, view: View) -> Iterator[Symptom]:
     yield Symptom(
         trouble=Trouble.PROBE,
         headline=f"{probe} probe fails",
-        cause=f"container {name}: {probe} probe{asked}: {message.partition(': ')[2]} (Unhealthy)",
+        cause=f"container {name}: {probe} probe{asked} failed: {message.partition(': ')[2]} (Unhealthy)",
         grace_s=NEVER_S,
         tell_after_s=TELL_PROBE_AFTER_S,
         hint="ask the same of the program yourself; see its log",

@@ -205,7 +205,7 @@ TIMEOUTS = (
         "never-ready",
         "The readiness probe never passes: it might tomorrow.",
         (deployment(pod(container(readinessProbe=NEVER_READY))),),
-        fault=Fault("", WEB, r"(?s)(?i)readiness probe failed.*no disk"),
+        fault=Fault("", WEB, r"(?s)readiness probe.*no disk"),
         only_s=15,
     ),
     Scenario(

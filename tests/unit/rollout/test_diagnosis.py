@@ -84,7 +84,9 @@ def test_a_failing_probe_is_read_from_the_newest_warning() -> None:
 
     diagnosis = _diagnosis(deployment(), replica_set(), silent, new, old)
 
-    assert diagnosis.cause == ("container app: readiness probe GET :8080/healthz: 500 (Unhealthy)")
+    assert diagnosis.cause == (
+        "container app: readiness probe GET :8080/healthz failed: 500 (Unhealthy)"
+    )
     assert diagnosis.where == "pod a"
 
 

@@ -86,7 +86,7 @@ def test_a_probe_that_fails_is_described(probe: dict[str, Any], described: str) 
     [symptom] = _symptoms(silent, told)
 
     assert symptom.cause == (
-        f"container app: readiness probe{described}: HTTP probe failed: 500 (Unhealthy)"
+        f"container app: readiness probe{described} failed: HTTP probe failed: 500 (Unhealthy)"
     )
     assert (symptom.grace_s, symptom.tell_after_s) == (math.inf, TELL_PROBE_AFTER_S)
 
