@@ -205,10 +205,11 @@ def _probe_symptoms(pod: Object, view: View) -> Iterator[Symptom]:
     name = path.partition("{")[2].rstrip("}")
     specs = [c for c in service_containers(pod) if c["name"] == name]
     asked = _described(specs[0].get(f"{probe}Probe") or {}) if specs else ""
+    answer = message.partition(": ")[2]
     yield Symptom(
         trouble=Trouble.PROBE,
         headline=f"{probe} probe fails",
-        cause=f"container {name}: {probe} probe{asked} failed: {message.partition(': ')[2]} (Unhealthy)",
+        cause=f"container {name}: {probe} probe{asked} failed: {answer} (Unhealthy)",
         grace_s=NEVER_S,
         tell_after_s=TELL_PROBE_AFTER_S,
         hint="ask the same of the program yourself; see its log",
