@@ -19,7 +19,7 @@ from codexctl_tasks.world.cluster import CONNECTIONS, Resource
 from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from codexctl_tasks.apply.plan import Step
     from codexctl_tasks.apply.sending import Sender
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 ESTABLISH_TIMEOUT_S = 30.0
 """A CustomResourceDefinition is served a second or two after it was accepted."""
+REFUSED_AFTER_S = 10.0
+"""Names that another definition has stay refused until that one is gone."""
 _ESTABLISH_LOOK_S = 0.2
 _NAMESPACE = Resource("v1", "Namespace", "namespaces", namespaced=False)
 _DEFINITION = Resource(
@@ -148,23 +150,53 @@ def _sent(step: Step, sender: Sender) -> Applied | Sequence[CodexctlError]:
         return explained(error, step.placed)
 
 
-def await_definitions(applied: Sequence[Applied], cluster: Cluster, clock: Clock) -> None:
-    """Return when the CustomResourceDefinitions among *applied* are served."""
+def await_definitions(
+    applied: Sequence[Applied], cluster: Cluster, clock: Clock, needed: Collection[str]
+) -> None:
+    """
+    Return when the CustomResourceDefinitions among *applied* are served.
+
+    Args:
+        applied: What was applied just now.
+        cluster: Where.
+        clock: For the looks.
+        needed: Names of those whose resources follow; whoever waits for the rollout judges the rest.
+
+    Raises:
+        ClusterError: One is not served in time, with what the server says about why.
+    """
     definitions = [
-        a for a in applied if a.name.kind == _DEFINITION.kind and not _established(a.found)
+        a
+        for a in applied
+        if a.name.kind == _DEFINITION.kind
+        and a.name.name in needed
+        and not _condition(a.found, "Established")[0]
     ]
     deadline_s = clock.now() + ESTABLISH_TIMEOUT_S
     for definition in definitions:
-        while not _established(cluster.get(_DEFINITION, "", definition.name.name)):
-            if clock.now() >= deadline_s:
-                raise ClusterError(
-                    definition.placed.manifest.location,
-                    f"{definition.name} is not served after {ESTABLISH_TIMEOUT_S:.0f} s",
-                    "look at its conditions: kubectl describe",
-                )
-            clock.sleep(_ESTABLISH_LOOK_S)
+        _await_definition(definition, cluster, clock, deadline_s)
     if definitions:
         cluster.resources(refresh=True)
+
+
+def _await_definition(
+    definition: Applied, cluster: Cluster, clock: Clock, deadline_s: float
+) -> None:
+    begun_s = clock.now()
+    while True:
+        found = cluster.get(_DEFINITION, "", definition.name.name) or {}
+        if _condition(found, "Established")[0]:
+            return
+        accepted, why = _condition(found, "NamesAccepted")
+        refused = bool(why) and not accepted and clock.now() - begun_s >= REFUSED_AFTER_S
+        if refused or clock.now() >= deadline_s:
+            what = f"is not accepted: {why}" if refused else "is not served"
+            raise ClusterError(
+                definition.placed.manifest.location,
+                f"{definition.name} {what} after {clock.now() - begun_s:.0f} s",
+                "look at its conditions: kubectl describe",
+            )
+        clock.sleep(_ESTABLISH_LOOK_S)
 
 
 def await_namespace(
@@ -212,6 +244,9 @@ def await_namespace(
         clock.sleep(LOOK_S)
 
 
-def _established(definition: Mapping[str, Any] | None) -> bool:
-    conditions = ((definition or {}).get("status") or {}).get("conditions") or ()
-    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+def _condition(definition: Mapping[str, Any], name: str) -> tuple[bool, str]:
+    """Return whether a condition holds, and what the server says about it."""
+    for each in (definition.get("status") or {}).get("conditions") or ():
+        if each["type"] == name:
+            return each["status"] == "True", str(each.get("message") or each.get("reason") or "")
+    return False, ""

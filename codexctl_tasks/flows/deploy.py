@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from codexctl_tasks.apply import summary
 from codexctl_tasks.apply.applying import Account, apply_stage, await_definitions
-from codexctl_tasks.apply.placement import place
+from codexctl_tasks.apply.placement import definition_of, place
 from codexctl_tasks.apply.pruning import prune
 from codexctl_tasks.apply.sending import Change
 from codexctl_tasks.apply.stages import Wave, in_waves
@@ -157,6 +157,7 @@ class _Deployment:
         self._sender = run.sender()
         self._counted = 0
         self._pruned: list[ObjectName] = []
+        self._needed = {definition_of(placed.resource) for placed in run.objects}
         left_s = run.deadline_s - run.clock.now()
         self.rollout = _Rollout(scopes, run.cluster, run.request, run.outside, timeout_s=left_s)
 
@@ -185,7 +186,7 @@ class _Deployment:
             for stage in wave:
                 steps = [step for step in self._run.steps_of(stage) if step.name not in done]
                 applied = self._apply_stage(steps)
-                await_definitions(applied, self._cluster, self._run.clock)
+                await_definitions(applied, self._cluster, self._run.clock, self._needed)
         self._console.step("apply", summary.counts_line(self._account.applied[self._counted :]))
         self._counted = len(self._account.applied)
 

@@ -184,8 +184,9 @@ class Judge:
         rest = [course for course in courses if course not in fatal]
         told = {c.symptom for c in courses if c in fatal or _lasts_long_enough(c, now_s)}
         shown = tuple(course.symptom for course in (*fatal, *rest))
-        if shown and (fatal or shown[0] in told):
-            detail = shown[0].headline if fatal else f"{detail}: {shown[0].headline}"
+        worst = next((symptom for symptom in shown if symptom in told), None)
+        if worst is not None:
+            detail = worst.headline if fatal else f"{detail}: {worst.headline}"
         later = (m for c in courses for m in (c.due_s, c.first_s + c.symptom.tell_after_s))
         return Verdict(
             target,

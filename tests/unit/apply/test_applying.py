@@ -9,6 +9,7 @@ import pytest
 
 from codexctl_tasks.apply.applying import (
     ESTABLISH_TIMEOUT_S,
+    REFUSED_AFTER_S,
     Account,
     apply_stage,
     await_definitions,
@@ -252,6 +253,7 @@ def _definition(cluster: FakeCluster, clock: FakeClock) -> list[Applied]:
     return apply(yaml_of("CustomResourceDefinition", "things.g.io"), cluster, clock)
 
 
+NEEDED = {"things.g.io"}
 ESTABLISHED = {"conditions": [{"type": "Established", "status": "True"}]}
 
 
@@ -264,9 +266,31 @@ def test_definitions_are_awaited(cluster: FakeCluster, clock: FakeClock) -> None
         def get(self, *_: Any) -> dict[str, Any]:
             return {"status": next(looks, ESTABLISHED)}
 
-    await_definitions(applied, _Establishing(), clock)
+    await_definitions(applied, _Establishing(), clock, NEEDED)
 
     assert len(clock.sleeps) == 2
+
+
+def test_a_definition_that_nothing_needs_is_left_to_the_rollout(
+    cluster: FakeCluster, clock: FakeClock
+) -> None:
+    """It is judged there, together with everything else."""
+    await_definitions(_definition(cluster, clock), FakeCluster(), clock, set())
+
+    assert clock.sleeps == []
+
+
+def test_a_definition_whose_names_are_taken_says_so(cluster: FakeCluster, clock: FakeClock) -> None:
+    """The server's own words, long before the time is over."""
+    taken = {"type": "NamesAccepted", "status": "False", "message": '"Thing" is already in use'}
+
+    class _Taken(FakeCluster):
+        def get(self, *_: Any) -> dict[str, Any]:
+            return {"status": {"conditions": [taken]}}
+
+    with pytest.raises(ClusterError, match='is not accepted: "Thing" is already in use'):
+        await_definitions(_definition(cluster, clock), _Taken(), clock, NEEDED)
+    assert REFUSED_AFTER_S <= clock.time < REFUSED_AFTER_S + 1
 
 
 def test_an_unchanged_definition_is_not_looked_at(cluster: FakeCluster, clock: FakeClock) -> None:
@@ -277,7 +301,7 @@ def test_an_unchanged_definition_is_not_looked_at(cluster: FakeCluster, clock: F
     assert (first.change, again[0].change) == (Change.CREATED, Change.UNCHANGED)
     cluster.calls.clear()
 
-    await_definitions(again, cluster, clock)
+    await_definitions(again, cluster, clock, NEEDED)
 
     assert cluster.calls == []
 
@@ -286,13 +310,13 @@ def test_a_definition_that_is_never_served_ends_the_wait(
     cluster: FakeCluster, clock: FakeClock
 ) -> None:
     """Its name and line are told after half a minute; other kinds are not waited for."""
-    await_definitions(apply(TWO, cluster, clock), cluster, clock)
+    await_definitions(apply(TWO, cluster, clock), cluster, clock, NEEDED)
     assert clock.sleeps == []
 
     with pytest.raises(
         ClusterError, match=r"^f\.yaml:1: CustomResourceDefinition .* is not served"
     ):
-        await_definitions(_definition(cluster, clock), FakeCluster(), clock)
+        await_definitions(_definition(cluster, clock), FakeCluster(), clock, NEEDED)
     assert ESTABLISH_TIMEOUT_S <= clock.time < ESTABLISH_TIMEOUT_S + 1
 
 
