@@ -160,7 +160,7 @@ def await_definitions(
         applied: What was applied just now.
         cluster: Where.
         clock: For the looks.
-        needed: Names of those whose resources follow; whoever waits for the rollout judges the rest.
+        needed: Names of those whose resources follow; the others are judged with the rollout.
 
     Raises:
         ClusterError: One is not served in time, with what the server says about why.

@@ -108,6 +108,9 @@ class Judge:
 
     def _verdict(self, target: Target, moment: _Moment) -> Verdict:
         name, view, now_s = target.name, moment.view, moment.now_s
+        if view.is_hidden(name.kind, name.namespace):
+            hidden = "exists: this account may not watch its kind"
+            return Verdict(target, State.READY, hidden, warning=hidden)
         found = view.find(name.kind, name.namespace, name.name)
         is_there = found is not None and found["metadata"]["uid"] == target.uid
         pods = new_pods(found, view) if found is not None and is_there else []

@@ -185,18 +185,14 @@ def scopes_for(awaited: Iterable[tuple[ObjectName, Resource]]) -> list[Scope]:
     scopes: dict[Scope, None] = {}
     for name, resource in awaited:
         scopes |= dict.fromkeys(_scopes(name, resource))
-    needed = {(scope.resource.kind, scope.namespace) for scope in scopes if not scope.optional}
-    return [
-        scope
-        for scope in scopes
-        if not scope.optional or (scope.resource.kind, scope.namespace) not in needed
-    ]
+    return list(scopes)
 
 
 def _scopes(name: ObjectName, resource: Resource) -> Iterable[Scope]:
     watched = WORKLOADS.get((name.kind, _group(name)))
     for each in watched or (resource,):
-        yield Scope(each, name.namespace if each.namespaced else "")
+        # An account that may apply a custom resource need not be allowed to watch it.
+        yield Scope(each, name.namespace if each.namespaced else "", optional=not watched)
     if name.namespace:
         yield Scope(_EVENT, name.namespace, optional=True)
     if watched:

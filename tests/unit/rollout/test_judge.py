@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from codexctl_tasks.errors import ClusterError
 from codexctl_tasks.rollout.courses import RUNS_WELL_S, SYMPTOM_MEMORY_S
 from codexctl_tasks.rollout.judge import GRACE_AFTER_CURE_S, Judge, State, Verdict
 from codexctl_tasks.rollout.pods import TELL_PROBE_AFTER_S
@@ -18,6 +19,7 @@ from codexctl_tasks.rollout.symptoms import (
     GRACE_IMAGE_MISSING_S,
     GRACE_IMAGE_TROUBLE_S,
 )
+from codexctl_tasks.world.watching import Refused
 from tests.support.objects import (
     condition,
     crashed,
@@ -27,6 +29,7 @@ from tests.support.objects import (
     pod,
     replica_set,
     running,
+    scopes,
     show,
     target,
     view_of,
@@ -237,6 +240,19 @@ def test_a_job_may_be_gone_once_it_was_complete() -> None:
     assert story.at(0, done).state is State.READY
     assert story.at(1).state is State.READY
     assert _Story(job).at(0).state is State.WAITING
+
+
+def test_what_may_not_be_watched_is_believed() -> None:
+    """An account that may apply custom resources, and no more, is not kept waiting."""
+    scope = scopes()["Shop"]
+    view = view_of()
+    view.take(Refused(scope, ClusterError("shops", "forbidden", status=403)))
+
+    [verdict] = Judge(lambda *_: "").judge([target("Shop", "s")], view, 0.0)
+
+    assert (verdict.state, verdict.warning) == (
+        *(State.READY, "exists: this account may not watch its kind"),
+    )
 
 
 def test_grace_of_the_worst_text() -> None:
