@@ -26,7 +26,7 @@ from codexctl_tasks.errors import (
 from codexctl_tasks.flows.environment import load_applicable
 from codexctl_tasks.flows.reporting import Reporter
 from codexctl_tasks.flows.run import Run
-from codexctl_tasks.rollout.report import Ending
+from codexctl_tasks.reports.report import Ending
 from codexctl_tasks.rollout.target import check_annotations, is_awaited, scopes_for, target_of
 from codexctl_tasks.rollout.view import View
 from codexctl_tasks.rollout.wait import Outcome, Result, Wait

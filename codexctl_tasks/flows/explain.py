@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import DONE, WORKLOAD_FAILED, ClusterError, DeadlineError, UsageError
 from codexctl_tasks.flows.environment import load_applicable
-from codexctl_tasks.rollout import report
+from codexctl_tasks.reports import report
 from codexctl_tasks.rollout.containers import is_running
 from codexctl_tasks.rollout.diagnosis import diagnose
 from codexctl_tasks.rollout.explaining import explain as judge

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from codexctl_tasks.errors import DONE, INTERNAL_ERROR, CodexctlError, Interrupted, UsageError
-from codexctl_tasks.rollout import report
-from codexctl_tasks.rollout.report import Ending
+from codexctl_tasks.reports import report
+from codexctl_tasks.reports.report import Ending
 from codexctl_tasks.rollout.wait import Outcome
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from codexctl_tasks.rollout.story import Story
+    from codexctl_tasks.reports.story import Story
     from codexctl_tasks.settings import DeployRequest
     from codexctl_tasks.world.outside import Outside
 
@@ -107,7 +107,7 @@ class Reporter:
         self._written = True
 
     def _write_story(self, ending: Ending) -> None:
-        from codexctl_tasks.rollout.story import tell_story
+        from codexctl_tasks.reports.story import tell_story
 
         story = tell_story(
             ending,
@@ -127,9 +127,10 @@ class Reporter:
 
     def _write(self, path: Path, text: Callable[[], str], mode: str = "w") -> None:
         """Write a file; that it cannot be written is no reason to call a deploy failed."""
+        content = text()
         try:
             with path.open(mode, encoding="utf-8", errors="replace") as file:
-                file.write(text())
+                file.write(content)
         except OSError as error:
             self._console.warn(f"{path}: not written: {error.strerror}")
 
@@ -161,26 +162,26 @@ def _ended_by(error: BaseException, ending: Ending) -> Ending:
 
 
 def _junit(story: Story) -> str:
-    from codexctl_tasks.rollout.junit import junit_xml
+    from codexctl_tasks.reports.junit import junit_xml
 
     return junit_xml(story)
 
 
 def _html(story: Story) -> str:
-    from codexctl_tasks.rollout.page import html_page
+    from codexctl_tasks.reports.page import html_page
 
     return html_page(story)
 
 
 def _job_summary(story: Story, path: Path) -> str:
     """Return what still fits: other commands of the same step may have written already."""
-    from codexctl_tasks.rollout.markdown import LIMIT_BYTES, job_summary
+    from codexctl_tasks.reports.markdown import LIMIT_BYTES, job_summary
 
     written = path.stat().st_size if path.exists() else 0
     return job_summary(story, LIMIT_BYTES - written)
 
 
 def _step_outputs(story: Story) -> str:
-    from codexctl_tasks.rollout.outputs import in_github_syntax, step_outputs
+    from codexctl_tasks.reports.outputs import in_github_syntax, step_outputs
 
     return in_github_syntax(step_outputs(story), f"codexctl-{secrets.token_hex(16)}")

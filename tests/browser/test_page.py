@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codexctl_tasks.rollout.page import html_page
+from codexctl_tasks.reports.page import html_page
 from tests.support import stories
 from tests.support.browser import Browser
 

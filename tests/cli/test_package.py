@@ -48,8 +48,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     }
     assert {
         "codexctl_tasks/world/kubernetes.py",
-        "codexctl_tasks/rollout/page.html.j2",
-        "codexctl_tasks/rollout/page.css",
+        "codexctl_tasks/reports/page.html.j2",
+        "codexctl_tasks/reports/page.css",
     } <= set(names)
 
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import ClusterError, Location
+from codexctl_tasks.reports.report import Ending
+from codexctl_tasks.reports.story import Story, tell_story
 from codexctl_tasks.rollout.diagnosis import Diagnosis
 from codexctl_tasks.rollout.history import Moment, MomentKind
-from codexctl_tasks.rollout.report import Ending
-from codexctl_tasks.rollout.story import Story, tell_story
 from codexctl_tasks.rollout.wait import Outcome, Result
 from tests.support.objects import manifests, target, yaml_of
 

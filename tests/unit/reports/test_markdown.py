@@ -7,13 +7,13 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.rollout.markdown import CHART_LIMIT, LIMIT_BYTES, ROWS_IN_CHART, job_summary
+from codexctl_tasks.reports.markdown import CHART_LIMIT, LIMIT_BYTES, ROWS_IN_CHART, job_summary
 from codexctl_tasks.rollout.wait import Outcome
 from tests.support import stories
 from tests.support.objects import target
 
 if TYPE_CHECKING:
-    from codexctl_tasks.rollout.story import Story
+    from codexctl_tasks.reports.story import Story
     from codexctl_tasks.rollout.wait import Result
 
 _DIRECTIVE = r'%%\{init: \{"gantt": \{"leftPadding": \d+\}\}\}%%'

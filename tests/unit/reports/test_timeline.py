@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codexctl_tasks.rollout.timeline import MOST_TICKS, spans_of, ticks_of
+from codexctl_tasks.reports.timeline import MOST_TICKS, spans_of, ticks_of
 from tests.support.stories import history
 
 

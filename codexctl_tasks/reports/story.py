@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import Location
+from codexctl_tasks.reports.report import LOG_LINES_SHOWN, counts_of, word_of
 from codexctl_tasks.rollout.diagnosis import Diagnosis
 from codexctl_tasks.rollout.history import Moment
-from codexctl_tasks.rollout.report import LOG_LINES_SHOWN, counts_of, word_of
 from codexctl_tasks.rollout.wait import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from codexctl_tasks.rollout.report import Ending
+    from codexctl_tasks.reports.report import Ending
     from codexctl_tasks.rollout.wait import Result
     from codexctl_tasks.stack.manifests import Manifest
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codexctl_tasks.rollout.outputs import in_github_syntax, step_outputs
+from codexctl_tasks.reports.outputs import in_github_syntax, step_outputs
 from tests.support import stories
 
 

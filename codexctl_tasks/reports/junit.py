@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from codexctl_tasks.rollout.story import SKIPPED_BECAUSE, Note
+from codexctl_tasks.reports.story import SKIPPED_BECAUSE, Note
 from codexctl_tasks.rollout.wait import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from codexctl_tasks.errors import Location
-    from codexctl_tasks.rollout.story import Story, Workload
+    from codexctl_tasks.reports.story import Story, Workload
 
 _RUN = "codexctl.run"
 """Class of the test that stands for the run as a whole."""

@@ -6,15 +6,15 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.rollout.story import SKIPPED_BECAUSE
-from codexctl_tasks.rollout.timeline import Phase, spans_of
+from codexctl_tasks.reports.story import SKIPPED_BECAUSE
+from codexctl_tasks.reports.timeline import Phase, spans_of
 from codexctl_tasks.rollout.wait import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from codexctl_tasks.rollout.story import Story, Workload
-    from codexctl_tasks.rollout.timeline import Span
+    from codexctl_tasks.reports.story import Story, Workload
+    from codexctl_tasks.reports.timeline import Span
 
 LIMIT_BYTES = 1024 * 1024
 """GitHub drops the summary of a step that is longer, and shows an error instead."""

@@ -14,13 +14,13 @@ from markupsafe import Markup
 
 from codexctl_tasks import __version__
 from codexctl_tasks.errors import INTERNAL_ERROR
-from codexctl_tasks.rollout.story import SKIPPED_BECAUSE
-from codexctl_tasks.rollout.timeline import Phase, spans_of, ticks_of
+from codexctl_tasks.reports.story import SKIPPED_BECAUSE
+from codexctl_tasks.reports.timeline import Phase, spans_of, ticks_of
 from codexctl_tasks.rollout.wait import Outcome
 
 if TYPE_CHECKING:
-    from codexctl_tasks.rollout.story import Story, Workload
-    from codexctl_tasks.rollout.timeline import Span
+    from codexctl_tasks.reports.story import Story, Workload
+    from codexctl_tasks.reports.timeline import Span
 
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
@@ -62,7 +62,7 @@ class _Tick:
 def html_page(story: Story) -> str:
     """Return the page; whatever the cluster said is text in it, never markup."""
     environment = Environment(
-        loader=PackageLoader("codexctl_tasks", "rollout"),
+        loader=PackageLoader("codexctl_tasks", "reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -75,7 +75,7 @@ def html_page(story: Story) -> str:
         seconds=seconds_text,
         state_of=lambda workload: _STATES[workload.outcome],
     )
-    style = files("codexctl_tasks.rollout").joinpath("page.css").read_text("utf-8")
+    style = files("codexctl_tasks.reports").joinpath("page.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return environment.get_template("page.html.j2").render(
         story=story,

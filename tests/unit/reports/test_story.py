@@ -11,7 +11,7 @@ from codexctl_tasks.rollout.wait import Outcome
 from tests.support import stories
 
 if TYPE_CHECKING:
-    from codexctl_tasks.rollout.story import Story
+    from codexctl_tasks.reports.story import Story
 
 SECRET = 'hunter2"<&>'
 

@@ -7,11 +7,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from codexctl_tasks.rollout.junit import junit_xml
+from codexctl_tasks.reports.junit import junit_xml
 from tests.support import stories
 
 if TYPE_CHECKING:
-    from codexctl_tasks.rollout.story import Story
+    from codexctl_tasks.reports.story import Story
 
 _COUNTS = {"tests", "failures", "errors", "skipped", "time"}
 _SHAPE: dict[str, tuple[set[str], set[str], set[str]]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from codexctl_tasks.rollout.story import Story
+    from codexctl_tasks.reports.story import Story
 
 
 def step_outputs(story: Story) -> dict[str, str]:

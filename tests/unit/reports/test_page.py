@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from codexctl_tasks.rollout.page import html_page, seconds_text
+from codexctl_tasks.reports.page import html_page, seconds_text
 from tests.support import stories
 
 STORIES = {
