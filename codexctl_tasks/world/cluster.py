@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
 FIELD_MANAGER = "codexctl"
 """How our server-side applies sign."""
@@ -58,6 +59,10 @@ class Cluster(Protocol):
     default_namespace: str
     deadline_s: float
     """Nothing is repeated after this moment of the clock; infinity: no limit."""
+
+    def now(self) -> datetime | None:
+        """Return the server's own time, up to some 1 s behind; None: nothing was answered yet."""
+        ...
 
     def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:
         """Return every kind the server knows, by apiVersion and kind."""

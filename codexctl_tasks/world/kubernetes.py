@@ -25,6 +25,7 @@ from codexctl_tasks.world.transport import JSON, Transport, connection_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from codexctl_tasks.settings import ClusterSettings
     from codexctl_tasks.world.clock import Clock
@@ -77,6 +78,10 @@ class KubernetesCluster:
     @deadline_s.setter
     def deadline_s(self, deadline_s: float) -> None:
         self._transport.deadline_s = deadline_s
+
+    def now(self) -> datetime | None:
+        """Return the server's own time, up to some 1 s behind; None: nothing was answered yet."""
+        return self._transport.server_time()
 
     def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:
         """Return every kind the server knows; asked once unless *refresh*."""

@@ -11,6 +11,9 @@ import json
 import math
 import ssl
 import threading
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -60,6 +63,8 @@ class Transport:
         self._told_s: dict[tuple[str, int], float] = {}
         self.address, self.namespace = self._access.address, self._access.namespace
         self.deadline_s = math.inf
+        self._date = ""
+        self._dated: tuple[datetime, float] | None = None
 
         from urllib3 import Retry, Timeout
 
@@ -116,6 +121,27 @@ class Transport:
             return str(answer.data, errors="replace")
 
         return self._attempt("GET", path, attempt)
+
+    def server_time(self) -> datetime | None:
+        """
+        Return what the server's clock shows; ours may be wrong.
+
+        From the newest ``Date`` of an answer, which has no fractions: up to 1 s behind. None as
+        long as none came.
+        """
+        if self._dated is None:
+            return None
+        date, at_s = self._dated
+        return date + timedelta(seconds=self._clock.now() - at_s)
+
+    def _note_date(self, header: str | None) -> None:
+        """Remember when a date was first seen: later ones of the same second say less."""
+        if header is None or header == self._date:
+            return
+        with suppress(ValueError):  # a proxy in between wrote it
+            date = parsedate_to_datetime(header)
+            self._dated = date if date.tzinfo else date.replace(tzinfo=UTC), self._clock.now()
+            self._date = header
 
     def _retried(self, attempt: Callable[[], T], not_for: Collection[Patience] = ()) -> T:
         try:
@@ -197,6 +223,7 @@ class Transport:
             assert_same_host=False,
             preload_content=silence_s is None,
         )
+        self._note_date(answer.headers.get("Date"))
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             wait, status = answer.headers.get("Retry-After"), parse_status(answer.data)
             raise refusal(method, path, answer.status, status, wait, versioned=versioned)

@@ -130,7 +130,10 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - names of http.server
 
     def _send(self, answer: Answer) -> None:
-        self.send_response(answer.status)
+        if "Date" in answer.headers:
+            self.send_response_only(answer.status)
+        else:
+            self.send_response(answer.status)  # with the date of today
         for name, values in answer.headers.items():
             for value in [values] if isinstance(values, str) else values:
                 self.send_header(name, value)

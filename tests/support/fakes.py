@@ -15,6 +15,7 @@ from codexctl_tasks.world.watching import Changed, Listed
 if TYPE_CHECKING:
     import io
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from codexctl_tasks.settings import ClusterSettings
     from codexctl_tasks.world.clock import Clock
@@ -105,6 +106,8 @@ class FakeCluster:
         self.address = "https://fake:6443"
         self.default_namespace = "default"
         self.deadline_s = math.inf
+        self.time: datetime | None = None
+        """What the server's clock shows."""
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.refusals: dict[str, ClusterError] = {}
         self.late_refusals: dict[str, list[ClusterError]] = {}
@@ -123,6 +126,10 @@ class FakeCluster:
         self.on_apply: Callable[[dict[str, Any]], None] = lambda _: None
         self._numbers = itertools.count(1)
         self._sent: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+
+    def now(self) -> datetime | None:
+        """Return `time`."""
+        return self.time
 
     def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:
         """Return the kinds of `KINDS`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -119,6 +120,50 @@ def test_nobody_listening_is_one_line_with_the_address(
     assert "\n" not in message
     assert caught.value.exit_code == 4
     assert 1 <= len(told) < FIRST_CONTACT.attempts
+
+
+DATE = "Thu, 02 Jan 2031 03:04:05 GMT"
+DATED = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def test_the_servers_clock_is_known_from_its_answers(
+    cluster: KubernetesCluster, server: ApiServer, clock: FakeClock
+) -> None:
+    """How old an event is does not depend on the clock of the machine that deploys."""
+    assert cluster.now() is None
+
+    server.will(Answer(FOUND, headers={"Date": DATE}))
+    _apply(cluster)
+    clock.pass_time(90.25)
+    assert cluster.now() == DATED + timedelta(seconds=90.25)
+
+    server.will(status(404, headers={"Date": DATE.replace("05 GMT", "59 GMT")}))
+    cluster.get(CONFIG, "n", "a")
+    clock.pass_time(1.0)
+    assert cluster.now() == DATED + timedelta(seconds=55), "refusals tell it too; the newest counts"
+
+
+def test_a_date_is_from_the_beginning_of_its_second(
+    cluster: KubernetesCluster, server: ApiServer, clock: FakeClock
+) -> None:
+    """Many answers within one second do not set the server's clock back."""
+    server.will(*[Answer(FOUND, headers={"Date": DATE})] * 2)
+    _apply(cluster)
+    clock.pass_time(0.75)
+    _apply(cluster)
+
+    assert cluster.now() == DATED + timedelta(seconds=0.75)
+
+
+@pytest.mark.parametrize("header", ["yesterday", "", "Thu, 99 Jan 2031 03:04:05 GMT"])
+def test_a_date_that_is_none_is_no_date(
+    cluster: KubernetesCluster, server: ApiServer, header: str
+) -> None:
+    """What a proxy in between writes does not end the deploy."""
+    server.will(Answer(FOUND, headers={"Date": header}))
+
+    assert _apply(cluster) == FOUND
+    assert cluster.now() is None
 
 
 def test_a_body_that_cannot_be_sent_is_no_matter_of_the_network(
