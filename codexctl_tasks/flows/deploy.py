@@ -67,6 +67,9 @@ def wait(request: DeployRequest, outside: Outside) -> int:
             rollout.wait()
         except Interrupted as interrupted:
             return rollout.report(interrupted.exit_code)
+        except CodexctlError as error:
+            rollout.report(error.exit_code, judged=rollout.has_waited)
+            raise
         return rollout.report()
 
 

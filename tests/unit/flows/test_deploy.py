@@ -360,6 +360,20 @@ def test_wait_for_what_was_never_applied(stage: Stage) -> None:
     assert error.exit_code == 4
 
 
+def test_a_wait_that_is_refused_in_the_middle_still_reports(stage: Stage) -> None:
+    """Permissions that are taken away end it; what is known so far is printed all the same."""
+    stage.write(yaml_of("Deployment", "web", SPEC))
+    stage.cluster.on_apply = pending
+    stage.run(deploy.apply)
+    stage.clock.at(stage.clock.now() + 5, lambda: stage.cluster.forbidden_kinds.add("Pod"))
+
+    error = stage.refused(deploy.wait)
+
+    assert (error.exit_code, str(error)) == (4, "GET pods: forbidden")
+    assert "STOPPED  1 not ready" in stage.shown
+    assert "Deployment shop/web  NOT READY" in stage.shown
+
+
 def test_watches_are_closed_whatever_happens(stage: Stage) -> None:
     """No thread goes on announcing things below the report."""
     stage.write(yaml_of("Deployment", "web", SPEC))
