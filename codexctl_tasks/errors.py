@@ -168,7 +168,7 @@ class BrokenStreamError(TransientClusterError):
 
 
 class ExpiredError(ClusterError):
-    """The server has forgotten this resource version (410): list anew."""
+    """What is known is no basis for a watch any more (410, or a long silence): list anew."""
 
 
 class DeadlineError(CodexctlError):

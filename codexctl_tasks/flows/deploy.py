@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from codexctl_tasks.apply import summary
 from codexctl_tasks.apply.applying import Account, apply_stage, await_definitions
+from codexctl_tasks.apply.live import address_of, read_live
 from codexctl_tasks.apply.placement import definition_of, place
 from codexctl_tasks.apply.pruning import prune
 from codexctl_tasks.apply.sending import Change
@@ -77,6 +78,9 @@ def _wait(request: DeployRequest, outside: Outside, reporter: Reporter) -> int:
             rollout.wait()
         except Interrupted as interrupted:
             return reporter.tell(rollout.ending(interrupted.exit_code))
+        except CodexctlError as error:
+            reporter.tell(rollout.ending(error.exit_code, judged=rollout.has_waited))
+            raise
         return reporter.tell(rollout.ending())
 
 
@@ -297,14 +301,15 @@ class _Rollout:
 
     def find(self, objects: Sequence[Placed]) -> None:
         """Wait for objects as they are in the cluster now."""
-        for placed in objects:
-            found = self._cluster.get(placed.resource, placed.name.namespace, placed.name.name)
+        addresses = [address_of(placed.name, placed.resource) for placed in objects]
+        live = read_live(addresses, self._cluster)
+        for placed, address in zip(objects, addresses, strict=True):
+            found = live.find(address)
             if found is None:
-                raise ClusterError(
-                    placed.manifest.location,
-                    f"{placed.name} does not exist in the cluster",
-                    "apply it first",
-                )
+                what, fix = "does not exist in the cluster", "apply it first"
+                if not live.is_known(address):
+                    what, fix = "may not be read", "ask for this permission"
+                raise ClusterError(placed.manifest.location, f"{placed.name} {what}", fix)
             self.expect(placed, found, is_changed=False)
 
     def wait(self) -> bool:

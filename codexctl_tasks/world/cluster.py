@@ -73,15 +73,23 @@ class Cluster(Protocol):
         ...
 
     def list_objects(
-        self, resource: Resource, namespace: str
+        self, resource: Resource, namespace: str, *, repeats: bool = True
     ) -> tuple[list[Mapping[str, Any]], str]:
-        """Return all objects and the resource version to watch from."""
+        """
+        Return all objects and the resource version to watch from.
+
+        *repeats*: Try again while the trouble is passing; False: for callers that do so.
+        """
         ...
 
     def watch(
         self, resource: Resource, namespace: str, resource_version: str
     ) -> Iterator[WatchEvent]:
-        """Yield what happens from *resource_version* on, until the server ends the watch."""
+        """
+        Open a watch, trying once, and yield what happens from *resource_version* on.
+
+        It ends when the server ends it; the errors are those of `KubernetesCluster.watch`.
+        """
         ...
 
     def apply(

@@ -8,6 +8,7 @@ What each call means to the server; how it gets there is `transport`, with whose
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,13 +19,13 @@ from codexctl_tasks.errors import (
     Patience,
     TransientClusterError,
 )
-from codexctl_tasks.world.answers import parse_discovery, plain_message, refusal, warnings_in
+from codexctl_tasks.world.answers import parse_discovery, refusal, warnings_in
 from codexctl_tasks.world.cluster import FIELD_MANAGER, Answer, Resource, WatchEvent
 from codexctl_tasks.world.credentials import load_access
-from codexctl_tasks.world.transport import JSON, Transport, connection_errors
+from codexctl_tasks.world.transport import JSON, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from codexctl_tasks.settings import ClusterSettings
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 WATCH_TIMEOUT_S = 290
 """The server ends a watch after this; the next one resumes where it stopped."""
+SILENCE_S = 90.0
+"""A watch on which nothing happens shows a bookmark every minute, unless it is one of events."""
 PAGE = 500
 """Objects per page of a LIST, as kubectl asks for."""
 
@@ -110,14 +113,15 @@ class KubernetesCluster:
             raise
 
     def list_objects(
-        self, resource: Resource, namespace: str
+        self, resource: Resource, namespace: str, *, repeats: bool = True
     ) -> tuple[list[Mapping[str, Any]], str]:
         """Return all objects of a kind, page by page, and the resource version of the first."""
+        not_for = () if repeats else tuple(Patience)
         items: list[Mapping[str, Any]] = []
         version, token = "", ""
         while True:
             query = {"limit": PAGE, **({"continue": token} if token else {})}
-            page = self._transport.request("GET", resource.path(namespace), query)
+            page = self._transport.request("GET", resource.path(namespace), query, not_for=not_for)
             identity = {"apiVersion": resource.api_version, "kind": resource.kind}
             items += [{**identity, **item} for item in page.get("items") or ()]
             version = version or page["metadata"]["resourceVersion"]
@@ -128,10 +132,11 @@ class KubernetesCluster:
         self, resource: Resource, namespace: str, resource_version: str
     ) -> Iterator[WatchEvent]:
         """
-        Open a watch and yield changes until the server ends it.
+        Open a watch, trying once, and yield changes until the server ends it.
 
         Raises:
-            ExpiredError: *resource_version* is too old; list anew.
+            TransientClusterError: It could not be opened.
+            ExpiredError: *resource_version* is too old, or nothing came for `SILENCE_S`.
             BrokenStreamError: The connection broke; watch again from the last version.
         """
         query = {
@@ -141,31 +146,19 @@ class KubernetesCluster:
             "timeoutSeconds": WATCH_TIMEOUT_S,
         }
         path = resource.path(namespace)
-        # The server is silent between changes: only a keep-alive tells a dead connection.
-        answer = self._transport.open_stream(path, query, silence_s=WATCH_TIMEOUT_S + 30.0)
-        return self._events(path, answer)
+        return self._events(path, self._transport.open_stream(path, query, silence_s=SILENCE_S))
 
-    def _events(self, path: str, answer: Any) -> Iterator[WatchEvent]:
-        try:
-            for line in _lines(answer.stream(2**16, decode_content=True)):
-                match json.loads(line):
-                    case {"type": "ERROR", "object": {"code": int(code)} as status}:
-                        raise refusal("GET", path, code, status)
-                    case {
-                        "type": "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" as kind,
-                        "object": {"metadata": dict()} as found,
-                    }:
-                        yield WatchEvent(kind, found)
-                    case _:  # not the API server's words: a proxy in between
-                        raise ValueError(line[:100])
-        except TransientClusterError as error:
-            raise BrokenStreamError(self.address, error.what) from error
-        except connection_errors() as error:
-            raise BrokenStreamError(
-                self.address, f"the stream broke: {plain_message(error)}"
-            ) from error
-        finally:
-            answer.close()
+    def _events(self, path: str, pieces: Generator[bytes, None, None]) -> Iterator[WatchEvent]:
+        with closing(pieces):
+            for line in _lines(pieces):
+                try:
+                    event = _event(path, line)
+                except ValueError as error:  # not the API server's words: a proxy in between
+                    what = f"the stream broke: {line[:100]!r} is no event"
+                    raise BrokenStreamError(self.address, what) from error
+                except TransientClusterError as error:
+                    raise BrokenStreamError(self.address, error.what) from error
+                yield event
 
     def apply(
         self,
@@ -265,8 +258,21 @@ class KubernetesCluster:
             raise
 
 
-def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _event(path: str, line: bytes) -> WatchEvent:
+    match json.loads(line):
+        case {"type": "ERROR", "object": {"code": int(code)} as status}:
+            raise refusal("GET", path, code, status)
+        case {
+            "type": "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" as kind,
+            "object": {"metadata": dict()} as found,
+        }:
+            return WatchEvent(kind, found)
+    raise ValueError(line)
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
         yield from filter(None, whole)
+    yield from filter(None, [rest])

@@ -19,14 +19,19 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
-from codexctl_tasks.errors import ClusterError, TransientClusterError
+from codexctl_tasks.errors import (
+    BrokenStreamError,
+    ClusterError,
+    ExpiredError,
+    Patience,
+    TransientClusterError,
+)
 from codexctl_tasks.world.answers import parse_status, plain_message, refusal
 from codexctl_tasks.world.retrying import FIRST_CONTACT, STEADY, retrying
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Generator, Mapping
 
-    from codexctl_tasks.errors import Patience
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.credentials import Access
     from codexctl_tasks.world.retrying import Repetition
@@ -40,6 +45,8 @@ REQUEST_TIMEOUT_S = 30.0
 JSON = "application/json"
 _SAME_ROUND_S = 10.0
 """Longer than any pause between attempts."""
+_RELOAD_AGAIN_S = 10.0
+"""Credentials that were read so recently are not read anew: there are none better."""
 
 
 class Transport:
@@ -61,6 +68,7 @@ class Transport:
         self._policy = FIRST_CONTACT
         self._reloading, self._telling = threading.Lock(), threading.Lock()
         self._told_s: dict[tuple[str, int], float] = {}
+        self._reloaded_s = -math.inf
         self.address, self.namespace = self._access.address, self._access.namespace
         self.deadline_s = math.inf
         self._date = ""
@@ -105,13 +113,40 @@ class Transport:
 
         return self._retried(lambda: self._attempt(method, path, attempt), not_for)
 
-    def open_stream(self, path: str, query: Mapping[str, Any], *, silence_s: float) -> Any:
-        """Open an answer that goes on, repeating it until it begins; silence breaks it off."""
+    def open_stream(
+        self, path: str, query: Mapping[str, Any], *, silence_s: float
+    ) -> Generator[bytes, None, None]:
+        """
+        Ask once for an answer that goes on; return its pieces as they arrive.
+
+        Raises:
+            TransientClusterError: It could not be opened.
+            BrokenStreamError: By the iterator: the connection broke.
+            ExpiredError: By the iterator: nothing came for *silence_s*. The server may have had
+                nothing to say, or something in between holds it back: only a new list can tell.
+        """
 
         def attempt() -> Any:
-            return self._send("GET", path, query, silence_s=silence_s)
+            answer = self._send("GET", path, query, goes_on=True)
+            if answer.connection is not None and answer.connection.sock is not None:
+                answer.connection.sock.settimeout(silence_s)  # it has begun within the usual time
+            return answer
 
-        return self._retried(lambda: self._attempt("GET", path, attempt))
+        answer = self._retried(lambda: self._attempt("GET", path, attempt), not_for=list(Patience))
+        return self._pieces(answer)
+
+    def _pieces(self, answer: Any) -> Generator[bytes, None, None]:
+        from urllib3.exceptions import ReadTimeoutError
+
+        try:
+            yield from answer.stream(2**16, decode_content=True)
+        except ReadTimeoutError as error:
+            raise ExpiredError(self.address, "a watch fell silent", "list anew") from error
+        except connection_errors() as error:
+            what = f"the stream broke: {plain_message(error)}"
+            raise BrokenStreamError(self.address, what) from error
+        finally:
+            answer.close()
 
     def read_text(self, path: str, query: Mapping[str, Any]) -> str:
         """Ask once for plain text: what is nice to have is not waited for."""
@@ -164,23 +199,27 @@ class Transport:
             try:
                 return attempt()
             except ClusterError as error:
-                if error.status != HTTPStatus.UNAUTHORIZED:
+                if error.status != HTTPStatus.UNAUTHORIZED or not self._reload(used):
                     raise
-            self._reload(used)
             return attempt()
         except connection_errors() as error:
             raise self._explained(error, f"{method} {path}") from error
 
-    def _reload(self, used: Access) -> None:
+    def _reload(self, used: Access) -> bool:
+        """Read the credentials anew; False if they are as new as can be."""
         with self._reloading:  # sixteen requests may have been refused at the same time
             if self._access is not used:
-                return
+                return True
+            if self._clock.now() - self._reloaded_s < _RELOAD_AGAIN_S:
+                return False
+            self._reloaded_s = self._clock.now()
             self._announce(f"{self.address}: the credentials are not accepted; reading anew")
             fresh = self._load()
             if fresh.address != self.address:  # somebody has chosen another context meanwhile
                 what = f"the kubeconfig leads to {fresh.address} by now"
                 raise ClusterError(self.address, what, "give --context and run again")
             self._access = fresh
+            return True
 
     def _send(
         self,
@@ -192,7 +231,7 @@ class Transport:
         accept: str = JSON,
         content: str = JSON,
         versioned: bool = False,
-        silence_s: float | None = None,
+        goes_on: bool = False,
     ) -> Any:
         """
         Send a request once.
@@ -205,23 +244,22 @@ class Transport:
             accept: The header of that name.
             content: What *data* is.
             versioned: The request is about one version of an object; see `refusal`.
-            silence_s: Return the answer unread; afterwards the server may be silent so long.
+            goes_on: Return the answer unread, as soon as it begins.
         """
         access = self._access
         headers = {"Accept": accept, "Content-Type": content, "User-Agent": USER_AGENT}
         if access.authorization:
             headers["Authorization"] = access.authorization
-        limit = self._time_limit
         answer = access.pool.urlopen(
             method,
             access.prefix + path + (_encoded(*query.items()) if query else ""),
             body=data,
             headers=headers,
-            timeout=limit if silence_s is None else type(limit)(CONNECT_TIMEOUT_S, silence_s),
+            timeout=self._time_limit,
             retries=self._never,
             redirect=False,
             assert_same_host=False,
-            preload_content=silence_s is None,
+            preload_content=not goes_on,
         )
         self._note_date(answer.headers.get("Date"))
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:

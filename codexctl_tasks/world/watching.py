@@ -1,28 +1,41 @@
 """
 One LIST and one watch per kind and namespace, feeding a single queue.
 
-A lost connection is resumed from the last version seen; an expired version (410) is listed anew.
-Both are invisible to the reader of the feed, who sees complete lists and single changes.
+A watch that ends or breaks is resumed from the last version seen. What is no basis for that is
+listed anew: an expired version (410), a long silence, a server that could not be reached. Trouble
+is waited out as long as somebody reads, and told once. The reader sees complete lists and single
+changes, and how long nothing has been heard.
 """
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from codexctl_tasks.errors import BrokenStreamError, ClusterError, ExpiredError
+from codexctl_tasks.errors import (
+    BrokenStreamError,
+    ClusterError,
+    ExpiredError,
+    TransientClusterError,
+)
+from codexctl_tasks.world.outage import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from codexctl_tasks.world.clock import Clock
-    from codexctl_tasks.world.cluster import Cluster, Resource
+    from codexctl_tasks.world.cluster import Cluster, Resource, WatchEvent
 
-_RESUME_PAUSE_S = 0.5
-"""A server that ends every watch at once must not be called in a tight loop."""
+PAUSE_S = 0.5
+"""Before the next attempt; twice as long after each one that brought nothing."""
+LONGEST_PAUSE_S = 4.0
+"""A server that ends every watch at once is not called in a tight loop."""
+REFUSALS_PASS_S = 10.0
+"""An API server that starts may refuse for a moment what it has allowed before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,10 @@ Notice = Listed | Changed | Refused
 class Feed(Protocol):
     """Where notices come from."""
 
+    lost_s: float
+    """For how many seconds a scope has not been heard of, its watch being broken, as of the notices
+    that `next` has returned last: what is known of it is so old. 0: all are watched."""
+
     def next(self, timeout_s: float) -> list[Notice]:
         """Return what has happened, waiting for the first notice at most *timeout_s* seconds."""
         ...
@@ -86,14 +103,22 @@ class ClusterFeed:
         clock: Clock,
         announce: Callable[[str], None],
     ) -> None:
-        self._cluster, self._clock, self._announce = cluster, clock, announce
         self._notices: queue.SimpleQueue[Notice] = queue.SimpleQueue()
         self._closed = threading.Event()
+        self._outage = Outage(clock, announce)
+        self.lost_s = 0.0
         for scope in scopes:
-            threading.Thread(target=self._run, args=(scope,), daemon=True).start()
+            watch = _Watch(
+                *(scope, cluster, clock),
+                put=self._notices.put,
+                outage=self._outage,
+                closed=self._closed,
+            )
+            threading.Thread(target=watch.run, daemon=True).start()
 
     def next(self, timeout_s: float) -> list[Notice]:
         """Return all notices that are there, waiting for the first one."""
+        self.lost_s = self._outage.lost_s  # before: its end is told after the list that ends it
         notices: list[Notice] = []
         with suppress(queue.Empty):
             notices.append(self._notices.get(timeout=max(timeout_s, 0.0)))
@@ -104,37 +129,109 @@ class ClusterFeed:
     def close(self) -> None:
         """Let the threads end at their next line; they are daemons and hold nobody up."""
         self._closed.set()
+        self._outage.close()
 
-    def _run(self, scope: Scope) -> None:
+
+class _Watch:
+    """The thread of one scope."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        cluster: Cluster,
+        clock: Clock,
+        *,
+        put: Callable[[Notice], None],
+        outage: Outage,
+        closed: threading.Event,
+    ) -> None:
+        self._scope, self._cluster, self._clock = scope, cluster, clock
+        self._put, self._outage, self._closed = put, outage, closed
+        self._version = ""
+        self._pause_s, self._paused_s = PAUSE_S, -math.inf
+        self._refused_s: float | None = -math.inf
+        """Since when it is refused; minus infinity: always; None: it is not."""
+
+    def run(self) -> None:
+        """List and watch until closed, or finally refused."""
         try:
             while not self._closed.is_set():
-                with suppress(ExpiredError):
-                    objects, version = self._cluster.list_objects(scope.resource, scope.namespace)
-                    self._notices.put(Listed(scope, objects))
-                    self._follow(scope, version)
-                self._clock.sleep(_RESUME_PAUSE_S)
+                self._pause(self._attempt())
         except ClusterError as error:
-            self._refuse(scope, error)
-        except (KeyError, TypeError, ValueError) as error:
+            self._refuse(error)
+        except Exception as error:  # noqa: BLE001 - a thread that just ended would leave us blind
             what = f"the answer was not understood: {type(error).__name__} {error}"
-            self._refuse(scope, ClusterError(f"watch on {scope.resource.plural}", what))
+            self._refuse(ClusterError(f"watch on {self._scope.resource.plural}", what))
 
-    def _refuse(self, scope: Scope, error: ClusterError) -> None:
-        if not self._closed.is_set():
-            self._notices.put(Refused(scope, error))
+    def _attempt(self) -> float:
+        """List and watch; return how many seconds the server wants to be left in peace."""
+        try:
+            self._list()
+            self._follow()
+        except ExpiredError:
+            pass
+        except TransientClusterError as error:
+            self._outage.begin(self._scope, error.what)
+            return error.retry_after_s
+        except ClusterError as error:
+            if self._is_final():
+                raise
+            self._outage.begin(self._scope, error.what)
+        return 0.0
 
-    def _follow(self, scope: Scope, version: str) -> None:
-        """Watch from *version* on until closed; raises `ExpiredError` when that is forgotten."""
+    def _list(self) -> None:
+        objects, self._version = self._cluster.list_objects(
+            self._scope.resource, self._scope.namespace, repeats=False
+        )
+        self._put(Listed(self._scope, [each for each in objects if _is_whole(each)]))
+        self._outage.end(self._scope)
+
+    def _follow(self) -> None:
+        """Watch and resume until closed; returns, or raises, when a new list is needed."""
         while not self._closed.is_set():
+            is_alive = False
+            events = self._cluster.watch(self._scope.resource, self._scope.namespace, self._version)
+            self._refused_s = None
+            self._outage.end(self._scope)
             try:
-                # Opening a watch is retried by the cluster; here only a broken stream arrives.
-                for event in self._cluster.watch(scope.resource, scope.namespace, version):
+                for event in events:
                     if self._closed.is_set():
                         return
-                    version = event.object["metadata"]["resourceVersion"]
-                    if event.type != "BOOKMARK":
-                        self._notices.put(Changed(scope, event.type == "DELETED", event.object))
+                    is_alive = True
+                    self._take(event)
             except BrokenStreamError as error:
-                if not self._closed.is_set():
-                    self._announce(f"watch on {scope.resource.plural}: {error.what}; resuming")
-            self._clock.sleep(_RESUME_PAUSE_S)
+                self._outage.begin(self._scope, error.what)
+                if not is_alive:  # the same may happen with this version for ever
+                    return
+            self._pause()
+
+    def _take(self, event: WatchEvent) -> None:
+        self._version = event.object["metadata"].get("resourceVersion") or self._version
+        if event.type != "BOOKMARK" and _is_whole(event.object):
+            self._pause_s = PAUSE_S
+            self._put(Changed(self._scope, event.type == "DELETED", event.object))
+
+    def _is_final(self) -> bool:
+        """Tell whether a refusal will not pass: what was never allowed, or for too long not."""
+        now_s = self._clock.now()
+        self._refused_s = now_s if self._refused_s is None else self._refused_s
+        return now_s - self._refused_s >= REFUSALS_PASS_S
+
+    def _refuse(self, error: ClusterError) -> None:
+        self._outage.forget(self._scope)
+        if not self._closed.is_set():
+            self._put(Refused(self._scope, error))
+
+    def _pause(self, asked_s: float = 0.0) -> None:
+        """Let some time pass; *asked_s*: at least so many seconds."""
+        if self._clock.now() - self._paused_s > 2 * LONGEST_PAUSE_S:
+            self._pause_s = PAUSE_S  # the last trouble is over
+        self._clock.sleep(max(self._pause_s, asked_s))
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+        self._paused_s = self._clock.now()
+
+
+def _is_whole(found: Mapping[str, Any]) -> bool:
+    """Tell whether something is an object that can be known again."""
+    metadata = found.get("metadata")
+    return isinstance(metadata, dict) and bool(metadata.get("uid") and metadata.get("name"))

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
     from ssl import SSLContext
 
@@ -31,7 +31,7 @@ class Answer:
     """A list: a header that comes several times."""
     cut: bool = False
     """Announce more than is sent, then close the connection."""
-    chunks: tuple[bytes, ...] | None = None
+    chunks: Iterable[bytes] | None = None
     """Send these with chunked encoding instead of *body*; *cut*: without the end."""
 
 

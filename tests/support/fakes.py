@@ -76,6 +76,7 @@ class ScriptedFeed:
     def __init__(self, clock: FakeClock, script: Sequence[tuple[float, Notice]] = ()) -> None:
         self._clock = clock
         self.script = sorted(script, key=lambda entry: entry[0])
+        self.lost_s = 0.0
 
     def next(self, timeout_s: float) -> list[Notice]:
         """Return what happens within this time."""
@@ -146,9 +147,10 @@ class FakeCluster:
         return self.objects.get((resource.kind, namespace if resource.namespaced else "", name))
 
     def list_objects(
-        self, resource: Resource, namespace: str
+        self, resource: Resource, namespace: str, *, repeats: bool = True
     ) -> tuple[list[Mapping[str, Any]], str]:
         """Return the objects of a kind."""
+        del repeats
         self.calls.append(f"list {resource.kind}")
         self._check_readable(resource)
         found = [
@@ -345,6 +347,7 @@ class LiveFeed:
     def __init__(self, cluster: FakeCluster, scopes: Sequence[Scope], clock: FakeClock) -> None:
         self._cluster, self._scopes, self._clock = cluster, scopes, clock
         self.closed = False
+        self.lost_s = 0.0
         cluster.feeds.append(self)
 
     def next(self, timeout_s: float) -> list[Notice]:

@@ -360,6 +360,42 @@ def test_wait_for_what_was_never_applied(stage: Stage) -> None:
     assert error.exit_code == 4
 
 
+def test_wait_for_many_asks_for_all_of_a_kind_at_once(stage: Stage) -> None:
+    """A hundred Deployments are one request, not a hundred."""
+    stage.write(*(yaml_of("Deployment", f"web-{number}", SPEC) for number in range(100)))
+    stage.run(deploy.apply)
+
+    assert stage.run(deploy.wait) == 0
+    assert stage.sent("get") == []
+    assert "HEALTHY  100 ready" in stage.shown
+
+
+def test_wait_for_what_may_not_be_read(stage: Stage) -> None:
+    """That is not the same as if it did not exist."""
+    stage.write(yaml_of("Deployment", "web", SPEC))
+    stage.run(deploy.apply)
+    stage.cluster.forbidden_kinds.add("Deployment")
+
+    error = stage.refused(deploy.wait)
+
+    assert str(error) == "app.yaml:1: Deployment shop/web may not be read: ask for this permission"
+    assert error.exit_code == 4
+
+
+def test_a_wait_that_is_refused_in_the_middle_still_reports(stage: Stage) -> None:
+    """Permissions that are taken away end it; what is known so far is printed all the same."""
+    stage.write(yaml_of("Deployment", "web", SPEC))
+    stage.cluster.on_apply = pending
+    stage.run(deploy.apply)
+    stage.clock.at(stage.clock.now() + 5, lambda: stage.cluster.forbidden_kinds.add("Pod"))
+
+    error = stage.refused(deploy.wait)
+
+    assert (error.exit_code, str(error)) == (4, "GET pods: forbidden")
+    assert "STOPPED  1 not ready" in stage.shown
+    assert "Deployment shop/web  NOT READY" in stage.shown
+
+
 def test_watches_are_closed_whatever_happens(stage: Stage) -> None:
     """No thread goes on announcing things below the report."""
     stage.write(yaml_of("Deployment", "web", SPEC))

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codexctl_tasks.errors import BrokenStreamError, ClusterError, ExpiredError
+from codexctl_tasks.errors import (
+    BrokenStreamError,
+    ClusterError,
+    ExpiredError,
+    TransientClusterError,
+)
 from codexctl_tasks.world.cluster import Answer as Applied
 from codexctl_tasks.world.cluster import Resource
 from codexctl_tasks.world.kubernetes import PAGE, KubernetesCluster
@@ -198,6 +203,7 @@ def test_a_watch_yields_events_until_the_server_ends_it(
     "answer",
     [
         Answer(chunks=(event_lines(("ADDED", FOUND)), b'{"type": "MODI'), cut=True),
+        Answer(chunks=(event_lines(("ADDED", FOUND)), b'{"type": "MODI')),
         Answer(chunks=(event_lines(("ADDED", FOUND)), b"<html>\n")),
         Answer(chunks=(event_lines(("ADDED", FOUND), ("ERROR", {"code": 500, "message": "x"})),)),
         Answer(chunks=(event_lines(("ADDED", FOUND)), b'{"kind": "Status"}\n')),
@@ -207,6 +213,7 @@ def test_a_watch_yields_events_until_the_server_ends_it(
     ],
     ids=[
         "cut in a line",
+        "ended in a line",
         "no JSON",
         "internal error",
         "no event",
@@ -245,14 +252,19 @@ def test_an_expired_version_is_told(
         list(cluster.watch(CONFIG, "n", "7"))
 
 
-def test_opening_a_watch_is_retried(
-    cluster: KubernetesCluster, server: ApiServer, clock: FakeClock
+def test_who_watches_has_a_patience_of_its_own(
+    cluster: KubernetesCluster, server: ApiServer, clock: FakeClock, told: list[str]
 ) -> None:
-    """A busy server delays a watch, it does not end it."""
-    server.will(status(429, headers={"Retry-After": "2"}), Answer(chunks=()))
+    """Trouble with a watch, and with its list, is told by the feed alone: once, not each time."""
+    server.will(status(429, "slow down", headers={"Retry-After": "2"}), status(503))
 
-    assert list(cluster.watch(CONFIG, "n", "7")) == []
-    assert clock.sleeps == [2.0]
+    with pytest.raises(TransientClusterError, match="slow down") as caught:
+        cluster.watch(CONFIG, "n", "7")
+    with pytest.raises(TransientClusterError, match="503"):
+        cluster.list_objects(CONFIG, "n", repeats=False)
+
+    assert caught.value.retry_after_s == 2.0
+    assert (clock.sleeps, told) == ([], [])
 
 
 def test_delete_names_the_uid(cluster: KubernetesCluster, server: ApiServer) -> None:

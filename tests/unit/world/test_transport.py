@@ -15,6 +15,7 @@ from codexctl_tasks.world.retrying import FIRST_CONTACT, STEADY, WEBHOOK, WEBHOO
 from tests.support.api_server import Answer, ApiServer, Request, status, write_kubeconfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from codexctl_tasks.world.kubernetes import KubernetesCluster
@@ -277,6 +278,22 @@ def test_credentials_that_stay_refused_are_told(
     assert (len(server.requests), len(told)) == (2, 1)
 
 
+def test_credentials_that_stay_refused_are_not_read_anew_each_time(
+    cluster: KubernetesCluster, server: ApiServer, told: list[str], clock: FakeClock
+) -> None:
+    """Five watches that are refused for ten seconds do not call a program to log in each time."""
+    server.decide = lambda _: status(401)
+    for _ in range(5):
+        with pytest.raises(ClusterError, match="log in again"):
+            _apply(cluster)
+    assert (len(server.requests), len(told)) == (6, 1)
+
+    clock.pass_time(60.0)
+    with pytest.raises(ClusterError, match="log in again"):
+        _apply(cluster)
+    assert len(told) == 2
+
+
 def test_many_refused_requests_read_the_credentials_once(
     server: ApiServer, tmp_path: Path, connected: Connect, told: list[str]
 ) -> None:
@@ -325,6 +342,26 @@ def test_another_cluster_is_never_gone_on_with(
         _apply(cluster)
 
     assert len(server.requests) == 1
+
+
+def test_a_stream_that_falls_silent_is_given_up(
+    cluster: KubernetesCluster, server: ApiServer
+) -> None:
+    """The connection is there and nothing comes: what was known is no basis any more."""
+    go_on = threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"one"
+        go_on.wait(20)
+        yield b"late"
+
+    server.will(Answer(chunks=pieces()))
+    stream = cluster._transport.open_stream("/x", {}, silence_s=0.05)  # noqa: SLF001
+
+    assert next(stream) == b"one"
+    with pytest.raises(ExpiredError, match="a watch fell silent"):
+        next(stream)
+    go_on.set()
 
 
 class _StillClock:
