@@ -38,6 +38,10 @@ TICK_S = 1.0
 SHORTEST_TICK_S = 0.05
 COLLECT_S = 10.0
 """After the first failure: long enough that one run reports all failures of a bad deploy."""
+STALE_S = 5.0
+"""Watches that are broken for longer show what is old: nothing is concluded from it."""
+AFTER_OUTAGE_S = 15.0
+"""When the API server is back the nodes need some time to report; until then nothing fails."""
 LOG_PATIENCE_S = 1.5
 """A crash is told together with the log of the container, if that is there by then."""
 _POD = Resource("v1", "Pod", "pods", namespaced=True)
@@ -119,6 +123,7 @@ class Wait:
         self._progress: dict[str, _Progress] = {}
         self._replaced: dict[str, str] = {}
         self._warned: set[tuple[str, str]] = set()
+        self._trusted_from_s = -math.inf
         self.timed_out = False
 
     @property
@@ -154,10 +159,14 @@ class Wait:
 
     def _look(self) -> None:
         now_s = self._clock.now()
+        if self._feed.lost_s > STALE_S:
+            self._trusted_from_s = now_s + AFTER_OUTAGE_S
+            self._console.progress([_row(p) for p in self._progress.values()], self.elapsed_s)
+            return
         targets = [progress.verdict.target for progress in self._progress.values()]
         for verdict in self._judge.judge(targets, self._view, now_s, self._cluster.now()):
             progress = self._progress[verdict.target.uid]
-            new = self._unblocked(verdict)
+            new = self._unblocked(self._trusted(verdict, now_s))
             if new.state is not progress.verdict.state and not progress.is_expired:
                 progress.since_s = now_s
             progress.verdict = new
@@ -166,6 +175,12 @@ class Wait:
             self._tell_symptoms(progress)
             self._tell_warning(progress.verdict)
         self._console.progress([_row(p) for p in self._progress.values()], self.elapsed_s)
+
+    def _trusted(self, verdict: Verdict, now_s: float) -> Verdict:
+        """Take a failure back that may be what the nodes reported before an outage."""
+        if verdict.state is State.FAILED and now_s < self._trusted_from_s:
+            return replace(verdict, state=State.WAITING, due_s=self._trusted_from_s)
+        return verdict
 
     def _check_time(self, progress: _Progress, now_s: float) -> None:
         """Note when an object that has a time of its own has not become ready within it."""

@@ -82,10 +82,10 @@ class ScriptedFeed:
         """Return what happens within this time."""
         end_s = self._clock.time + timeout_s
         if not self.script or self.script[0][0] > end_s:
-            self._clock.time = end_s
+            self._clock.pass_time(end_s - self._clock.time)
             return []
         at_s, notice = self.script.pop(0)
-        self._clock.time = max(self._clock.time, at_s)
+        self._clock.pass_time(max(at_s - self._clock.time, 0.0))
         return [notice]
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from codexctl_tasks.console import Console
 from codexctl_tasks.errors import ClusterError
 from codexctl_tasks.rollout.view import View
-from codexctl_tasks.rollout.wait import COLLECT_S, Outcome, Result, Wait
+from codexctl_tasks.rollout.wait import COLLECT_S, STALE_S, Outcome, Result, Wait
 from codexctl_tasks.world.watching import Changed, Listed, Refused
 from tests.support.fakes import FakeCluster, ScriptedFeed
 from tests.support.objects import (
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tests.support.fakes import FakeClock
 
 SCOPES = scopes()
+BAD_PULL = waiting("ErrImagePull", "manifest unknown")
 BAD_NAME = waiting("InvalidImageName", "couldn't parse")
 NO_SECRET = waiting("CreateContainerConfigError", 'secret "db" not found')
 BROKEN_JOB = found("Job", "job", status={"conditions": [condition("Failed", reason="Backoff")]})
@@ -53,9 +54,10 @@ class _Run:
         changes = [
             (at_s, _changed(entry) if isinstance(entry, dict) else entry) for at_s, entry in script
         ]
+        self.feed = ScriptedFeed(clock, [*lists, *changes])
         self.wait = Wait(
             cluster=self.cluster,
-            feed=ScriptedFeed(clock, [*lists, *changes]),
+            feed=self.feed,
             scopes=list(SCOPES.values()),
             view=View(list(SCOPES.values())),
             clock=clock,
@@ -282,6 +284,32 @@ def test_a_time_out_stands_in_the_history(clock: FakeClock) -> None:
     assert (run.results["web"].history[-1].at_s, run.results["web"].history[-1].kind.value) == (
         *(30, "timed out"),
     )
+
+
+# ---- while the cluster is away -------------------------------------------------------------------
+
+
+def test_nothing_is_concluded_from_what_is_old(clock: FakeClock) -> None:
+    """The API server is away while a grace ends; meanwhile the Secret was made: no failure."""
+    bad = [(1, deployment()), (1, replica_set()), (2, pod("a", BAD_PULL))]
+    run = _Run(clock, *bad, (70, deployment(1)))
+    clock.at(10, lambda: setattr(run.feed, "lost_s", STALE_S + 1))
+    clock.at(60, lambda: setattr(run.feed, "lost_s", 0.0))
+
+    assert run.until_healthy()
+    assert clock.time == 70
+
+
+def test_what_is_still_broken_after_an_outage_fails(clock: FakeClock) -> None:
+    """As soon as the nodes have had the time to report."""
+    bad = [(1, deployment()), (1, replica_set()), (2, pod("a", BAD_PULL))]
+    run = _Run(clock, *bad)
+    clock.at(10, lambda: setattr(run.feed, "lost_s", STALE_S + 1))
+    clock.at(60, lambda: setattr(run.feed, "lost_s", 0.0))
+
+    assert not run.until_healthy()
+    assert run.results["web"].outcome is Outcome.FAILED
+    assert run.results["web"].after_s >= 60
 
 
 # ---- a time of its own, and pods that are in the way ---------------------------------------------
