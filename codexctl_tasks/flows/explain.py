@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import DONE, WORKLOAD_FAILED, ClusterError, DeadlineError, UsageError
@@ -124,7 +125,9 @@ def _picture(
         ObjectName(each.api_version, each.kind, namespace if each.namespaced else "", "")
         for each in resources
     ]
-    scopes = scopes_for(zip(names, resources, strict=True))
+    scopes = [
+        replace(scope, explains=False) for scope in scopes_for(zip(names, resources, strict=True))
+    ]
     view = View(scopes)
     deadline_s = outside.clock.now() + LOOK_TIMEOUT_S
     feed = outside.watch(cluster, scopes, outside.clock, outside.console.retrying)

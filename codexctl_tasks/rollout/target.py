@@ -185,7 +185,8 @@ def scopes_for(awaited: Iterable[tuple[ObjectName, Resource]]) -> list[Scope]:
     scopes: dict[Scope, None] = {}
     for name, resource in awaited:
         scopes |= dict.fromkeys(_scopes(name, resource))
-    return list(scopes)
+    at_once = {(scope.resource, scope.namespace) for scope in scopes if not scope.explains}
+    return [s for s in scopes if not s.explains or (s.resource, s.namespace) not in at_once]
 
 
 def _scopes(name: ObjectName, resource: Resource) -> Iterable[Scope]:
@@ -194,9 +195,9 @@ def _scopes(name: ObjectName, resource: Resource) -> Iterable[Scope]:
         # An account that may apply a custom resource need not be allowed to watch it.
         yield Scope(each, name.namespace if each.namespaced else "", optional=not watched)
     if name.namespace:
-        yield Scope(_EVENT, name.namespace, optional=True)
+        yield Scope(_EVENT, name.namespace, optional=True, explains=True)
     if watched:
-        yield Scope(_CLAIM, name.namespace, optional=True)
+        yield Scope(_CLAIM, name.namespace, optional=True, explains=True)
     if name.kind == "DaemonSet":
         yield Scope(_NODE, "", optional=True)
 

@@ -20,7 +20,7 @@ class View:
     """A picture of some scopes of a cluster; pure memory, no requests."""
 
     def __init__(self, scopes: Sequence[Scope]) -> None:
-        self._missing = set(scopes)
+        self._missing = {scope for scope in scopes if not scope.explains}
         self._objects: dict[Scope, dict[str, Mapping[str, Any]]] = {scope: {} for scope in scopes}
         self._by_name: dict[tuple[str, str, str], Mapping[str, Any]] = {}
         self._by_owner: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)

@@ -174,6 +174,8 @@ class Wait:
             progress.history.note(new, now_s - self._begun_s)
             self._tell_symptoms(progress)
             self._tell_warning(progress.verdict)
+        if any(p.verdict.state is not State.READY for p in self._progress.values()):
+            self._feed.widen()
         self._console.progress([_row(p) for p in self._progress.values()], self.elapsed_s)
 
     def _trusted(self, verdict: Verdict, now_s: float) -> Verdict:

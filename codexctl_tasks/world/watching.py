@@ -47,6 +47,8 @@ class Scope:
     """Empty for cluster-wide kinds."""
     optional: bool = False
     """Go on without it when it may not be read."""
+    explains: bool = False
+    """It only tells why something is not as it should be: watched from `Feed.widen` on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ class Feed(Protocol):
         """Return what has happened, waiting for the first notice at most *timeout_s* seconds."""
         ...
 
+    def widen(self) -> None:
+        """Watch what explains as well; the first call counts."""
+        ...
+
     def close(self) -> None:
         """Stop watching."""
         ...
@@ -107,14 +113,11 @@ class ClusterFeed:
         self._closed = threading.Event()
         self._outage = Outage(clock, announce)
         self.lost_s = 0.0
+        self._cluster, self._clock = cluster, clock
+        self._explaining = [scope for scope in scopes if scope.explains]
         for scope in scopes:
-            watch = _Watch(
-                *(scope, cluster, clock),
-                put=self._notices.put,
-                outage=self._outage,
-                closed=self._closed,
-            )
-            threading.Thread(target=watch.run, daemon=True).start()
+            if not scope.explains:
+                self._start(scope)
 
     def next(self, timeout_s: float) -> list[Notice]:
         """Return all notices that are there, waiting for the first one."""
@@ -125,6 +128,21 @@ class ClusterFeed:
             while True:
                 notices.append(self._notices.get_nowait())
         return notices
+
+    def widen(self) -> None:
+        """Watch what explains as well; the first call counts."""
+        scopes, self._explaining = self._explaining, []
+        for scope in scopes:
+            self._start(scope)
+
+    def _start(self, scope: Scope) -> None:
+        watch = _Watch(
+            *(scope, self._cluster, self._clock),
+            put=self._notices.put,
+            outage=self._outage,
+            closed=self._closed,
+        )
+        threading.Thread(target=watch.run, daemon=True).start()
 
     def close(self) -> None:
         """Let the threads end at their next line; they are daemons and hold nobody up."""

@@ -88,6 +88,9 @@ class ScriptedFeed:
         self._clock.pass_time(max(at_s - self._clock.time, 0.0))
         return [notice]
 
+    def widen(self) -> None:
+        """Everything is told anyway."""
+
     def close(self) -> None:
         """Tell nothing more."""
         self.script = []
@@ -348,14 +351,21 @@ class LiveFeed:
         self._cluster, self._scopes, self._clock = cluster, scopes, clock
         self.closed = False
         self.lost_s = 0.0
+        self.is_wide = False
         cluster.feeds.append(self)
 
     def next(self, timeout_s: float) -> list[Notice]:
         """Return what happens within this time."""
         self._clock.pass_time(min(timeout_s, 0.1))
         return [
-            Listed(s, self._cluster.list_objects(s.resource, s.namespace)[0]) for s in self._scopes
+            Listed(s, self._cluster.list_objects(s.resource, s.namespace)[0])
+            for s in self._scopes
+            if self.is_wide or not s.explains
         ]
+
+    def widen(self) -> None:
+        """Show what explains as well."""
+        self.is_wide = True
 
     def close(self) -> None:
         """Tell nothing more."""

@@ -100,11 +100,12 @@ def test_one_watch_per_kind_and_namespace() -> None:
     claim = (name_of("PersistentVolumeClaim"), resource_of("PersistentVolumeClaim"))
 
     found = scopes_for(hundred)
-    assert [(s.resource.kind, s.optional) for s in found] == [
-        ("Deployment", False),
-        ("ReplicaSet", False),
-        ("Pod", False),
-        ("Event", True),
-        ("PersistentVolumeClaim", True),
+    assert [(s.resource.kind, s.optional, s.explains) for s in found] == [
+        ("Deployment", False, False),
+        ("ReplicaSet", False, False),
+        ("Pod", False, False),
+        ("Event", True, True),
+        ("PersistentVolumeClaim", True, True),
     ]
-    assert scopes_for([*hundred, claim]) == found
+    claims = [s.explains for s in scopes_for([*hundred, claim]) if s.resource == claim[1]]
+    assert claims == [False], "what is waited for is watched once, from the beginning"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ def _changed(found: dict[str, Any], *, deleted: bool = False) -> Changed:
 
 def test_absence_means_nothing_before_everything_was_listed() -> None:
     """Nobody is judged on half a picture; a refused scope that is optional counts as seen."""
-    needed, optional = SCOPES["Pod"], SCOPES["Event"]
+    needed, optional = SCOPES["Pod"], replace(SCOPES["Event"], explains=False)
     view = View([needed, optional])
 
     assert not view.complete
@@ -28,6 +29,7 @@ def test_absence_means_nothing_before_everything_was_listed() -> None:
     assert not view.complete
     view.take(Refused(optional, ClusterError("c", "forbidden")))
     assert view.complete
+    assert View([replace(optional, explains=True)]).complete, "what explains is not waited for"
 
 
 def test_a_needed_scope_that_is_refused_is_an_error() -> None:

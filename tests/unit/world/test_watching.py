@@ -378,3 +378,20 @@ def test_every_scope_is_watched(clock: FakeClock, told: list[str]) -> None:
     assert {(type(n), n.scope) for n in notices} == {
         (kind, scope) for kind in (Listed, Refused) for scope in scopes
     }
+
+
+def test_what_only_explains_is_watched_when_it_is_wanted(clock: FakeClock) -> None:
+    """A healthy deploy reads no events, of which a namespace may have thousands."""
+    cluster = _ScriptedCluster([([], "1"), ([], "2")])
+    events = Scope(Resource("v1", "Event", "events", namespaced=True), "n", explains=True)
+    feed = ClusterFeed(cluster, [SCOPE, events], clock, lambda _: None)
+    first = _collect(feed, 1)
+    before = list(cluster.calls)
+
+    feed.widen()
+    feed.widen()
+    later = _collect(feed, 1)
+    feed.close()
+
+    assert [notice.scope for notice in (*first, *later)] == [SCOPE, events]
+    assert (before, cluster.calls) == (["list Pod n"], ["list Pod n", "list Event n"])
