@@ -29,6 +29,8 @@ MASK = "***"
 _NO_COMMAND = re.compile(r"^\s*(?=::)|(?<=##)(?=\[)", re.MULTILINE)
 _UNWANTED = re.compile(r"(?!\x1b\[[0-9;]*m)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters but tab, line feed and our colours: a log must not repaint the screen."""
+_IN_URL = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+"""Name and password, as error messages of registries and databases show them."""
 _VERB_WIDTH = 8
 _COLOURS = {
     "ready": "32",
@@ -97,10 +99,10 @@ class Console:
         self._secrets = sorted(long_enough, key=len, reverse=True)
 
     def masked(self, text: str) -> str:
-        """Return *text* with every hidden value replaced."""
+        """Return *text* with every hidden value replaced, and every password in a URL."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
-        return text
+        return _IN_URL.sub(MASK, text) if "://" in text else text
 
     def masked_data(self, data: Any) -> Any:
         """Return JSON-like *data* with every hidden value replaced in its texts."""

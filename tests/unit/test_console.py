@@ -303,3 +303,17 @@ def test_what_ends_a_group_stands_outside(stream: io.StringIO, end: BaseExceptio
     console.lines([("failed", "FAILED")])
 
     assert _shown(stream) == ["::group::apply", "::endgroup::", "FAILED"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GET https://bob:s3@reg.example/v2/: 500", "GET https://***@reg.example/v2/: 500"),
+        ("redis://:s3@db:6379/0 refused", "redis://***@db:6379/0 refused"),
+        ("https://reg.example:5000/a@sha256:1", "https://reg.example:5000/a@sha256:1"),
+        ("https://bob@reg.example/", "https://bob@reg.example/"),
+    ],
+)
+def test_passwords_in_addresses_are_hidden(text: str, shown: str) -> None:
+    """Programs and registries write them into their errors, whoever has chosen them."""
+    assert Console(io.StringIO()).masked(text) == shown
