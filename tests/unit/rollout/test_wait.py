@@ -9,6 +9,7 @@ import pytest
 
 from codexctl_tasks.console import Console
 from codexctl_tasks.errors import ClusterError
+from codexctl_tasks.rollout.telling import LOG_PATIENCE_S
 from codexctl_tasks.rollout.view import View
 from codexctl_tasks.rollout.wait import COLLECT_S, STALE_S, Outcome, Result, Wait
 from codexctl_tasks.world.watching import Changed, Listed, Refused
@@ -48,6 +49,7 @@ class _Run:
         timeout_s: float = 600,
         cluster: FakeCluster | None = None,
         listed: bool = True,
+        answers_after_s: float = 0,
     ) -> None:
         self.cluster, self.stream = cluster or FakeCluster(), io.StringIO()
         lists = [(0.1, Listed(scope, [])) for scope in SCOPES.values() if listed]
@@ -63,7 +65,9 @@ class _Run:
             clock=clock,
             console=Console(self.stream, now=clock.now),
             timeout_s=timeout_s,
-            aside=lambda function: function(),
+            aside=lambda function: (
+                clock.at(clock.time + answers_after_s, function) if answers_after_s else function()
+            ),
         )
 
     def until_healthy(self, *targets: Target) -> bool:
@@ -231,6 +235,19 @@ def test_the_log_of_a_crash_is_read_at_once_and_kept(clock: FakeClock) -> None:
     diagnosis = run.results["web"].diagnosis
     assert diagnosis is not None
     assert diagnosis.log == ("starting", "panic: no database")
+
+
+@pytest.mark.parametrize(("after_s", "shown"), [(1, 1), (LOG_PATIENCE_S + 5, 0)])
+def test_the_end_waits_a_moment_for_the_log(clock: FakeClock, after_s: float, shown: int) -> None:
+    """A Job that has failed for good is reported with its last words, if they come soon."""
+    bad = pod("a", crashed(1), owner="Job-job")
+    run = _Run(clock, (2, bad), (2, BROKEN_JOB), answers_after_s=after_s)
+    run.cluster.log_lines = ["panic: no database"]
+
+    assert not run.until_healthy(target("Job", "job"))
+    assert run.shown("| panic: no database") == shown
+    assert run.shown("container app: exit code 1") == 1
+    assert clock.time <= 2 + LOG_PATIENCE_S + 0.1
 
 
 def test_a_log_that_may_not_be_read_is_a_warning(clock: FakeClock) -> None:
