@@ -150,7 +150,7 @@ class Baseline:
     begun: str = ""
     """The server's time of then, as RFC 3339 text; empty: not known."""
     unready_s: float = math.inf
-    """Seconds since a pod of the new template was ready."""
+    """Seconds since a pod of the new template was ready for more than a moment."""
 
     def since(self, site: Site, count: int) -> int:
         """Return the restarts since the wait began."""

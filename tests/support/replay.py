@@ -69,8 +69,7 @@ class _Player:
         self._ends_s = float(head["for"])
         self._last_apply_s = max(row["t"] for row in rows if row.get("done") == "apply")
         self._existing: set[tuple[str, str]] = set()
-        self._judge = Judge(self._ask)
-        self._targets: dict[str, Target] = {}
+        self._waits: dict[str, tuple[Target, Judge]] = {}
         self._applied, self._second = "", 0.0
 
     def play(self) -> Replay:
@@ -90,10 +89,12 @@ class _Player:
         return self._result
 
     def _begin_run(self, out: list[dict[str, Any]]) -> None:
-        """Forget what was said: each apply has a wait of its own, and the last one counts."""
-        self._judge = Judge(self._ask)
-        self._result.failures.clear()
-        self._targets |= {target.name.short: target for target in _targets(out, self._applied)}
+        """Forget what was said of these objects: each apply has a wait of its own."""
+        recorded = {kind for kind, _ in self._scopes}
+        targets = [t for t in _targets(out, self._applied) if t.name.kind in recorded]
+        for target in targets:
+            self._waits[target.name.short] = (target, Judge(self._ask))
+            self._result.failures.pop(target.name.short, None)
 
     def _pass_time(self, until_s: float) -> None:
         while self._second < until_s:
@@ -102,7 +103,11 @@ class _Player:
 
     def _look(self, now_s: float) -> None:
         server = self._begun + timedelta(seconds=now_s)
-        verdicts = self._judge.judge(list(self._targets.values()), self._view, now_s, server)
+        verdicts = [
+            verdict
+            for target, judge in self._waits.values()
+            for verdict in judge.judge([target], self._view, now_s, server)
+        ]
         self._result.note(verdicts, now_s)
         if now_s > self._last_apply_s:
             self._result.note_end(now_s)

@@ -95,7 +95,9 @@ def test_pruning_needs_delete_and_waiting_needs_watch(
     assert _lacking(cluster, WEB, plan=plan) == []
     [line] = _lacking(cluster, WEB, plan=plan, prunes=True)
     assert line.startswith("ConfigMap shop/a: this account may not delete configmaps in namespace")
-    lines = _lacking(cluster, "", watched=scopes_for([name_of("Deployment")]))
+    lines = _lacking(
+        cluster, "", watched=scopes_for([(name_of("Deployment"), resource_of("Deployment"))])
+    )
     assert [line.partition(" in ")[0] for line in lines] == [
         "deployments: this account may not list, watch deployments.apps",
         "replicasets: this account may not list, watch replicasets.apps",

@@ -24,6 +24,7 @@ REFUSED = {"immutable-fields", "namespace-terminating", "pod-template-invalid"}
 
 OWN_FAULT = {
     "deadline-then-slow-fix": "its manifest calls 10 s without progress a failure; it needed 21 s",
+    "volume-configmap-later": "its ConfigMap is made 70 s after the apply; the grace is 30 s",
     "image-pushed-later": "pushed 35 s after the apply; the grace of a missing image is 20 s",
 }
 """Rollouts that became healthy after all, and are failed before, with the reason."""
@@ -78,14 +79,14 @@ CAUSES = {
     "sidecar-crash": ("crash loop", 100),
     "pod-security": ("pods cannot be created", 20),
     "limit-range": ("pods cannot be created", 20),
-    "service-account-missing": ("pods cannot be created", 35),
+    "service-account-missing": ("ServiceAccount nosuch is missing", 35),
     "job-backoff-0": ("job failed", 5),
     "job-deadline": ("job failed", 15),
     "job-pod-failure-policy": ("job failed", 6),
     "pod-bare": ("pod failed", 6),
     "crash-after-4s": ("crash loop, exit code", 130),
     "liveness-kills-slow-starter": ("crash loop, exit code 137", 100),
-    "crd-kinds": ("custom kind is not accepted", 17),
+    "crd-kinds": ("custom kind is not accepted", 26),
     "deleted-while-waiting": ("was deleted", 25),
     "pvc-kinds": ("StorageClass nosuch is missing", 65),
     "quota-exceeded": ("pods cannot be created", 65),
