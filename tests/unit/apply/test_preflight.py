@@ -19,7 +19,7 @@ from codexctl_tasks.apply.sending import Change
 from codexctl_tasks.errors import ClusterError, Conflict, Patience, TransientClusterError
 from codexctl_tasks.rollout.target import scopes_for
 from tests.support.fakes import FakeClock, FakeCluster
-from tests.support.objects import name_of, placed, yaml_of
+from tests.support.objects import name_of, placed, resource_of, yaml_of
 from tests.support.plans import apply, plan_of, sender_of
 
 if TYPE_CHECKING:
