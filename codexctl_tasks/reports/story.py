@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from codexctl_tasks.errors import Location
 from codexctl_tasks.reports.report import LOG_LINES_SHOWN, counts_of, word_of
 from codexctl_tasks.rollout.diagnosis import Diagnosis
-from codexctl_tasks.rollout.history import Moment
+from codexctl_tasks.rollout.history import Moment, MomentKind
 from codexctl_tasks.rollout.wait import Outcome
 
 if TYPE_CHECKING:
@@ -54,6 +54,13 @@ class Workload:
     def is_broken(self) -> bool:
         """Whether it is to blame for an exit code that is not 0."""
         return self.outcome in (Outcome.FAILED, Outcome.TIMED_OUT)
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it is worth a look: it broke, or was in trouble when the wait ended."""
+        undecided = self.outcome is Outcome.NOT_READY
+        in_trouble = any(moment.kind is MomentKind.SYMPTOM for moment in self.history)
+        return self.is_broken or (undecided and in_trouble)
 
     @property
     def took_s(self) -> float:

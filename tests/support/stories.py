@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +123,7 @@ UNDECIDED = Result(
     begun_s=1.5,
     history=history((1.5, "applied", "just applied"), (102.7, "stopped", "2 of 3 pods ready")),
 )
+CRASHING = replace(CRASHED, outcome=Outcome.NOT_READY, detail="0 of 1 pod ready: crashed")
 SKIPPED = tuple(manifests(yaml_of("Job", "reindex") + yaml_of("Ingress", "public")))
 
 

@@ -79,6 +79,15 @@ def test_each_failure_can_be_opened() -> None:
     assert "\n".join(stories.CRASHED.diagnosis.log if stories.CRASHED.diagnosis else ()) in blocks
 
 
+def test_trouble_that_was_not_decided_can_be_opened_too() -> None:
+    """The wait ended before a crash was a verdict: its log is there all the same."""
+    summary = job_summary(stories.story(stories.CRASHING, stories.UNDECIDED, exit_code=130))
+
+    assert re.findall(r"<details><summary>(.*?)</summary>", summary) == [
+        "StatefulSet shop/worker: 0 of 1 pod ready: crashed"
+    ]
+
+
 def test_the_chart_has_a_section_for_each_workload() -> None:
     """Bars in milliseconds from the beginning: waiting, trouble with its cause, the end."""
     chart = _chart(job_summary(stories.broken()))
