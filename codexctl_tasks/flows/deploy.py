@@ -62,6 +62,7 @@ def wait(request: DeployRequest, outside: Outside) -> int:
     objects = [o for o in place(desired.manifests, cluster) if is_workload(o.name)]
     scopes = scopes_for(placed.name for placed in objects)
     timeout_s = request.wait_timeout_s
+    cluster.deadline_s = outside.clock.now() + timeout_s
     with _Rollout(scopes, cluster, request, outside, timeout_s=timeout_s) as rollout:
         try:
             rollout.find(objects)
