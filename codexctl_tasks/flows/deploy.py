@@ -72,6 +72,7 @@ def _wait(request: DeployRequest, outside: Outside, reporter: Reporter) -> int:
     objects = [o for o in place(desired.manifests, cluster) if _is_awaited(o)]
     scopes = scopes_for((placed.name, placed.resource) for placed in objects)
     timeout_s = request.wait_timeout_s
+    cluster.deadline_s = outside.clock.now() + timeout_s
     with _Rollout(scopes, cluster, request, outside, timeout_s=timeout_s) as rollout:
         try:
             rollout.find(objects)

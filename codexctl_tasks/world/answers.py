@@ -134,7 +134,11 @@ def _patience(code: int, message: str, *, versioned: bool) -> Patience | None:
     return None
 
 
-def plain_message(error: object) -> str:
-    """Strip the object addresses that urllib3 puts before its messages."""
+def plain_message(error: BaseException) -> str:
+    """Say what a connection has raised, without the object addresses and tuples of urllib3."""
+    match error.args:
+        case (str(what), BaseException() as cause):
+            more = "" if repr(cause) in what else f": {plain_message(cause)}"
+            return what.rstrip(".") + more
     text = str(error)
     return re.sub(r"^.*?object at 0x[0-9a-f]+>:?\s*|^\w+Pool\([^)]*\):\s*", "", text) or repr(error)

@@ -34,6 +34,8 @@ PAUSE_S = 0.5
 """Before the next attempt; twice as long after each one that brought nothing."""
 LONGEST_PAUSE_S = 4.0
 """A server that ends every watch at once is not called in a tight loop."""
+GATHER_S = 0.05
+"""Notices are told no more often: each time, everything that is waited for is judged anew."""
 REFUSALS_PASS_S = 10.0
 """An API server that starts may refuse for a moment what it has allowed before."""
 
@@ -109,6 +111,8 @@ class ClusterFeed:
         clock: Clock,
         announce: Callable[[str], None],
     ) -> None:
+        self._clock = clock
+        self._told_s = -math.inf
         self._notices: queue.SimpleQueue[Notice] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._outage = Outage(clock, announce)
@@ -125,6 +129,8 @@ class ClusterFeed:
         notices: list[Notice] = []
         with suppress(queue.Empty):
             notices.append(self._notices.get(timeout=max(timeout_s, 0.0)))
+            self._closed.wait(GATHER_S - (self._clock.now() - self._told_s))
+            self._told_s = self._clock.now()
             while True:
                 notices.append(self._notices.get_nowait())
         return notices
@@ -167,8 +173,9 @@ class _Watch:
         self._put, self._outage, self._closed = put, outage, closed
         self._version = ""
         self._pause_s, self._paused_s = PAUSE_S, -math.inf
-        self._refused_s: float | None = -math.inf
-        """Since when it is refused; minus infinity: always; None: it is not."""
+        self._verb, self._allowed = "", set[str]()
+        self._refused_s: float | None = None
+        """Since when it is refused; None: it is not."""
 
     def run(self) -> None:
         """List and watch until closed, or finally refused."""
@@ -198,17 +205,20 @@ class _Watch:
         return 0.0
 
     def _list(self) -> None:
+        self._verb = "list"
         objects, self._version = self._cluster.list_objects(
             self._scope.resource, self._scope.namespace, repeats=False
         )
+        self._allowed.add("list")
         self._put(Listed(self._scope, [each for each in objects if _is_whole(each)]))
         self._outage.end(self._scope)
 
     def _follow(self) -> None:
         """Watch and resume until closed; returns, or raises, when a new list is needed."""
         while not self._closed.is_set():
-            is_alive = False
+            is_alive, self._verb = False, "watch"
             events = self._cluster.watch(self._scope.resource, self._scope.namespace, self._version)
+            self._allowed.add("watch")
             self._refused_s = None
             self._outage.end(self._scope)
             try:
@@ -231,6 +241,8 @@ class _Watch:
 
     def _is_final(self) -> bool:
         """Tell whether a refusal will not pass: what was never allowed, or for too long not."""
+        if self._verb not in self._allowed:
+            return True
         now_s = self._clock.now()
         self._refused_s = now_s if self._refused_s is None else self._refused_s
         return now_s - self._refused_s >= REFUSALS_PASS_S

@@ -71,9 +71,15 @@ class FakeClock:
 
 
 class ScriptedFeed:
-    """Notices at given times: waiting for the next one lets the clock run to it."""
+    """
+    Notices at given times: waiting for the next one lets the clock run to it.
 
-    def __init__(self, clock: FakeClock, script: Sequence[tuple[float, Notice]] = ()) -> None:
+    A number in place of a notice: `lost_s` from then on.
+    """
+
+    def __init__(
+        self, clock: FakeClock, script: Sequence[tuple[float, Notice | float]] = ()
+    ) -> None:
         self._clock = clock
         self.script = sorted(script, key=lambda entry: entry[0])
         self.lost_s = 0.0
@@ -86,6 +92,9 @@ class ScriptedFeed:
             return []
         at_s, notice = self.script.pop(0)
         self._clock.pass_time(max(at_s - self._clock.time, 0.0))
+        if isinstance(notice, float):
+            self.lost_s = notice
+            return []
         return [notice]
 
     def widen(self) -> None:

@@ -244,8 +244,11 @@ def test_library_noise_is_removed_from_messages() -> None:
     """Users read the reason, not the address of a Python object."""
     noisy = "<urllib3.connection.HTTPSConnection object at 0x7f3>: Failed to establish: refused"
 
-    assert plain_message(noisy) == "Failed to establish: refused"
-    assert (
-        plain_message("HTTPSConnectionPool(host='c', port=1): Read timed out") == "Read timed out"
-    )
+    assert plain_message(OSError(noisy)) == "Failed to establish: refused"
+    late = OSError("HTTPSConnectionPool(host='c', port=1): Read timed out")
+    assert plain_message(late) == "Read timed out"
     assert plain_message(ConnectionResetError()) == "ConnectionResetError()"
+    gone = OSError("Connection aborted.", ConnectionResetError("reset by peer"))
+    assert plain_message(gone) == "Connection aborted: reset by peer"
+    cut = OSError("Connection broken: ValueError('x')", ValueError("x"))
+    assert plain_message(cut) == "Connection broken: ValueError('x')"
