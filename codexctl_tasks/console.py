@@ -227,7 +227,9 @@ class Console:
 
     def _command(self, text: str) -> None:
         self._quiet_since = self._now()
-        print(text, file=self._out(), flush=True)
+        out = self._out()
+        out.write(f"{text}\n")  # in one piece: watches tell of their retries from threads
+        out.flush()
 
     def _out(self) -> TextIO:
         return self._stream or sys.stderr

@@ -104,7 +104,7 @@ def _pieces(story: Story) -> Iterator[str]:
         yield f"\n```mermaid\n{gantt(story)}\n```\n"
         if len(story.workloads) > ROWS_IN_CHART:
             yield f"\nThe chart shows {ROWS_IN_CHART} of {len(story.workloads)} workloads.\n"
-    yield from (_details(workload) for workload in story.workloads if workload.is_suspect)
+    yield from map(_details, story.suspects)
     yield "\n"
 
 

@@ -81,7 +81,7 @@ def html_page(story: Story) -> str:
         story=story,
         state=_STATE_OF_RUN.get(story.word, "failed"),
         lead=_lead(story),
-        others=[workload for workload in story.workloads if not workload.is_broken],
+        others=[workload for workload in story.workloads if not workload.is_suspect],
         ticks=axis.ticks(),
         skipped_because=SKIPPED_BECAUSE,
         style=Markup(style),  # noqa: S704 - our own file
@@ -143,7 +143,9 @@ def _span_text(span: Span) -> str:
 
 
 def _lead(story: Story) -> str:
-    """Return the sentence below the headline, for runs in which nothing broke."""
+    """Return the sentence below the headline; empty when what broke says it all."""
+    if story.broken:
+        return ""
     total = len(story.workloads)
     if story.word == "applied":
         return "The objects are applied. Nobody waited for the workloads."

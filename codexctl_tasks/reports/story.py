@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import Location
 from codexctl_tasks.reports.report import LOG_LINES_SHOWN, counts_of, word_of
+from codexctl_tasks.reports.timeline import Phase, spans_of
 from codexctl_tasks.rollout.diagnosis import Diagnosis
-from codexctl_tasks.rollout.history import Moment, MomentKind
+from codexctl_tasks.rollout.history import Moment
 from codexctl_tasks.rollout.wait import Outcome
 
 if TYPE_CHECKING:
@@ -58,9 +59,9 @@ class Workload:
     @property
     def is_suspect(self) -> bool:
         """Whether it is worth a look: it broke, or was in trouble when the wait ended."""
-        undecided = self.outcome is Outcome.NOT_READY
-        in_trouble = any(moment.kind is MomentKind.SYMPTOM for moment in self.history)
-        return self.is_broken or (undecided and in_trouble)
+        spans = spans_of(self.history, self.after_s)
+        in_trouble = bool(spans) and spans[-1].phase is Phase.TROUBLE
+        return self.is_broken or (self.outcome is Outcome.NOT_READY and in_trouble)
 
     @property
     def took_s(self) -> float:
@@ -108,6 +109,11 @@ class Story:
     def broken(self) -> tuple[Workload, ...]:
         """What failed, then what timed out."""
         return tuple(workload for workload in self.workloads if workload.is_broken)
+
+    @property
+    def suspects(self) -> tuple[Workload, ...]:
+        """What is worth a look: what broke, then what was in trouble when the wait ended."""
+        return tuple(workload for workload in self.workloads if workload.is_suspect)
 
     @property
     def end_s(self) -> float:

@@ -35,6 +35,8 @@ WATCH_TIMEOUT_S = 290
 """The server ends a watch after this; the next one resumes where it stopped."""
 SILENCE_S = 90.0
 """A watch on which nothing happens shows a bookmark every minute, unless it is one of events."""
+_NO_LOG = ("failed to try resolving symlinks", "unable to retrieve container logs for")
+"""What the kubelet sends in place of a log whose file is not there (any more)."""
 PAGE = 500
 """Objects per page of a LIST, as kubectl asks for."""
 
@@ -248,7 +250,8 @@ class KubernetesCluster:
             "limitBytes": 64 * 1024,
         }
         try:
-            return self._transport.read_text(path, query).splitlines()[-lines:]
+            found = self._transport.read_text(path, query).splitlines()[-lines:]
+            return [] if len(found) == 1 and found[0].startswith(_NO_LOG) else found
         except ClusterError as error:
             if error.status in (
                 HTTPStatus.BAD_REQUEST,

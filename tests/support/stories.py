@@ -123,7 +123,16 @@ UNDECIDED = Result(
     begun_s=1.5,
     history=history((1.5, "applied", "just applied"), (102.7, "stopped", "2 of 3 pods ready")),
 )
-CRASHING = replace(CRASHED, outcome=Outcome.NOT_READY, detail="0 of 1 pod ready: crashed")
+CRASHING = replace(
+    CRASHED,
+    outcome=Outcome.NOT_READY,
+    detail="0 of 1 pod ready: crashed",
+    history=history(
+        (1.4, "applied", "just applied"),
+        (3.8, "symptom", CRASH),
+        (92.7, "stopped", "0 of 1 pod ready: crashed"),
+    ),
+)
 SKIPPED = tuple(manifests(yaml_of("Job", "reindex") + yaml_of("Ingress", "public")))
 
 

@@ -317,3 +317,19 @@ def test_what_ends_a_group_stands_outside(stream: io.StringIO, end: BaseExceptio
 def test_passwords_in_addresses_are_hidden(text: str, shown: str) -> None:
     """Programs and registries write them into their errors, whoever has chosen them."""
     assert Console(io.StringIO()).masked(text) == shown
+
+
+def test_a_line_is_written_in_one_piece() -> None:
+    """What threads tell of their retries never ends up inside of another line."""
+    pieces: list[str] = []
+
+    class _Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            pieces.append(text)
+            return len(text)
+
+    console = Console(_Stream())
+    console.step("retry", "again")
+    console.lines([("failed", "FAILED  1 failed")])
+
+    assert pieces == ["retry    again\n", "FAILED  1 failed\n"]

@@ -78,11 +78,12 @@ def test_failures_are_open_and_the_rest_is_folded() -> None:
     assert page.count('<details class="card ') == 2
 
 
-def test_trouble_that_was_not_decided_is_open_too() -> None:
+def test_trouble_that_was_not_decided_is_told_like_a_failure() -> None:
     """After Ctrl-C one sees at once what was wrong so far."""
     page = html_page(stories.story(stories.CRASHING, stories.UNDECIDED, exit_code=130))
 
-    assert page.count('<details class="card unknown" open>') == 1
+    assert '<a href="#wrong-1">StatefulSet shop/worker</a>: <span>' + stories.CRASH in page
+    assert page.count('<article id="wrong-1" class="unknown">') == 1
     assert page.count('<details class="card unknown">') == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -106,3 +107,17 @@ def test_the_facts_are_those_of_the_report() -> None:
     assert [skipped.text for skipped in told.skipped] == ["Job shop/reindex", "Ingress shop/public"]
     assert told.end_s == 120.1
     assert stories.refused().problems[0].place == Location("deploy/web.yaml", 12)
+
+
+def test_what_was_in_trouble_at_the_end_is_worth_a_look() -> None:
+    """A symptom without a verdict is told like a failure; one that was cured is not."""
+    cured = replace(
+        stories.UNDECIDED,
+        history=stories.history((1, "applied", ""), (2, "symptom", "a"), (9, "cured", "a")),
+    )
+    told = stories.story(stories.READY, stories.CRASHING, cured, stories.FAILED, exit_code=1)
+
+    assert [each.name for each in told.suspects] == [
+        "Deployment shop/web",
+        "StatefulSet shop/worker",
+    ]
