@@ -10,7 +10,6 @@ the machine than about the programs; quote the ratios.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import statistics
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 CODEXCTL = Path(sys.executable).with_name("codexctl")
 NAMESPACE = "bench-shop"
-PLAIN_NAMESPACE = "bench-plain"
-"""Of its own: the shop's namespace enforces a security standard."""
-
-
 _WORKLOADS = ("statefulset/redis", "deployment/api", "deployment/web")
 
 
@@ -183,86 +178,6 @@ def bench_unchanged(env: dict[str, str], kubectl: str, runs: int) -> None:
         manifests.unlink()
 
 
-def bench_exit_after_ready(env: dict[str, str], kubectl: str, runs: int) -> None:
-    """Seconds from the moment a Deployment is ready, as a watch shows it, to the exit."""
-    folder = Path(env.get("TMPDIR", "/tmp")) / f"bench-{os.getpid()}"  # noqa: S108
-    folder.mkdir()
-    web = _slow_deployment(env["SANDBOX_REGISTRY"])
-    (folder / "web.json").write_text(json.dumps(web))
-    ours = Commands(
-        "codexctl",
-        [[str(CODEXCTL), "apply-wait", "--manifests", str(folder), "--namespace", PLAIN_NAMESPACE]],
-    )
-    theirs = Commands(
-        "kubectl",
-        [
-            [kubectl, "apply", "--namespace", PLAIN_NAMESPACE, "-f", str(folder)],
-            [kubectl, "--namespace", PLAIN_NAMESPACE, "rollout", "status", "deployment/slow"],
-        ],
-    )
-
-    def after_ready(commands: Commands) -> float:
-        delete = [kubectl, "--namespace", PLAIN_NAMESPACE, "delete", "deployment", "slow"]
-        subprocess.run(
-            [*delete, "--ignore-not-found", "--wait"], env=env, check=True, capture_output=True
-        )
-        seen: list[float] = []
-        watcher = threading.Thread(target=_note_ready, args=(env, kubectl, seen), daemon=True)
-        watcher.start()
-        run = measure(commands, env, ROOT)
-        watcher.join(timeout=10)
-        if not seen:
-            sys.exit("the watch never showed the Deployment as available")
-        return run.ended_at - seen[0]
-
-    try:
-        compare("exit after the last one is ready, s", ours, theirs, after_ready, runs)
-    finally:
-        (folder / "web.json").unlink()
-        folder.rmdir()
-
-
-def _note_ready(env: dict[str, str], kubectl: str, seen: list[float]) -> None:
-    """Note when the Deployment is available, as a watch of its own shows it."""
-    available = "jsonpath={.metadata.name} {.status.availableReplicas}{'\\n'}"
-    command = [kubectl, "--namespace", PLAIN_NAMESPACE, "get", "deployments", "--watch"]
-    process = subprocess.Popen(
-        [*command, "--output", available],
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None  # noqa: S101 - for the type checker
-    for line in process.stdout:
-        if line.split() == ["slow", "1"]:
-            seen.append(time.monotonic())
-            break
-    process.kill()
-    process.wait()
-
-
-def _slow_deployment(registry: str) -> dict[str, object]:
-    """Return a Deployment that gets ready about 3 s after its start."""
-    probe = {"exec": {"command": ["test", "-e", "/tmp/ready"]}, "periodSeconds": 1}  # noqa: S108
-    container = {
-        "name": "app",
-        "image": f"{registry}/base:1",
-        "command": ["sh", "-c", "sleep 3; touch /tmp/ready; sleep 10000"],
-        "readinessProbe": probe,
-    }
-    template = {
-        "metadata": {"labels": {"app": "slow"}},
-        "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "slow"},
-        "spec": {"selector": {"matchLabels": {"app": "slow"}}, "template": template},
-    }
-
-
 def main() -> None:
     """Run all benchmarks; the images of the shop must have been pushed, as the demo does."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1] if __doc__ else "")
@@ -274,9 +189,8 @@ def main() -> None:
     try:
         bench_start_up(env, kubectl, runs)
         bench_unchanged(env, kubectl, runs)
-        bench_exit_after_ready(env, kubectl, runs)
     finally:
-        delete = [kubectl, "delete", "namespace", NAMESPACE, PLAIN_NAMESPACE, "--ignore-not-found"]
+        delete = [kubectl, "delete", "namespace", NAMESPACE, "--ignore-not-found"]
         subprocess.run(delete, env=env, check=True, capture_output=True)
 
 

@@ -25,12 +25,14 @@ from tests.support.runs import (
     delete,
     failures,
     idle,
+    kubeconfig_for,
     mended,
     names_of,
     namespace,
     prepared,
     shorten_lease,
     state_of,
+    tokens,
     wait_until,
 )
 from tests.support.shell import QUICK_S, clean_environment
@@ -245,9 +247,9 @@ def test_credentials_that_end_in_the_middle(
 ) -> None:
     """They are read anew, and the run goes on with the new ones alone."""
     place = prepared(places.another())
-    old, new, file = *_tokens(place), tmp_path / "token"
+    old, new, file = *tokens(place), tmp_path / "token"
     file.write_text(old)
-    kubeconfig = _kubeconfig(place, tmp_path, _user(kind, file))
+    kubeconfig = kubeconfig_for(place, _user(kind, file), tmp_path)
     refused: list[str] = []
 
     def is_over(handler: Any, data: bytes) -> None:
@@ -414,15 +416,6 @@ def _modified(plural: str) -> dict[str, str]:
     return {"kind": "Status", "reason": "Conflict", "message": message}
 
 
-def _tokens(place: Playground) -> list[str]:
-    """Return two tokens of one account that may do everything in its namespace."""
-    place.kubectl("create", "serviceaccount", "deployer")
-    account = f"--serviceaccount={place.namespace}:deployer"
-    place.kubectl("create", "rolebinding", "deployer", "--clusterrole=cluster-admin", account)
-    answers = [place.kubectl("create", "token", "deployer") for _ in range(2)]
-    return [str(answer["status"]["token"]) for answer in answers]
-
-
 def _user(kind: str, file: Path) -> dict[str, Any]:
     if kind == "token file":
         return {"tokenFile": str(file)}
@@ -431,10 +424,3 @@ def _user(kind: str, file: Path) -> dict[str, Any]:
     script = f"""printf '{credential.format(version)}' "$(cat {file})" """
     program = {"apiVersion": version, "command": "sh", "interactiveMode": "Never"}
     return {"exec": {**program, "args": ["-c", script]}}
-
-
-def _kubeconfig(place: Playground, folder: Path, user: dict[str, Any]) -> Path:
-    config = yaml.safe_load(Path(place.environment["KUBECONFIG"]).read_text())
-    config["users"][0]["user"] = user
-    (folder / "account.conf").write_text(yaml.safe_dump(config))
-    return folder / "account.conf"
