@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster.conftest import Playground
 from tests.support.faults import Faults
-from tests.support.kubelet import IMAGE, cannot_pull, make_ready, pods_of, workload
+from tests.support.kubelet import IMAGE, NOT_FOUND, cannot_pull, make_ready, pods_of, workload
 from tests.support.proxy import Proxy
 from tests.support.runs import (
     ENDS_WITHIN_S,
@@ -188,6 +188,20 @@ def test_trouble_that_passes(begin: Begin) -> None:
     with ThreadPoolExecutor(4) as pool:
         for done in pool.map(run, FAULTS):
             _assert_healthy(done)
+
+
+def test_what_is_cured_in_an_outage(begin: Begin) -> None:
+    """Nothing fails because of what was last heard long ago: the news come first."""
+    waiting = begin("cured")
+    cannot_pull(waiting.place, "web", NOT_FOUND)
+    waiting.shows(IMAGE)
+    fault = waiting.faults.answer(503, times=MANY, **EITHER)
+    waiting.faults.cut_all()
+    wait_until(lambda: fault.hits >= 10 * len(KINDS))  # longer than the grace
+    make_ready(waiting.place, "web")
+    waiting.faults.calm()
+
+    _assert_healthy(waiting.end())
 
 
 def test_watches_that_the_server_ends_are_no_reason_to_list(begin: Begin) -> None:

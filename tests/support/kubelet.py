@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from tests.cluster.conftest import Playground
 
 IMAGE = "registry.example/web:1"
+REFUSED = "dial tcp 192.0.2.1:443: connect: connection refused"
+"""Why an image cannot be pulled: it may pass."""
+NOT_FOUND = f'failed to resolve reference "{IMAGE}": {IMAGE}: not found'
+"""The same: it hardly passes."""
 _SINCE = "2026-01-02T03:04:05Z"
 _CONDITIONS = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
 
@@ -52,9 +56,9 @@ def make_ready(playground: Playground, name: str) -> None:
     until(lambda: playground.kubectl("get", "deployment", name)["status"].get("availableReplicas"))
 
 
-def cannot_pull(playground: Playground, name: str) -> None:
-    """Report that the image of a workload cannot be pulled, for a reason that may pass."""
-    message = f'failed to pull image "{IMAGE}": dial tcp 192.0.2.1:443: connect: connection refused'
+def cannot_pull(playground: Playground, name: str, why: str = REFUSED) -> None:
+    """Report that the image of a workload cannot be pulled."""
+    message = f'failed to pull and unpack image "{IMAGE}": {why}'
     state = {"waiting": {"reason": "ErrImagePull", "message": message}}
     for pod in pods_of(playground, name):
         _report(playground, pod, "Pending", state, ready=False)

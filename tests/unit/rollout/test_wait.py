@@ -37,6 +37,7 @@ BAD_NAME = waiting("InvalidImageName", "couldn't parse")
 NO_SECRET = waiting("CreateContainerConfigError", 'secret "db" not found')
 BROKEN_JOB = found("Job", "job", status={"conditions": [condition("Failed", reason="Backoff")]})
 DONE_JOB = found("Job", "job", status={"conditions": [condition("Complete")]})
+TROUBLE = ((1, deployment()), (1, replica_set()), (2, pod("a", NO_SECRET)))
 
 
 class _Run:
@@ -134,6 +135,24 @@ def test_the_first_failure_collects_others(clock: FakeClock) -> None:
     }
     assert clock.time == 2 + COLLECT_S
     assert not run.wait.timed_out
+
+
+def test_an_outage_is_no_basis_for_a_verdict(clock: FakeClock) -> None:
+    """What lasts beyond its grace while nothing is heard may have been cured: that comes first."""
+    run = _Run(clock, *TROUBLE, (5, STALE_S), (300, deployment(1)), (300, 0.0))
+
+    assert run.until_healthy()
+    assert clock.time == 300.0
+
+
+def test_the_deadline_holds_in_an_outage(clock: FakeClock) -> None:
+    """What was known before is reported."""
+    run = _Run(clock, *TROUBLE, (5, STALE_S), timeout_s=50)
+
+    assert not run.until_healthy()
+    assert (clock.time, run.wait.timed_out) == (50.0, True)
+    assert run.results["web"].outcome is Outcome.TIMED_OUT
+    assert run.shown('secret "db" not found') == 1
 
 
 def test_when_nobody_is_left_to_wait_for_it_ends_at_once(clock: FakeClock) -> None:
