@@ -146,7 +146,7 @@ class Wait:
 
     def _look(self) -> None:
         now_s = self._clock.now()
-        if self._feed.lost_s > STALE_S:
+        if self._feed.lost_s >= STALE_S:
             self._trusted_from_s = now_s + AFTER_OUTAGE_S
             self._console.progress([_row(p) for p in self._progress.values()], self.elapsed_s)
             return
