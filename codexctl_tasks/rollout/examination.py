@@ -127,14 +127,14 @@ def _blocking_symptoms(found: Object, view: View) -> Iterator[Symptom]:
         if pod["metadata"]["uid"] in new:
             continue
         for symptom in container_symptoms(pod, _NOBODY, OLD_CRASHES):
-            if symptom.trouble in _STUCK_PODS and _stays(symptom):
+            if symptom.trouble in _STUCK_PODS:
                 yield replace(
                     symptom,
                     trouble=Trouble.BLOCKED,
                     headline="a broken pod of the old revision is in the way",
                     cause=f"pod {symptom.site.pod} is never replaced: {symptom.cause}",
                     hint=f"kubectl delete pod {symptom.site.pod}: the new revision then takes over",
-                    grace_s=GRACE_BLOCKED_S,
+                    grace_s=GRACE_BLOCKED_S if _stays(symptom) else NEVER_S,
                     missing=None,
                 )
 

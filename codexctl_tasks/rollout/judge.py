@@ -40,7 +40,7 @@ GRACE_AFTER_CURE_S = 150.0
 """Once a missing object exists: volume mounts are retried with gaps of up to 122 s."""
 ADDRESS_S = 30.0
 """Load balancers give an address within this time, or nobody knows when."""
-STATUS_S = 5.0
+STATUS_S = 10.0
 """An operator that is at work sets a first status within this time."""
 
 Ask = Callable[[str, str, str], str | None]

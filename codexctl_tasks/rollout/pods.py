@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 TELL_UNSCHEDULABLE_AFTER_S = 1.5
 """While a volume binds every pod is unschedulable for a moment."""
-TELL_SANDBOX_AFTER_S = 5.0
+TELL_SANDBOX_AFTER_S = 2.5
 """The network of a fresh node fails a first try or two."""
 TELL_PULLING_AFTER_S = 20.0
 """Most images are there by then."""
-TELL_PROBE_AFTER_S = 20.0
-"""Every program that takes a moment to start fails its first probes."""
+TELL_PROBE_AFTER_S = 2.0
+"""Many programs fail their first probe; those that take longer to start are worth a line."""
 _MOUNT = re.compile(r"references non-existent config key|hostPath type check failed")
 _KILLED = re.compile(r"failed (liveness|startup) probe")
 _CLAIM = re.compile(r'persistentvolumeclaim "([^"]+)" not found')
@@ -71,7 +71,7 @@ def pod_symptoms(pod: Object, view: View, baseline: Baseline, limit: int) -> Ite
         yield _with_killer(symptom, pod, view) if symptom.trouble is Trouble.CRASH else symptom
     if is_creating(pod):
         yield from _creation_symptoms(pod, view)
-    elif not condition_holds(pod, "Ready"):
+    elif not condition_holds(pod, "Ready") or fails_liveness(pod, view):
         yield from _probe_symptoms(pod, view)
 
 
@@ -211,7 +211,7 @@ def _probe_symptoms(pod: Object, view: View) -> Iterator[Symptom]:
         headline=f"{probe} probe fails",
         cause=f"container {name}: {probe} probe{asked} failed: {answer} (Unhealthy)",
         grace_s=NEVER_S,
-        tell_after_s=TELL_PROBE_AFTER_S,
+        tell_after_s=0.0 if probe == "liveness" else TELL_PROBE_AFTER_S,
         hint="ask the same of the program yourself; see its log",
         site=site_of(pod, name),
     )

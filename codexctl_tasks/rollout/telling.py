@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.rollout.view import View
     from codexctl_tasks.world.clock import Clock
 
-LOG_PATIENCE_S = 1.5
+LOG_PATIENCE_S = 1.0
 """A crash is told together with the log of the container, if that is there by then."""
 
 Key = tuple[str, Trouble, str]

@@ -42,7 +42,7 @@ WATCH = {"method": "GET", "query": "watch=true"}
 LIST = {"method": "GET", "query": "limit="}
 EITHER = {"method": "GET", "query": "watch=true|limit="}
 MANY = 999
-KINDS = ("deployments", "replicasets", "pods", "events")
+KINDS = ("deployments", "replicasets", "pods", "events", "persistentvolumeclaims")
 """What is watched for a Deployment."""
 EXPIRED = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
 

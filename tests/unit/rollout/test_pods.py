@@ -98,6 +98,17 @@ def test_a_ready_pod_has_no_failing_probe() -> None:
     assert _symptoms(fine, event(fine, "Unhealthy", "Readiness probe failed: x")) == []
 
 
+def test_a_liveness_probe_that_fails_is_told_at_once() -> None:
+    """Kubernetes calls the pod ready, and is about to kill it."""
+    ready = pod("a", running(), status={"conditions": [condition("Ready")]})
+    time = {"lastTimestamp": "2026-01-02T03:05:00Z"}
+    told = event(ready, "Unhealthy", "Liveness probe failed: HTTP 500", **time)
+
+    [symptom] = _symptoms(ready, told)
+
+    assert (symptom.headline, symptom.tell_after_s) == ("liveness probe fails", 0)
+
+
 def test_a_pod_that_was_sent_away_is_named() -> None:
     """Its controller makes another one: no failure, but worth knowing."""
     gone = pod("a", status={"phase": "Failed", "reason": "Evicted", "message": "disk is full"})
@@ -170,8 +181,10 @@ def test_a_broken_old_pod_blocks_an_ordered_stateful_set() -> None:
 
 def test_an_old_pod_that_may_recover_does_not() -> None:
     """After a first crash it may come up by itself, and is replaced then."""
-    assert _blocked(_stateful(), pod("db-0", crashed(1), **OLD)) == []
-    assert len(_blocked(_stateful(), pod("db-0", crashed(2), **OLD))) == 1
+    [once] = _blocked(_stateful(), pod("db-0", crashed(1), **OLD))
+    [twice] = _blocked(_stateful(), pod("db-0", crashed(2), **OLD))
+
+    assert (once.grace_s, twice.grace_s) == (math.inf, GRACE_BLOCKED_S)
 
 
 @pytest.mark.parametrize(
