@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+_MESSAGE = '{{with .message}}{{printf "%q" .}}{{end}}{{"\\n"}}'
 _SHOWN = {
     "pods": 'jsonpath={.metadata.namespace} {.status}{"\\n"}',
-    "events": 'go-template={{.metadata.namespace}} {{with .message}}{{printf "%q" .}}{{end}}{{"\\n"}}',
+    "events": "go-template={{.metadata.namespace}} " + _MESSAGE,
 }
 
 
