@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+_MESSAGE = '{{with .message}}{{printf "%q" .}}{{end}}{{"\\n"}}'
 _SHOWN = {
     "pods": 'jsonpath={.metadata.namespace} {.status}{"\\n"}',
-    "events": 'go-template={{.metadata.namespace}} {{printf "%q" .message}}{{"\\n"}}',
+    "events": "go-template={{.metadata.namespace}} " + _MESSAGE,
 }
 
 
@@ -87,7 +88,10 @@ class Signs:
         for line in process.stdout:
             now = time.monotonic()
             namespace, _, shown = line.partition(" ")
-            found = json.loads(shown or "{}")
+            try:
+                found = json.loads(shown)
+            except ValueError:  # nothing yet, or characters that JSON writes in another way
+                continue
             texts = _texts(found) if kind == "pods" else [found]
             self._told[namespace] += [Told(now, text) for text in texts]
             for count in _restarts_of_stopped(found) if kind == "pods" else ():

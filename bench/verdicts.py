@@ -82,8 +82,8 @@ class Verdict:
         None where there is none, or the API server's words for it are others.
         """
         fault = self.scenario.fault
-        shown = first_match(fault.cause, self.signs) if fault else None
         told = first_match(fault.cause, self.told) if fault else None
+        shown = self._shown(fault.cause) if fault else None
         return None if shown is None or told is None else told - shown
 
     @property
@@ -101,9 +101,14 @@ class Verdict:
         if isinstance(grace, int):  # a number of restarts
             due = self.restarts.get(grace)
         else:
-            seen = (first_match(fault.cause, told) for told in (self.signs, self.told))
+            seen = (self._shown(fault.cause), first_match(fault.cause, self.told))
             due = min((at + grace for at in seen if at is not None), default=None)
         return None if decided is None or due is None else decided - due
+
+    def _shown(self, cause: str) -> float | None:
+        """Return when the API server showed a cause, from the program's first line on."""
+        shown = first_match(cause, self.signs)
+        return None if shown is None or not self.told else max(shown, self.told[0].at)
 
     @property
     def _text(self) -> str:

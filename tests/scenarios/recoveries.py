@@ -335,8 +335,8 @@ RESOURCES = (
         before=BUCKET_BEFORE,
         during=(
             BUCKET_CHANGED,
-            Step(1, said("Ready", "False", "creating")),
-            Step(14, said("Ready", "True", "created")),
+            Step(1, said("creating", Ready="False")),
+            Step(14, said("created", Ready="True")),
         ),
         lasts_s=20,
     ),

@@ -68,15 +68,18 @@ def bucket(size: int = 2) -> Object:
     return described(f"{_GROUP}/v1", "Bucket", "photos", spec={"size": size})
 
 
-def said(condition: str, status: str, message: str, generation: int = 2) -> Action:
-    """Return the action of the controller of buckets that sets a condition."""
-    found = {"type": condition, "status": status, "reason": "Said", "message": message}
+def said(message: str, generation: int = 2, **conditions: str) -> Action:
+    """Return the action of the controller of buckets that sets conditions: ``Ready="True"``."""
     since = {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": generation}
-    status_now = {"observedGeneration": generation, "conditions": [{**found, **since}]}
-    return kubectl(*_SET_STATUS, json.dumps({"status": status_now}))
+    found = [
+        {"type": name, "status": value, "reason": "Said", "message": message, **since}
+        for name, value in conditions.items()
+    ]
+    status = {"observedGeneration": generation, "conditions": found}
+    return kubectl(*_SET_STATUS, json.dumps({"status": status}))
 
 
-BUCKET_BEFORE = (*_BUCKETS_KNOWN, applied(bucket(1)), said("Ready", "True", "created", 1))
+BUCKET_BEFORE = (*_BUCKETS_KNOWN, applied(bucket(1)), said("created", 1, Ready="True"))
 BUCKET_CHANGED = Step(0, awaited(f"buckets.{_GROUP}/photos", "jsonpath={.metadata.generation}=2"))
 
 
@@ -190,7 +193,10 @@ CUSTOM = (
         "The controller of a custom resource says that it is stuck.",
         (bucket(),),
         before=BUCKET_BEFORE,
-        during=(BUCKET_CHANGED, Step(3, said("Stalled", "True", "limit of buckets reached"))),
+        during=(
+            BUCKET_CHANGED,
+            Step(3, said("limit of buckets reached", Ready="False", Stalled="True")),
+        ),
         fault=Fault("F15", "Bucket/photos", r"limit of buckets reached", "GRACE_CUSTOM_S"),
         only_s=60,
     ),
@@ -199,7 +205,7 @@ CUSTOM = (
         "The controller of a custom resource says that it failed.",
         (bucket(),),
         before=BUCKET_BEFORE,
-        during=(BUCKET_CHANGED, Step(3, said("Failed", "True", "no such region"))),
+        during=(BUCKET_CHANGED, Step(3, said("no such region", Failed="True"))),
         fault=Fault("F15", "Bucket/photos", r"no such region", "GRACE_CUSTOM_S"),
         only_s=60,
     ),
