@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.rollout.custom import what_is_missing
+from codexctl_tasks.rollout.custom import is_broken, what_is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,6 +53,8 @@ def assess(target: Target, found: Object | None, beside: Beside = Beside()) -> H
     """
     if found is None or not is_current(target, found):
         return Health(ready=False, detail="just applied")
+    if target.has_rules and (broken := is_broken(found, target.failed_when)):
+        return Health(ready=False, detail=f"{broken.text} holds")
     if target.ready_when:
         return _custom(target, found)
     if target.name.kind == "DaemonSet":

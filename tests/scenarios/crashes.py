@@ -87,8 +87,8 @@ LOOPS = (
         "crash-after-4s",
         "No probe, starts, crashes after 4 s, for ever: ready for Kubernetes at every start.",
         (deployment(pod(container("sleep 4; echo lost the queue; exit 1"))),),
-        fault=Fault("F6", WEB, r"exit code 1\b", _LIMIT_BESIDE_READY, "lost the queue"),
-        lasts_s=185,
+        fault=Fault("F6", WEB, r"exit code 1\b", _LIMIT, "lost the queue"),
+        lasts_s=_LASTS_S + 20,
     ),
     Scenario(
         "crash-of-one-in-three",

@@ -183,6 +183,11 @@ CASES: dict[str, tuple[dict[str, Any], bool, str]] = {
         False,
         "no pods",
     ),
+    "custom resource that failed": (
+        found("Shop", status={"conditions": [condition("Ready"), condition("Failed")]}),
+        False,
+        "condition=Failed holds",
+    ),
     "custom resource of an older generation": (
         found("Shop", status={"observedGeneration": 0, "conditions": [condition("Ready")]}),
         False,
