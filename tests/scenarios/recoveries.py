@@ -145,9 +145,9 @@ IMAGES = (
     ),
     Scenario(
         "image-pushed-late",
-        "The tag is pushed 12 s after the deploy.",
+        "The tag is pushed 8 s after the deploy, before the second pull, which comes after 13 s.",
         (deployment(pod(image("{registry}/late-{namespace}:1"))),),
-        during=(Step(12, Push("late-{namespace}:1")),),
+        during=(Step(8, Push("late-{namespace}:1")),),
     ),
     Scenario(
         "registry-back-after-20s",
