@@ -53,11 +53,12 @@ def service(name: str, **spec: Any) -> dict[str, Any]:
 
 
 def claim(name: str) -> dict[str, Any]:
-    """Return a PersistentVolumeClaim that is never bound."""
+    """Return a PersistentVolumeClaim that is never bound, and need not be."""
+    rule = {"codexctl/ready-when": "jsonpath={.status.phase}=Pending"}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name},
+        "metadata": {"name": name, "annotations": rule},
         "spec": {
             "storageClassName": "none-such",
             "accessModes": ["ReadWriteOnce"],
