@@ -86,8 +86,8 @@ class Case:
         ready = {pod["metadata"]["uid"] for pod in pods if condition_holds(pod, "Ready")}
         self._running_s = {site: self._running_s.get(site, now_s) for site in running}
         self._ready_s = {uid: self._ready_s.get(uid, now_s) for uid in ready}
-        # Without a probe a pod that crashes is ready for a moment after each restart.
-        if any(now_s - since_s >= SYMPTOM_MEMORY_S for since_s in self._ready_s.values()):
+        # Without a probe a pod that crashes is ready for some seconds after each restart.
+        if any(now_s - since_s >= RUNS_WELL_S for since_s in self._ready_s.values()):
             self._pod_ready_s = now_s
 
     def baseline(self, now_s: float) -> Baseline:

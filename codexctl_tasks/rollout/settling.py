@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     Object = Mapping[str, Any]
 
-SETTLE_S = 5.0
-"""Programs that cannot run usually end within this time."""
+SETTLE_S = 8.0
+"""Programs that cannot run usually end within 5 s; the kubelet tells it up to 2 s later."""
+CLOCK_LAG_S = 2.0
+"""``startedAt`` and the server's time have no fractions, and nodes have clocks of their own."""
 SETTLE_DOUBTED_S = 30.0
 """Once it has been restarted, or its liveness probe fails; one was ready for 8 s between kills."""
 
@@ -67,7 +69,8 @@ class Runs:
         if known is None or known[0] != started:
             known = self._since[site] = (started, now_s)
         seen_s = now_s - known[1]
-        return max(seen_s, _seconds_between(started, server) if server else 0.0)
+        told_s = _seconds_between(started, server) - CLOCK_LAG_S if server else 0.0
+        return max(seen_s, told_s)
 
 
 def _unprobed(pod: Object, doubted: Collection[str]) -> Iterator[tuple[Site, str, float]]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from codexctl_tasks.rollout.view import View
     from codexctl_tasks.world.clock import Clock
 
+MOST_ANSWERS = 3
+"""So many different answers of one probe are told: first nothing listens, then it is 404."""
 LOG_PATIENCE_S = 1.0
 """A crash is told together with the log of the container, if that is there by then."""
 
@@ -29,10 +31,18 @@ Key = tuple[str, Trouble, str]
 class _Story:
     """What was told about one object."""
 
-    told: set[Key] = field(default_factory=set)
+    told: dict[Key, set[str]] = field(default_factory=dict)
+    """The causes."""
     readings: dict[Key, Reading] = field(default_factory=dict)
     """The logs that belong to what is told, the newest last."""
     warnings: set[str] = field(default_factory=set)
+
+    def knows(self, key: Key, symptom: Symptom) -> bool:
+        """Tell whether a symptom has been told; what a probe answers may be worth another line."""
+        causes = self.told.get(key, set())
+        if symptom.trouble is not Trouble.PROBE:
+            return bool(causes)
+        return symptom.cause in causes or len(causes) >= MOST_ANSWERS
 
 
 class Teller:
@@ -48,11 +58,11 @@ class Teller:
         story = self._stories[verdict.target.uid]
         for symptom in verdict.symptoms:
             key = (symptom.site.container, symptom.trouble, symptom.headline)
-            if key in story.told or symptom not in verdict.told:
+            if symptom not in verdict.told or story.knows(key, symptom):
                 continue
             reading = self._reading(verdict, story, key, symptom)
             if reading is None or not self._is_worth_waiting_for(reading):
-                story.told.add(key)
+                story.told.setdefault(key, set()).add(symptom.cause)
                 self._tell_symptom(verdict, story, symptom, reading, elapsed_s)
         if verdict.warning and verdict.warning not in story.warnings:
             story.warnings.add(verdict.warning)

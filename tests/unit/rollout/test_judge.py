@@ -11,7 +11,7 @@ from codexctl_tasks.errors import ClusterError
 from codexctl_tasks.rollout.courses import RUNS_WELL_S, SYMPTOM_MEMORY_S
 from codexctl_tasks.rollout.judge import GRACE_AFTER_CURE_S, Judge, State, Verdict
 from codexctl_tasks.rollout.pods import TELL_PROBE_AFTER_S
-from codexctl_tasks.rollout.settling import SETTLE_DOUBTED_S, SETTLE_S
+from codexctl_tasks.rollout.settling import CLOCK_LAG_S, SETTLE_DOUBTED_S, SETTLE_S
 from codexctl_tasks.rollout.symptoms import (
     CRASH_LIMIT,
     GRACE_CONFIG_S,
@@ -313,7 +313,7 @@ def test_a_container_that_has_run_for_long_is_believed_at_once() -> None:
         replica_set(),
         pod("a", _up(restarts=3), spec={"containers": [{"name": "app"}]}),
     )
-    server = datetime.fromisoformat(STARTED) + timedelta(seconds=SETTLE_DOUBTED_S)
+    server = datetime.fromisoformat(STARTED) + timedelta(seconds=SETTLE_DOUBTED_S + CLOCK_LAG_S)
 
     [verdict] = Judge(lambda *_: "").judge([target()], view, 0.0, server)
 

@@ -18,6 +18,7 @@ from tests.support.objects import (
     condition,
     crashed,
     deployment,
+    event,
     found,
     pod,
     replica_set,
@@ -320,6 +321,21 @@ def test_a_time_out_stands_in_the_history(clock: FakeClock) -> None:
     assert (run.results["web"].history[-1].at_s, run.results["web"].history[-1].kind.value) == (
         *(30, "timed out"),
     )
+
+
+def test_another_answer_of_a_probe_is_told_again(clock: FakeClock) -> None:
+    """First nothing listens, then it answers 500: a few answers, not one line for each try."""
+    silent = pod("a", running())
+    answers = ["connection refused", "HTTP 500", "connection refused", "HTTP 501", "HTTP 502"]
+    told = [event(silent, "Unhealthy", f"Readiness probe failed: {answer}") for answer in answers]
+    for number, each in enumerate(told):
+        each["metadata"]["uid"] = "one"
+        each["lastTimestamp"] = f"2026-01-02T03:04:{number:02}Z"
+    shown = [(5.0 + 5 * number, each) for number, each in enumerate(told)]
+    run = _Run(clock, (1, deployment()), (1, replica_set()), (1, silent), *shown, timeout_s=60)
+
+    assert not run.until_healthy()
+    assert [run.shown(f"failed: {answer} (Unhealthy)") for answer in answers[1:]] == [1, 1, 1, 0]
 
 
 # ---- while the cluster is away -------------------------------------------------------------------
