@@ -122,7 +122,7 @@ def print_scenarios(verdicts: list[Verdict], tools: list[str]) -> None:
     by_turn = {(each.scenario.name, each.tool): each for each in verdicts}
     scenarios = {each.scenario.name: each.scenario for each in verdicts}
     for scenario in sorted(scenarios.values(), key=lambda s: (not s.fault, s.name)):
-        truth = f"broken {scenario.fault.rule}".strip() if scenario.fault else "healthy"
+        truth = f"broken: {scenario.fault.rule or 'time'}" if scenario.fault else "healthy"
         cells = [_cell(by_turn.get((scenario.name, tool))) for tool in tools]
         print(f"| {scenario.name} | {truth} | {' | '.join(cells)} |")
 

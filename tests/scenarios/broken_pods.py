@@ -36,13 +36,13 @@ IMAGES = (
         "image-name-invalid",
         "A reference that no registry could ever know.",
         (deployment(pod(image("{registry}/Web:1"))),),
-        fault=Fault("F1", WEB, r"InvalidImageName|couldn't parse", "GRACE_PERMANENT_S"),
+        fault=Fault("image name", WEB, r"InvalidImageName|couldn't parse", "GRACE_PERMANENT_S"),
     ),
     Scenario(
         "image-never-pulled",
         "imagePullPolicy Never, and the image is not on the node.",
         (deployment(pod(image("{registry}/none:1", imagePullPolicy="Never"))),),
-        fault=Fault("F1", WEB, r"ErrImageNeverPull|policy of Never", "GRACE_PERMANENT_S"),
+        fault=Fault("image name", WEB, r"ErrImageNeverPull|policy of Never", "GRACE_PERMANENT_S"),
     ),
     Scenario(
         "image-not-found",
@@ -51,19 +51,19 @@ IMAGES = (
             deployment(pod(image("{registry}/base:no-such-tag")), replicas=2),
             deployment(pod(container()), name="fine"),
         ),
-        fault=Fault("F2", WEB, r"base:no-such-tag.*not found", "GRACE_IMAGE_MISSING_S"),
+        fault=Fault("image", WEB, r"base:no-such-tag.*not found", "GRACE_IMAGE_MISSING_S"),
     ),
     Scenario(
         "image-unauthorized",
         "The registry wants a login (401).",
         (deployment(pod(image("{faulty}/status-401:1"))),),
-        fault=Fault("F2", WEB, r"status-401.*(denied|401)", "GRACE_IMAGE_MISSING_S"),
+        fault=Fault("image", WEB, r"status-401.*(denied|401)", "GRACE_IMAGE_MISSING_S"),
     ),
     Scenario(
         "image-forbidden",
         "The registry refuses the account (403).",
         (deployment(pod(image("{faulty}/status-403:1"))),),
-        fault=Fault("F2", WEB, r"status-403.*(denied|403)", "GRACE_IMAGE_MISSING_S"),
+        fault=Fault("image", WEB, r"status-403.*(denied|403)", "GRACE_IMAGE_MISSING_S"),
     ),
     Scenario(
         "update-to-image-not-found",
@@ -73,7 +73,7 @@ IMAGES = (
             applied(deployment(pod(container()), replicas=3)),
             awaited("deployment/web", "condition=Available"),
         ),
-        fault=Fault("F2", WEB, r"base:no-such-tag.*not found", "GRACE_IMAGE_MISSING_S"),
+        fault=Fault("image", WEB, r"base:no-such-tag.*not found", "GRACE_IMAGE_MISSING_S"),
     ),
     Scenario(
         "daemonset-image-not-found",
@@ -84,14 +84,16 @@ IMAGES = (
             awaited("daemonset/agent", "jsonpath={.status.numberReady}=1"),
         ),
         fault=Fault(
-            "F2", "DaemonSet/agent", r"base:no-such-tag.*not found", "GRACE_IMAGE_MISSING_S"
+            "image", "DaemonSet/agent", r"base:no-such-tag.*not found", "GRACE_IMAGE_MISSING_S"
         ),
     ),
     Scenario(
         "job-image-not-found",
         "A Job whose image does not exist never fails by itself.",
         (job(pod(image("{registry}/base:no-such-tag"))),),
-        fault=Fault("F2", "Job/migrate", r"base:no-such-tag.*not found", "GRACE_IMAGE_MISSING_S"),
+        fault=Fault(
+            "image", "Job/migrate", r"base:no-such-tag.*not found", "GRACE_IMAGE_MISSING_S"
+        ),
     ),
     Scenario(
         "init-image-not-found",
@@ -104,13 +106,15 @@ IMAGES = (
                 )
             ),
         ),
-        fault=Fault("F7", WEB, r"migrate.*base:no-such-tag.*not found", "GRACE_IMAGE_MISSING_S"),
+        fault=Fault(
+            "init or sidecar", WEB, r"migrate.*base:no-such-tag.*not found", "GRACE_IMAGE_MISSING_S"
+        ),
     ),
     Scenario(
         "registry-refuses",
         "Nobody answers at the registry's address, which could change until the fifth try.",
         (deployment(pod(image(_REFUSED))),),
-        fault=Fault("F3", WEB, r"connection refused", "GRACE_IMAGE_TROUBLE_S"),
+        fault=Fault("registry", WEB, r"connection refused", "GRACE_IMAGE_TROUBLE_S"),
         lasts_s=205,
     ),
 )
@@ -120,14 +124,16 @@ CONFIGURATION = (
         "env-secret-missing",
         "A variable comes from a Secret that nobody made.",
         (deployment(pod(_password()), replicas=2),),
-        fault=Fault("F4", WEB, r'(?i)secret "?db"? (not found|is missing)', "GRACE_CONFIG_S"),
+        fault=Fault(
+            "configuration", WEB, r'(?i)secret "?db"? (not found|is missing)', "GRACE_CONFIG_S"
+        ),
         lasts_s=35,
     ),
     Scenario(
         "env-key-missing",
         "The Secret is there, its key is not.",
         (secret(user="shop"), deployment(pod(_password()))),
-        fault=Fault("F4", WEB, r"key password", "GRACE_CONFIG_S"),
+        fault=Fault("configuration", WEB, r"key password", "GRACE_CONFIG_S"),
         lasts_s=35,
     ),
     Scenario(
@@ -135,7 +141,10 @@ CONFIGURATION = (
         "A volume shows a ConfigMap that nobody made: only events tell.",
         (deployment(mounted({"configMap": {"name": "settings"}})),),
         fault=Fault(
-            "F4", WEB, r'(?i)configmap "?settings"? (not found|is missing)', "GRACE_CONFIG_S"
+            "configuration",
+            WEB,
+            r'(?i)configmap "?settings"? (not found|is missing)',
+            "GRACE_CONFIG_S",
         ),
         lasts_s=35,
     ),
@@ -150,14 +159,14 @@ CONFIGURATION = (
                 )
             ),
         ),
-        fault=Fault("F4", WEB, r"non-existent config key: limits", "GRACE_CONFIG_S"),
+        fault=Fault("configuration", WEB, r"non-existent config key: limits", "GRACE_CONFIG_S"),
         lasts_s=35,
     ),
     Scenario(
         "host-path-missing",
         "The folder on the node is not there.",
         (deployment(mounted({"hostPath": {"path": "/no-such-folder", "type": "Directory"}})),),
-        fault=Fault("F4", WEB, r"hostPath type check failed", "GRACE_CONFIG_S"),
+        fault=Fault("configuration", WEB, r"hostPath type check failed", "GRACE_CONFIG_S"),
         lasts_s=35,
     ),
 )
@@ -167,13 +176,13 @@ COMMANDS = (
         "command-not-found",
         "The program is not in the image.",
         (deployment(pod(container(command=["/bin/no-such-program"])), replicas=2),),
-        fault=Fault("F5", WEB, r"no-such-program.*no such file", "GRACE_START_S"),
+        fault=Fault("start", WEB, r"no-such-program.*no such file", "GRACE_START_S"),
     ),
     Scenario(
         "command-not-executable",
         "The program is a file that cannot be run.",
         (deployment(pod(container(command=["/etc/passwd"]))),),
-        fault=Fault("F5", WEB, r"/etc/passwd.*permission denied", "GRACE_START_S"),
+        fault=Fault("start", WEB, r"/etc/passwd.*permission denied", "GRACE_START_S"),
     ),
 )
 
@@ -182,21 +191,23 @@ PLACES = (
         "unschedulable",
         "No node has the label that the pod asks for; a cluster may still grow one.",
         (deployment(pod(container(), nodeSelector={"example.com/disk": "none-such"})),),
-        fault=Fault("F17", WEB, r"didn't match Pod's node affinity", "GRACE_UNSCHEDULABLE_S"),
+        fault=Fault(
+            "scheduling", WEB, r"didn't match Pod's node affinity", "GRACE_UNSCHEDULABLE_S"
+        ),
         lasts_s=305,
     ),
     Scenario(
         "pod-fails",
         "A pod of its own ends with an error.",
         (bare_pod(pod(container("sleep 1; echo disk is full; exit 3"))),),
-        fault=Fault("F8", "Pod/check", r"exit code 3", "GRACE_PERMANENT_S", "disk is full"),
+        fault=Fault("pod", "Pod/check", r"exit code 3", "GRACE_PERMANENT_S", "disk is full"),
     ),
     Scenario(
         "deleted-meanwhile",
         "Somebody deletes the Deployment while it starts.",
         (deployment(pod(container(readinessProbe=NEVER_READY))),),
         during=(Step(5, kubectl("delete", "deployment/web", "--wait=false")),),
-        fault=Fault("F16", WEB, r"gone|deleted|not exist", "GRACE_GONE_S"),
+        fault=Fault("gone", WEB, r"gone|deleted|not exist", "GRACE_GONE_S"),
     ),
 )
 

@@ -31,21 +31,21 @@ LOOPS = (
         "crash-at-once",
         "The program ends at once.",
         (deployment(pod(container("echo no database >&2; exit 1")), replicas=2),),
-        fault=Fault("F6", WEB, r"exit code 1\b", _LIMIT, "no database"),
+        fault=Fault("crash", WEB, r"exit code 1\b", _LIMIT, "no database"),
         lasts_s=_LASTS_S,
     ),
     Scenario(
         "exit-0-loop",
         "The program ends well, but should not end.",
         (deployment(pod(container("echo all done"))),),
-        fault=Fault("F6", WEB, r"exit code 0", _LIMIT, "all done"),
+        fault=Fault("crash", WEB, r"exit code 0", _LIMIT, "all done"),
         lasts_s=_LASTS_S,
     ),
     Scenario(
         "out-of-memory",
         "The program takes more memory than it may.",
         (deployment(pod(container(_EAT_MEMORY, resources={"limits": {"memory": "24Mi"}}))),),
-        fault=Fault("F6", WEB, r"OOMKilled|out of memory", _LIMIT, "loading the index"),
+        fault=Fault("crash", WEB, r"OOMKilled|out of memory", _LIMIT, "loading the index"),
         lasts_s=_LASTS_S,
     ),
     Scenario(
@@ -65,7 +65,7 @@ LOOPS = (
                 )
             ),
         ),
-        fault=Fault("F6", WEB, r"(?i)liveness probe", _LIMIT, "warming up"),
+        fault=Fault("crash", WEB, r"(?i)liveness probe", _LIMIT, "warming up"),
         lasts_s=_LASTS_S + 15,
     ),
     Scenario(
@@ -80,14 +80,14 @@ LOOPS = (
                 )
             ),
         ),
-        fault=Fault("F6", WEB, r"(?i)postStart", _LIMIT),
+        fault=Fault("crash", WEB, r"(?i)postStart", _LIMIT),
         lasts_s=_LASTS_S,
     ),
     Scenario(
         "crash-after-4s",
         "No probe, starts, crashes after 4 s, for ever: ready for Kubernetes at every start.",
         (deployment(pod(container("sleep 4; echo lost the queue; exit 1"))),),
-        fault=Fault("F6", WEB, r"exit code 1\b", _LIMIT, "lost the queue"),
+        fault=Fault("crash", WEB, r"exit code 1\b", _LIMIT, "lost the queue"),
         lasts_s=_LASTS_S + 20,
     ),
     Scenario(
@@ -102,7 +102,7 @@ LOOPS = (
                 replicas=3,
             ),
         ),
-        fault=Fault("F6", WEB, r"exit code 1\b", _LIMIT_BESIDE_READY, "shard is locked"),
+        fault=Fault("crash", WEB, r"exit code 1\b", _LIMIT_BESIDE_READY, "shard is locked"),
         lasts_s=185,
     ),
     Scenario(
@@ -113,7 +113,7 @@ LOOPS = (
             applied(stateful_set(pod(container()), replicas=2)),
             awaited("statefulset/db", "jsonpath={.status.readyReplicas}=2"),
         ),
-        fault=Fault("F6", "StatefulSet/db", r"exit code 1\b", _LIMIT, "bad migration"),
+        fault=Fault("crash", "StatefulSet/db", r"exit code 1\b", _LIMIT, "bad migration"),
         lasts_s=_LASTS_S,
     ),
     Scenario(
@@ -127,7 +127,7 @@ LOOPS = (
                 )
             ),
         ),
-        fault=Fault("F7", WEB, r"migrate.*exit code 2", _LIMIT, "schema is newer"),
+        fault=Fault("init or sidecar", WEB, r"migrate.*exit code 2", _LIMIT, "schema is newer"),
         lasts_s=_LASTS_S,
     ),
     Scenario(
@@ -143,7 +143,7 @@ LOOPS = (
                 )
             ),
         ),
-        fault=Fault("F7", WEB, r"proxy.*exit code 3", _LIMIT, "no route"),
+        fault=Fault("init or sidecar", WEB, r"proxy.*exit code 3", _LIMIT, "no route"),
         lasts_s=_LASTS_S,
     ),
 )
@@ -154,14 +154,14 @@ JOBS = (
         "A Job gives up after its second try.",
         (job(pod(container("echo no such table: users; exit 1")), backoffLimit=1),),
         fault=Fault(
-            "F9", "Job/migrate", r"BackoffLimitExceeded", "GRACE_PERMANENT_S", "no such table"
+            "job", "Job/migrate", r"BackoffLimitExceeded", "GRACE_PERMANENT_S", "no such table"
         ),
     ),
     Scenario(
         "job-exceeds-its-deadline",
         "A Job is stopped by its activeDeadlineSeconds.",
         (job(pod(container()), activeDeadlineSeconds=8),),
-        fault=Fault("F9", "Job/migrate", r"DeadlineExceeded", "GRACE_PERMANENT_S"),
+        fault=Fault("job", "Job/migrate", r"DeadlineExceeded", "GRACE_PERMANENT_S"),
     ),
 )
 

@@ -95,7 +95,7 @@ CREATION = (
         "The namespace allows restricted pods only.",
         (deployment(pod(container())),),
         before=(kubectl("label", "namespace", "{namespace}", _ENFORCE),),
-        fault=Fault("F11", WEB, r"violates PodSecurity", "GRACE_CREATE_REFUSED_S"),
+        fault=Fault("creation", WEB, r"violates PodSecurity", "GRACE_CREATE_REFUSED_S"),
     ),
     Scenario(
         "quota-exceeded",
@@ -105,21 +105,21 @@ CREATION = (
             applied(described("v1", "ResourceQuota", "few", spec={"hard": {"pods": "1"}})),
             awaited("resourcequota/few", "jsonpath={.status.hard.pods}=1"),
         ),
-        fault=Fault("F11", WEB, r"exceeded quota: few", "GRACE_CREATE_QUOTA_S"),
+        fault=Fault("creation", WEB, r"exceeded quota: few", "GRACE_CREATE_QUOTA_S"),
         lasts_s=65,
     ),
     Scenario(
         "statefulset-account-missing",
         "A StatefulSet runs as an account that nobody made: only events tell.",
         (stateful_set(pod(container(), **_NOBODY)),),
-        fault=Fault("F11", "StatefulSet/db", _NO_ACCOUNT, "GRACE_CREATE_ACCOUNT_S"),
+        fault=Fault("creation", "StatefulSet/db", _NO_ACCOUNT, "GRACE_CREATE_ACCOUNT_S"),
         lasts_s=35,
     ),
     Scenario(
         "job-account-missing",
         "A Job runs as an account that nobody made: only events tell.",
         (job(pod(container("true"), **_NOBODY)),),
-        fault=Fault("F11", "Job/migrate", _NO_ACCOUNT, "GRACE_CREATE_ACCOUNT_S"),
+        fault=Fault("creation", "Job/migrate", _NO_ACCOUNT, "GRACE_CREATE_ACCOUNT_S"),
         lasts_s=35,
     ),
     Scenario(
@@ -127,21 +127,21 @@ CREATION = (
         "A webhook that must see every pod does not answer.",
         (deployment(pod(container())),),
         before=(applied(_HOOKED),),
-        fault=Fault("F11", WEB, r"failed calling webhook", "GRACE_CREATE_TROUBLE_S"),
+        fault=Fault("creation", WEB, r"failed calling webhook", "GRACE_CREATE_TROUBLE_S"),
         lasts_s=105,
     ),
     Scenario(
         "progress-deadline",
         "The manifest itself says how long the rollout may take.",
         (deployment(pod(container(readinessProbe=NEVER_READY)), progressDeadlineSeconds=10),),
-        fault=Fault("F10", WEB, r"no progress|ProgressDeadlineExceeded", "GRACE_PERMANENT_S"),
+        fault=Fault("deadline", WEB, r"no progress|ProgressDeadlineExceeded", "GRACE_PERMANENT_S"),
     ),
     Scenario(
         "statefulset-blocked-by-old-pod",
         "The new revision is right, but the pod of the broken one is never replaced.",
         (stateful_set(pod(container()), replicas=2),),
         before=OLD_POD_BROKEN,
-        fault=Fault("F14", "StatefulSet/db", r"db-0", "GRACE_BLOCKED_S"),
+        fault=Fault("blocked", "StatefulSet/db", r"db-0", "GRACE_BLOCKED_S"),
     ),
 )
 
@@ -151,7 +151,7 @@ STORAGE = (
         "The claim names a StorageClass that does not exist, and no volume fits.",
         (claim(), deployment(mounted(_DATA))),
         fault=Fault(
-            "F13",
+            "volume",
             "PersistentVolumeClaim/data",
             r'storageclass.*"no-such-class" not found',
             "GRACE_CLASS_MISSING_S",
@@ -162,7 +162,9 @@ STORAGE = (
         "claim-missing",
         "The pod names a claim that nobody made.",
         (deployment(mounted(_DATA)),),
-        fault=Fault("F13", WEB, r'persistentvolumeclaim "data" not found', "GRACE_CLAIM_MISSING_S"),
+        fault=Fault(
+            "volume", WEB, r'persistentvolumeclaim "data" not found', "GRACE_CLAIM_MISSING_S"
+        ),
         lasts_s=35,
     ),
     Scenario(
@@ -182,7 +184,7 @@ CUSTOM = (
         (definition("baskets"),),
         before=_BUCKETS_KNOWN,
         fault=Fault(
-            "F12",
+            "definition",
             f"CustomResourceDefinition/baskets.{_GROUP}",
             r"(?i)Bucket.*already in use",
             "GRACE_DEFINITION_S",
@@ -197,7 +199,7 @@ CUSTOM = (
             BUCKET_CHANGED,
             Step(3, said("limit of buckets reached", Ready="False", Stalled="True")),
         ),
-        fault=Fault("F15", "Bucket/photos", r"limit of buckets reached", "GRACE_CUSTOM_S"),
+        fault=Fault("custom", "Bucket/photos", r"limit of buckets reached", "GRACE_CUSTOM_S"),
         only_s=60,
     ),
     Scenario(
@@ -206,7 +208,7 @@ CUSTOM = (
         (bucket(),),
         before=BUCKET_BEFORE,
         during=(BUCKET_CHANGED, Step(3, said("no such region", Failed="True"))),
-        fault=Fault("F15", "Bucket/photos", r"no such region", "GRACE_CUSTOM_S"),
+        fault=Fault("custom", "Bucket/photos", r"no such region", "GRACE_CUSTOM_S"),
         only_s=60,
     ),
     Scenario(
@@ -221,7 +223,7 @@ CUSTOM = (
         ),
         before=_BUCKETS_KNOWN,
         during=(Step(3, kubectl(*_SET_STATUS, '{"status": {"phase": "Lost"}}')),),
-        fault=Fault("F15", "Bucket/photos", r"status.phase.*Lost", "GRACE_CUSTOM_S"),
+        fault=Fault("custom", "Bucket/photos", r"status.phase.*Lost", "GRACE_CUSTOM_S"),
         only_s=60,
         is_ours=True,
     ),
