@@ -136,7 +136,8 @@ def _result_lines(result: Result) -> Iterator[tuple[str, str]]:
     diagnosis = result.diagnosis
     state = "warning" if result.outcome is Outcome.NOT_READY else "failed"
     word = result.outcome.value.upper()
-    yield state, f"{result.target.name}  {word}  {result.detail}  after {result.after_s:.0f} s"
+    after = f"  after {result.after_s:.0f} s" if result.after_s else ""
+    yield state, f"{result.target.name}  {word}  {result.detail}{after}"
     if diagnosis is not None:
         yield from _field("cause", diagnosis.cause)
         yield from _field("where", diagnosis.where)

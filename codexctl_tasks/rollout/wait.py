@@ -35,6 +35,8 @@ TICK_S = 1.0
 SHORTEST_TICK_S = 0.05
 COLLECT_S = 10.0
 """After the first failure: long enough that one run reports all failures of a bad deploy."""
+LONGEST_COLLECT_S = 15.0
+"""The same while another verdict is about to come."""
 STALE_S = 5.0
 """Watches that are broken for longer show what is old: nothing is concluded from it."""
 AFTER_OUTAGE_S = 15.0
@@ -58,7 +60,7 @@ class Result:
     target: Target
     outcome: Outcome
     after_s: float
-    """Seconds from the beginning of the wait to the outcome."""
+    """Seconds from the beginning of the wait to the outcome; 0: nobody waited."""
     detail: str
     diagnosis: Diagnosis | None = None
     """For everything that is not ready."""
@@ -183,8 +185,10 @@ class Wait:
         if all(each.verdict.state is State.READY for each in progress):
             return True
         bad_since_s = min((each.since_s for each in progress if each.is_bad), default=math.inf)
-        undecided = any(p.verdict.state is State.WAITING and not p.is_expired for p in progress)
-        if bad_since_s < math.inf and (not undecided or now_s - bad_since_s >= COLLECT_S):
+        undecided = [p for p in progress if p.verdict.state is State.WAITING and not p.is_expired]
+        is_due = any(p.verdict.due_s <= bad_since_s + LONGEST_COLLECT_S for p in undecided)
+        collects_s = LONGEST_COLLECT_S if is_due else COLLECT_S
+        if not undecided or now_s - bad_since_s >= collects_s:
             return False
         if now_s >= self._deadline_s:
             self.timed_out = True

@@ -9,6 +9,7 @@ import pytest
 
 from codexctl_tasks.console import Console
 from codexctl_tasks.errors import ClusterError
+from codexctl_tasks.rollout.symptoms import GRACE_CONFIG_S
 from codexctl_tasks.rollout.telling import LOG_PATIENCE_S
 from codexctl_tasks.rollout.view import View
 from codexctl_tasks.rollout.wait import COLLECT_S, STALE_S, Outcome, Result, Wait
@@ -154,6 +155,16 @@ def test_the_deadline_holds_in_an_outage(clock: FakeClock) -> None:
     assert (clock.time, run.wait.timed_out) == (50.0, True)
     assert run.results["web"].outcome is Outcome.TIMED_OUT
     assert run.shown('secret "db" not found') == 1
+
+
+def test_a_verdict_that_is_about_to_come_is_collected_too(clock: FakeClock) -> None:
+    """Of three mistakes in one deploy the slowest is not left half-told."""
+    late = [(1, deployment()), (1, replica_set()), (2, pod("a", NO_SECRET))]
+    run = _Run(clock, *late, (19, BROKEN_JOB))
+
+    assert not run.until_healthy(target(), target("Job", "job"))
+    assert {r.outcome for r in run.results.values()} == {Outcome.FAILED}
+    assert clock.time == 2 + GRACE_CONFIG_S
 
 
 def test_when_nobody_is_left_to_wait_for_it_ends_at_once(clock: FakeClock) -> None:
