@@ -43,6 +43,9 @@ ADDRESS_S = 30.0
 STATUS_S = 10.0
 """An operator that is at work sets a first status within this time."""
 
+ANSWER_S = 0.1
+"""A question to the server is answered by then, usually."""
+
 Ask = Callable[[str, str, str], str | None]
 """Given namespace, kind and name: the UID of that object; empty: there is none; None: the answer
 is not there yet."""
@@ -183,7 +186,9 @@ class Judge:
         now_s: float,
     ) -> Verdict:
         courses = case.take(symptoms, now_s)
-        fatal = [course for course in courses if self._has_outlasted(target, course, now_s)]
+        outlasted = [(course, self._has_outlasted(target, course, now_s)) for course in courses]
+        fatal = [course for course, is_certain in outlasted if is_certain]
+        is_asking = any(is_certain is None for _, is_certain in outlasted)
         rest = [course for course in courses if course not in fatal]
         told = {c.symptom for c in courses if c in fatal or _lasts_long_enough(c, now_s)}
         shown = tuple(course.symptom for course in (*fatal, *rest))
@@ -197,11 +202,19 @@ class Judge:
             detail,
             shown,
             told=frozenset(told),
-            due_s=min((moment for moment in later if moment > now_s), default=math.inf),
+            due_s=(
+                now_s + ANSWER_S
+                if is_asking
+                else min((moment for moment in later if moment > now_s), default=math.inf)
+            ),
         )
 
-    def _has_outlasted(self, target: Target, course: Course, now_s: float) -> bool:
-        """Tell whether a symptom has lasted for its grace, and what it misses is still missing."""
+    def _has_outlasted(self, target: Target, course: Course, now_s: float) -> bool | None:
+        """
+        Tell whether a symptom has lasted for its grace, and what it misses is still missing.
+
+        None: the answer of the server is not there yet.
+        """
         if now_s < course.due_s:
             return False
         missing = course.symptom.missing
@@ -209,7 +222,7 @@ class Judge:
             return True
         uid = self._ask(target.name.namespace, missing.kind, missing.name)
         if uid is None:
-            return False
+            return None
         if missing.uid:
             return uid != missing.uid
         if uid and course.pardoned_until_s == -math.inf:
