@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import Location
+from codexctl_tasks.rollout.containers import restart_counts
 from codexctl_tasks.rollout.examination import beside, find_symptoms, new_pods
 from codexctl_tasks.rollout.health import assess
 from codexctl_tasks.rollout.judge import State, Verdict
@@ -20,7 +21,7 @@ from codexctl_tasks.rollout.target import Target
 from codexctl_tasks.stack.manifests import ObjectName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from codexctl_tasks.rollout.view import View
@@ -65,13 +66,24 @@ def explain(target: Target, view: View, server: datetime | None) -> Verdict:
     symptoms = sorted(
         find_symptoms(target, found, view, _FROM_THE_START), key=lambda s: (s.grace_s, s.headline)
     )
-    doubted = [pod["metadata"]["uid"] for pod in pods if fails_liveness(pod, view)]
-    if health.ready and not Runs().settles_in_s(pods, 0.0, server, doubted) > 0:
+    if health.ready and not _is_doubted(pods, view, server):
         return Verdict(target, State.READY, health.detail, warning=health.warning)
     if not symptoms:
-        return Verdict(target, State.WAITING, health.detail)
+        why = ": a container has just been restarted" if health.ready else ""
+        return Verdict(target, State.WAITING, f"{health.detail}{why}")
     worst = symptoms[0]
     is_broken = worst.grace_s < NEVER_S or worst.trouble in (Trouble.CRASH, Trouble.DEADLINE)
     detail = worst.headline if is_broken else f"{health.detail}: {worst.headline}"
     state = State.FAILED if is_broken else State.WAITING
     return Verdict(target, state, detail, tuple(symptoms), told=frozenset(symptoms))
+
+
+def _is_doubted(pods: Sequence[Object], view: View, server: datetime | None) -> bool:
+    """Tell whether a container that nobody probes runs only since its last crash, or is failing."""
+    failing = [pod["metadata"]["uid"] for pod in pods if fails_liveness(pod, view)]
+    restarted = [
+        pod
+        for pod in pods
+        if pod["metadata"]["uid"] in failing or any(count for _, count in restart_counts(pod))
+    ]
+    return Runs().settles_in_s(restarted, 0.0, server, failing) > 0

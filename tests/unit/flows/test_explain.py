@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.objects import (
     found,
     pod,
     replica_set,
+    running,
     waiting,
     yaml_of,
 )
@@ -86,6 +88,18 @@ def test_crashes_of_old_count(stage: Stage) -> None:
     assert _explain(stage) == 1
     assert "crash loop, exit code 1" in stage.shown
     assert "| panic: no database" in stage.shown
+
+
+def test_a_container_that_runs_again_since_a_moment_is_doubted(stage: Stage) -> None:
+    """Without a probe it is ready at once; one that has just begun for the first time is fine."""
+    stage.cluster.time = datetime(2026, 1, 2, 3, 4, 10, tzinfo=UTC)
+    spec = {"containers": [{"name": "app"}]}
+    _put(stage, deployment(1), pod("web-1-a", running(), spec=spec))
+    assert _explain(stage) == 0
+
+    _put(stage, pod("web-1-a", running(restarts=5), spec=spec))
+    assert _explain(stage) == 1
+    assert "a container has just been restarted" in stage.shown
 
 
 def test_what_only_waits_is_not_called_failed(stage: Stage) -> None:
