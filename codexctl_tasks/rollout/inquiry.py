@@ -60,6 +60,8 @@ class Reading:
 class _Answer:
     asked_s: float
     uid: str | None = None
+    is_over: bool = False
+    """There is an answer, or there will be none: it may be asked again."""
 
 
 class Inquiry:
@@ -86,7 +88,7 @@ class Inquiry:
         key = (namespace, kind, name)
         now_s = self._clock.now()
         answer = self._answers.get(key)
-        if answer is None or (answer.uid is not None and now_s - answer.asked_s > ANSWER_HOLDS_S):
+        if answer is None or (answer.is_over and now_s - answer.asked_s > ANSWER_HOLDS_S):
             answer = self._answers[key] = _Answer(now_s)
             self._aside(lambda: self._look_up(key, answer))
         return answer.uid
@@ -103,13 +105,11 @@ class Inquiry:
         try:
             found = self._cluster.get(resource, namespace if resource.namespaced else "", name)
             answer.uid = str(found["metadata"]["uid"]) if found is not None else ""
-        except ClusterError as error:
-            if error.status == HTTPStatus.FORBIDDEN:  # usual for CI: believe the kubelet
-                answer.uid = ""
-            else:
-                self._answers.pop(key, None)  # ask again
-        except CodexctlError:
-            self._answers.pop(key, None)
+        except CodexctlError as error:
+            if isinstance(error, ClusterError) and error.status == HTTPStatus.FORBIDDEN:
+                answer.uid = ""  # usual for CI: believe the kubelet
+        finally:
+            answer.is_over = True  # without an answer it is asked again, but not at once
 
     def _read(self, namespace: str, site: Site, reading: Reading, *, previous: bool) -> None:
         try:

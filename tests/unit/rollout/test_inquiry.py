@@ -80,6 +80,9 @@ def test_no_answer_is_no_absence(clock: FakeClock) -> None:
     for _ in range(3):
         assert inquiry.uid("shop", "Secret", "db") is None
         assert later.run() == 1
+        assert inquiry.uid("shop", "Secret", "db") is None
+        assert later.run() == 0, "not ten times a second"
+        clock.time += ANSWER_HOLDS_S + 1
 
 
 def test_a_log_is_read_on_the_side(clock: FakeClock) -> None:
