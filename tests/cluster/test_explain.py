@@ -49,7 +49,7 @@ def test_what_is_broken_is_explained_without_deploying(playground: Playground) -
 def test_one_object_and_its_line(playground: Playground) -> None:
     """With the manifests at hand the report leads to the line; programs get JSON."""
     playground.write(playground.workload("lost", image=f"{playground.image}-nosuch"))
-    playground.codexctl("apply")
+    assert playground.codexctl("apply-wait").returncode == 1
 
     done = _explain(playground, "deploy/lost", "--manifests", str(playground.folder))
     as_json = _explain(playground, "deployment/lost", "--output", "json")
