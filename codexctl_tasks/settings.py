@@ -132,6 +132,8 @@ class DeployRequest:
     """Which of kubeconfig, context and wait-timeout were given by a flag or ``CODEXCTL_*``."""
     force_conflicts: bool
     """Take over fields that another field manager owns."""
+    runs_hooks: bool
+    """Run the hooks of ``services.yaml``."""
     stack: str
     """Name under which applied objects are remembered; empty: that of ``services.yaml``."""
     prunes: bool
@@ -274,6 +276,7 @@ def deploy_request(
     context: str = "",
     wait_timeout: str = "",
     force_conflicts: bool = False,
+    no_hooks: bool = False,
     stack: str = "",
     no_prune: bool = False,
     prune_protected: bool = False,
@@ -301,6 +304,7 @@ def deploy_request(
             if _value(flag, value)
         ),
         force_conflicts=force_conflicts or _switch("CODEXCTL_FORCE_CONFLICTS"),
+        runs_hooks=not (no_hooks or _switch("CODEXCTL_NO_HOOKS")),
         stack=_value("stack", stack),
         prunes=not (no_prune or _switch("CODEXCTL_NO_PRUNE")),
         prune_protected=prune_protected or _switch("CODEXCTL_PRUNE_PROTECTED"),

@@ -128,6 +128,23 @@ class Wait:
             deadline_s = now_s + target.timeout_s
             self._progress[target.uid] = _Progress(waiting, now_s, history, deadline_s)
 
+    def extend_time(self, seconds: float) -> None:
+        """Give back time in which others were at work."""
+        self._deadline_s += seconds
+        for progress in self._progress.values():
+            progress.deadline_s += seconds
+
+    def look(self, seconds: float) -> None:
+        """Find out how everything is, for so many seconds at most; that is no time-out."""
+        end_s = self._clock.now() + seconds
+        while (left_s := end_s - self._clock.now()) > 0:
+            for notice in self._feed.next(min(self._pause_s(), left_s)):
+                self._view.take(notice)
+            if self._view.complete:
+                self._look()
+                if self._decided() is not None and not self._teller.is_waiting:
+                    return
+
     def until_healthy(self) -> bool:
         """Return True once all are ready; False when some failed or the time ran out."""
         while True:

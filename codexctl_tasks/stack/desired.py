@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from codexctl_tasks.settings import Source
+    from codexctl_tasks.stack.loading import LoadedStack
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,8 @@ class Desired:
     """Why this can be rendered but not applied."""
     defaults: DeployDefaults = field(default_factory=DeployDefaults)
     """What ``services.yaml`` says about a deploy."""
+    loaded: LoadedStack | None = field(default=None, repr=False, compare=False)
+    """What the objects were rendered of; None: of plain YAML."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values to mask besides those that `Source.secrets` knows."""
 

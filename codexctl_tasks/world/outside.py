@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from codexctl_tasks.world.clock import Clock, SystemClock
 from codexctl_tasks.world.kubernetes import connect
+from codexctl_tasks.world.process import RunProgram, run_program
 from codexctl_tasks.world.watching import ClusterFeed, Feed, Scope
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Outside:
     clock: Clock
     connect: Connect
     watch: Watch
+    run: RunProgram = run_program
 
 
 def real_outside(console: Console) -> Outside:
