@@ -179,6 +179,29 @@ class ExplainRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HooksRequest:
+    """Everything `flows.hooks` needs to know."""
+
+    source: Source
+    cluster: ClusterSettings
+    chosen: frozenset[str]
+    """Which of kubeconfig and context were given by a flag or ``CODEXCTL_*``."""
+    show: str
+    """Name of the hook to describe; empty: all."""
+    run: str
+    """Name of the hook to run; empty: none."""
+    given: Mapping[str, str] = field(repr=False)
+    """Its parameters, as YAML."""
+    timeout_s: float
+    output: str
+    """``text`` or ``json``."""
+
+    def with_defaults(self, defaults: DeployDefaults) -> HooksRequest:
+        """Return the request with what ``services.yaml`` says, unless the user chose otherwise."""
+        return replace(self, cluster=_cluster(self.cluster, self.chosen, defaults))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RenderRequest:
     """What `flows.render` needs to know to print manifests."""
 
@@ -294,15 +317,7 @@ def deploy_request(
             context=_value("context", context),
         ),
         wait_timeout_s=_timeout("wait-timeout", wait_timeout, DEFAULT_WAIT_TIMEOUT_S),
-        chosen=frozenset(
-            flag
-            for flag, value in (
-                ("kubeconfig", kubeconfig),
-                ("context", context),
-                ("wait-timeout", wait_timeout),
-            )
-            if _value(flag, value)
-        ),
+        chosen=_chosen(kubeconfig=kubeconfig, context=context, wait_timeout=wait_timeout),
         force_conflicts=force_conflicts or _switch("CODEXCTL_FORCE_CONFLICTS"),
         runs_hooks=not (no_hooks or _switch("CODEXCTL_NO_HOOKS")),
         stack=_value("stack", stack),
@@ -335,14 +350,51 @@ def explain_request(
             kubeconfig=_value("kubeconfig", kubeconfig, os.environ.get("KUBECONFIG", "")),
             context=_value("context", context),
         ),
-        chosen=frozenset(
-            flag
-            for flag, value in (("kubeconfig", kubeconfig), ("context", context))
-            if _value(flag, value)
-        ),
+        chosen=_chosen(kubeconfig=kubeconfig, context=context),
         object=_value("object", object),
         output=_choice("output", _value("output", output, "text"), ("text", "json")),
     )
+
+
+def hooks_request(
+    *,
+    show: str = "",
+    run: str = "",
+    kubeconfig: str = "",
+    context: str = "",
+    timeout: str = "",
+    output: str = "",
+    **given: Any,
+) -> HooksRequest:
+    """Combine flags and ``CODEXCTL_*``; *given* are `with` and those of `source`."""
+    parameters = {}
+    for each in given.pop("with", ()):
+        name, equals, value = each.partition("=")
+        if not equals or not name.strip():
+            # The text is not repeated: it may be a piece of a secret.
+            raise UsageError("--with", "has no KEY=VALUE", "write --with dirs='[postgres, redis]'")
+        parameters[name.strip()] = value
+    if parameters and not run:
+        raise UsageError("--with", "is for hooks run", "write codexctl hooks run NAME --with ...")
+    return HooksRequest(
+        source=source(**given, is_optional=True),
+        cluster=ClusterSettings(
+            kubeconfig=_value("kubeconfig", kubeconfig, os.environ.get("KUBECONFIG", "")),
+            context=_value("context", context),
+        ),
+        chosen=_chosen(kubeconfig=kubeconfig, context=context),
+        show=show.strip(),
+        run=run.strip(),
+        given=parameters,
+        timeout_s=_timeout("timeout", timeout, DEFAULT_WAIT_TIMEOUT_S),
+        output=_choice("output", _value("output", output, "text"), ("text", "json")),
+    )
+
+
+def _chosen(**given: str) -> frozenset[str]:
+    """Return which flags were given, by themselves or as ``CODEXCTL_*``."""
+    flags = {name.replace("_", "-"): value for name, value in given.items()}
+    return frozenset(flag for flag, value in flags.items() if _value(flag, value))
 
 
 def _cluster(

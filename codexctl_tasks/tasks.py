@@ -153,9 +153,25 @@ def destroy(_: Context, **given: Any) -> int:
     return destroy.destroy(settings.deploy_request(**given), _outside())
 
 
+@command(
+    Flag("show", "Only this one."),
+    Flag("run", "Run this one, alone."),
+    Flag("with", "A parameter of it: KEY=VALUE, the value as in services.yaml; repeatable.", list),
+    Flag("timeout", "How long it may run: 90s, 10m (default: 10m)."),
+    *SOURCE,
+    *CLUSTER,
+    Flag("output", "The list on stdout: text (the default) or json."),
+)
+def hooks(_: Context, **given: Any) -> int:
+    """List the hooks with their parameters and an example each; or run one: hooks run NAME."""
+    from codexctl_tasks.flows import hooks
+
+    return hooks.hooks(settings.hooks_request(**given), _outside())
+
+
 namespace = Collection(
     *(render, render_template, config, schema, plan),
-    *(apply, wait, apply_wait, explain, destroy),
+    *(apply, wait, apply_wait, explain, destroy, hooks),
 )
 
 

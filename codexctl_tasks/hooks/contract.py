@@ -12,7 +12,7 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from codexctl_tasks.errors import CodexctlError
@@ -82,7 +82,9 @@ def _seconds(value: Any) -> Any:
     raise ValueError("not a duration")
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds)]
+Seconds = Annotated[
+    float, BeforeValidator(_seconds), Field(json_schema_extra={"format": "duration"})
+]
 """A duration above zero, written ``90``, ``90s``, ``10m`` or ``1h30m``."""
 
 

@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
 GRACE_S = 5.0
 """Between SIGTERM and SIGKILL: enough for a shell's trap to clean up."""
@@ -33,6 +34,8 @@ LONGEST_LINE = 16 * 1024
 _TICK_S = 0.1
 _SET_CHILD_SUBREAPER = 36
 """Of ``prctl``, see prctl(2)."""
+_RUNNING: set[int] = set()
+"""Programs that run now, in any thread; a session has the number of the program it was made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ def run_program(
             start_new_session=True,
             pass_fds=handed_over,
         )
+    _RUNNING.add(process.pid)
     family = _Family(process, strangers)
     output: IO[bytes] = process.stdout  # type: ignore[assignment]  # as PIPE was asked for
     with output:
@@ -112,6 +116,8 @@ def run_program(
         except BaseException:
             family.end()
             raise
+        finally:
+            _RUNNING.discard(process.pid)
     code = process.wait()
     return Ended(code if code >= 0 else 128 - code, is_over_time)
 
@@ -214,7 +220,8 @@ class _Family:
         running = self._process.poll() is None
         if not _knows_processes():
             return {self._process.pid} if running else set()
-        orphans = set(_orphans()) - self._strangers - {self._process.pid}
+        orphans = set(_orphans(not_of=_RUNNING - {self._process.pid})) - self._strangers
+        orphans.discard(self._process.pid)
         for pid in orphans:
             with suppress(ChildProcessError):  # only we can bury those that were given to us
                 os.waitpid(pid, os.WNOHANG)
@@ -251,11 +258,15 @@ def _processes() -> list[_Process]:
     return found
 
 
-def _orphans() -> Iterator[int]:
-    """Yield our children in other sessions: programs that we run, and what they left behind."""
-    ours = os.getsid(0)
+def _orphans(*, not_of: AbstractSet[int] = frozenset()) -> Iterator[int]:
+    """
+    Yield our children in other sessions: programs that we run, and what they left behind.
+
+    *not_of*: Sessions that somebody else looks after.
+    """
+    theirs = not_of | {os.getsid(0)}
     for process in _processes():
-        if process.parent == os.getpid() and process.session != ours:
+        if process.parent == os.getpid() and process.session not in theirs:
             yield process.pid
 
 
