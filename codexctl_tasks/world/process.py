@@ -198,6 +198,8 @@ class _Family:
                 self._signal(signal.SIGKILL)
                 if self._is_gone_within(_TICK_S):
                     break
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(GRACE_S)
 
     def _is_gone_within(self, seconds: float) -> bool:
         end_s = time.monotonic() + seconds
