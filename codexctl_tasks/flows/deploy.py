@@ -176,7 +176,6 @@ class _Deployment:
         self._reporter = reporter
         self._account = Account(run.steps)
         self._check: Callable[[], None] = run.lease.check if run.lease else lambda: None
-        self._sender = run.sender()
         self._counted = 0
         self._pruned: list[ObjectName] = []
         self._needed = {definition_of(placed.resource) for placed in run.objects}
@@ -278,7 +277,8 @@ class _Deployment:
         return self._reporter.tell(ending, data)
 
     def _apply_stage(self, steps: Sequence[Any]) -> list[Applied]:
-        return apply_stage(steps, self._sender, self._account, tell=self._note, check=self._check)
+        sender = self._run.sender()
+        return apply_stage(steps, sender, self._account, tell=self._note, check=self._check)
 
     def _note(self, applied: Applied) -> None:
         """Tell of an object, and wait for it from now on: the next one may be refused."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from codexctl_tasks.errors import CodexctlError, DeadlineError
 from codexctl_tasks.hooks.contract import HookContext, HookError
 from codexctl_tasks.settings import debugging
-from codexctl_tasks.stack.steps import Point
 from codexctl_tasks.world.limits import OverTime, time_limit
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.hooks.steps import Prepared
     from codexctl_tasks.stack.manifests import Manifest
     from codexctl_tasks.stack.model import Stack
-    from codexctl_tasks.stack.steps import Step
+    from codexctl_tasks.stack.steps import Point, Step
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
 
@@ -161,26 +160,19 @@ class Hooks:
         Raises:
             CodexctlError: How the step failed, with its place in the file.
         """
-        steps = [each for each in self._steps if (each.step.point, each.step.item) == (point, item)]
-        for number, prepared in enumerate(steps):
-            try:
+        for prepared in self._steps:
+            if (prepared.step.point, prepared.step.item) == (point, item):
                 self._run(prepared)
-            except CodexctlError:
-                self._finish(steps[number + 1 :], "failed")
-                raise
 
     def finish(self, outcome: str) -> None:
         """
-        Run the `afterAll` steps marked ``always`` after a failure, of which they are told.
+        Run the steps marked ``always`` that have not run, after a failure of which they are told.
 
         What goes wrong in them is a warning: the failure before matters more.
         """
-        steps = [each for each in self._steps if each.step.point is Point.AFTER_ALL]
-        self._finish(steps, outcome)
-
-    def _finish(self, steps: Sequence[Prepared], outcome: str) -> None:
-        for prepared in steps:
-            if prepared.step.is_always:
+        done = {id(record.step) for record in self.records}
+        for prepared in self._steps:
+            if prepared.step.is_always and id(prepared.step) not in done:
                 try:
                     self._run(prepared, outcome)
                 except CodexctlError as error:
