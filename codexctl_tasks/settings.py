@@ -375,7 +375,9 @@ def hooks_request(
             raise UsageError("--with", "has no KEY=VALUE", "write --with dirs='[postgres, redis]'")
         parameters[name.strip()] = value
     if parameters and not run:
-        raise UsageError("--with", "is for hooks run", "write codexctl hooks run NAME --with ...")
+        raise UsageError(
+            "--with", "is for hooks run", "write codexctl hooks run NAME --with KEY=VALUE"
+        )
     return HooksRequest(
         source=source(**given, is_optional=True),
         cluster=ClusterSettings(

@@ -58,9 +58,9 @@ def describe_parameters(hook: Hook[Any]) -> list[ParameterDescription]:
 
 def list_lines(registry: Registry, only: str = "") -> Iterator[tuple[str, str]]:
     """Yield the hooks as a person reads them in a terminal; each line with what colours it."""
-    for name in registry.names:
+    for name in [only] if only else registry.names:
         found = registry.find(name)
-        if only not in ("", name) or found is None:
+        if found is None:
             continue
         if isinstance(found, Broken):
             yield "failed", f"{name}  cannot be used: {found.reason}"
@@ -163,10 +163,10 @@ def _default(entry: Mapping[str, Any]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("m", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
+    hours, rest = divmod(seconds, 3600)
+    minutes, left = divmod(rest, 60)
+    parts = ((hours, "h"), (minutes, "m"), (left, "s"))
+    return "".join(f"{number:g}{unit}" for number, unit in parts if number)
 
 
 def _plain(text: str) -> str:
