@@ -35,6 +35,7 @@ _NOT_ROUTED = (
 """Pages of ingress controllers for hosts that they do not know, in lower case."""
 _MISDIRECTED = 421
 _NOT_FOUND = 404
+_SERVER_ERROR = 500
 _NOT_READY = (502, 503, 504)
 
 
@@ -76,21 +77,18 @@ def judge(
 
 
 def _no_answer(seen: Sighting, timeout_s: float) -> str:
-    match seen.state:
-        case State.REFUSED:
-            return "nothing listens: connection refused"
-        case State.UNCONNECTED:
-            return f"no connection within {timeout_s:g} s: filtered, or nobody is there"
-        case State.UNREACHABLE:
-            return f"cannot be reached from here: {seen.detail}"
-        case State.NO_TLS if seen.detail.startswith(_NOT_TLS):
-            return "answers, but speaks no TLS: plain HTTP?"
-        case State.NO_TLS:
-            return f"listens, but the TLS handshake fails: {seen.detail}"
-        case State.SILENT:
-            return f"listens, but says nothing within {timeout_s:g} s"
-        case _:
-            return f"listens, but closes the connection without an answer {seen.detail}".rstrip()
+    is_other = seen.state is State.NO_TLS and seen.detail.startswith(_NOT_TLS)
+    if is_other:
+        return "answers, but speaks no TLS: plain HTTP?"
+    texts = {
+        State.REFUSED: "nothing listens: connection refused",
+        State.UNCONNECTED: f"no connection within {timeout_s:g} s: filtered, or nobody is there",
+        State.UNREACHABLE: f"cannot be reached from here: {seen.detail}",
+        State.NO_TLS: f"listens, but the TLS handshake fails: {seen.detail}",
+        State.SILENT: f"listens, but says nothing within {timeout_s:g} s",
+    }
+    closes = f"listens, but closes the connection without an answer {seen.detail}".rstrip()
+    return texts.get(seen.state, closes)
 
 
 def _answer(seen: Sighting, host: str) -> tuple[bool, str]:
@@ -114,7 +112,7 @@ def _meaning(status: int, headers: Mapping[str, str], body: str, host: str) -> t
         return False, f"answers, but nothing is routed for {host} ({status})"
     if status in _NOT_READY:
         return False, f"answers {status}: the backend is not ready"
-    if status >= _NOT_READY[0] - 2:
+    if status >= _SERVER_ERROR:
         return False, f"answers {status}"
     target = headers.get("location", "") if status // 100 == 3 else ""  # noqa: PLR2004
     return True, f"answers {status}" + (f", to {target}" if target else "")
@@ -139,14 +137,14 @@ def _distrust(seen: Sighting, host: str, now: datetime) -> str:
     try:
         found = read_der(seen.certificate)
     except UnreadableError:
-        return f"its certificate is not accepted: {seen.distrust}"
+        return f"certificate not accepted: {seen.distrust}"
     if found.is_default:
         return f'shows "{found.subject}", as there is no certificate for {host}'
     if doubt := found.doubt([host], now):
-        return f"its certificate is {doubt}"
+        return f"certificate {doubt}"
     if found.is_self_signed:
-        return "its certificate is self-signed"
-    return f'its certificate is not accepted: {seen.distrust} (from "{found.issuer}")'
+        return "certificate self-signed"
+    return f'certificate not accepted: {seen.distrust} (from "{found.issuer}")'
 
 
 def _one_line(text: str) -> str:

@@ -7,23 +7,13 @@ What a Secret is worth is judged in `tls_pairs`; here is what is done about it.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator
 
 from codexctl_tasks.errors import ClusterError, ConfigurationError
 from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, Seconds, Text, hook
+from codexctl_tasks.hooks.lists import Texts  # noqa: TC001 - pydantic reads it
 from codexctl_tasks.hooks.tls_pairs import Demand, Holding, hosts_of_secrets
 from codexctl_tasks.hooks.tls_shelf import Shelf
 from codexctl_tasks.hooks.tls_wait import wait_for_certificate
-
-
-def _names(value: Any) -> Any:
-    """Read ``a, b`` as well as a list."""
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-Hosts = Annotated[tuple[Text, ...], BeforeValidator(_names)]
 
 
 class ReuseTlsSecret(Parameters):
@@ -36,7 +26,7 @@ class ReuseTlsSecret(Parameters):
     """Where the certificate is needed; absent: the environment's."""
     staging_namespace: Text = ""
     """Where copies are kept; absent: `<project>-staging`."""
-    host: Hosts = ()
+    host: Texts = ()
     """Host name that the certificate must cover, or several; absent: those that stand beside the
     Secret's name under `spec.tls`."""
     renew_before: Seconds | None = None
@@ -53,14 +43,15 @@ class ReuseTlsSecret(Parameters):
     "codex.reuse-dev-tls-secret",
     ReuseTlsSecret,
     example="""
-        beforeApply:
-          - use: codex.reuse-dev-tls-secret
-            with: { secretName: market-slot-3-tls, wait: false }
-        afterApply:
-          - use: codex.reuse-dev-tls-secret
-            timeout: 5m
-            continueOnError: true
-            with: { secretName: market-slot-3-tls }
+        # under beforeApply
+        - use: codex.reuse-dev-tls-secret
+          timeout: 1m
+          with: { secretName: "market-slot-{{ .Slot }}-tls", wait: false }
+        # under afterApply
+        - use: codex.reuse-dev-tls-secret
+          timeout: 5m
+          continueOnError: true
+          with: { secretName: "market-slot-{{ .Slot }}-tls" }
     """,
     replaces="""
         # beforeApply
@@ -151,7 +142,9 @@ def _keep(own: Holding, staging: Shelf, context: HookContext) -> None:
     if not own.is_newer_than(kept):
         context.tell(f"{staging.where} is good until {kept.until}")
     elif kept.manager:
-        context.warn(f"{staging.where} belongs to {kept.manager}: left as it is")
+        context.warn(
+            f"{staging.where} belongs to {kept.manager}: left as it is; if that is gone, delete it"
+        )
     else:
         try:
             if staging.put(own, unless=lambda t: bool(t.manager) or not own.is_newer_than(t)):
@@ -188,7 +181,7 @@ def _shelves(given: ReuseTlsSecret, context: HookContext) -> tuple[Shelf, Shelf]
     hosts = hosts_of_secrets(ingresses)
     name = given.secret_name or _only(context, tuple(hosts))
     demand = Demand(
-        hosts=tuple(filter(None, given.host)) or hosts.get(name, ()),
+        hosts=given.host or hosts.get(name, ()),
         renew_before_s=given.renew_before,
     )
     slot, staging = (Shelf(context, place, name, demand) for place in (namespace, keeps))

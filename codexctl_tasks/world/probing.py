@@ -142,6 +142,7 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
     """
     context = ssl.create_default_context()
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # browsers and curl are not that strict
+    context.hostname_checks_common_name = False  # which they do not accept either
     if ca_file is not None:
         context.load_verify_locations(ca_file)
     return context
@@ -166,18 +167,24 @@ def _ask(endpoint: Endpoint, host: str, tls: ssl.SSLContext | None, end_s: float
     with plain:
         if tls is None:
             return _talk(plain, endpoint, host, end_s)
-        try:
-            plain.settimeout(_left_s(end_s))
-            secure = tls.wrap_socket(plain, server_hostname=host)
-        except ssl.SSLCertVerificationError:
-            raise
-        except TimeoutError:
-            return Sighting(state=State.SILENT, detail="TLS")
-        except OSError as error:
-            return Sighting(state=State.NO_TLS, detail=_reason(error))
-        with secure:
-            shown = secure.getpeercert(binary_form=True) or b""
-            return replace(_talk(secure, endpoint, host, end_s), certificate=shown)
+        return _talk_tls(plain, endpoint, host, tls, end_s)
+
+
+def _talk_tls(
+    plain: socket.socket, endpoint: Endpoint, host: str, tls: ssl.SSLContext, end_s: float
+) -> Sighting:
+    try:
+        plain.settimeout(_left_s(end_s))
+        secure = tls.wrap_socket(plain, server_hostname=host)
+    except ssl.SSLCertVerificationError:
+        raise
+    except TimeoutError:
+        return Sighting(state=State.SILENT)
+    except OSError as error:
+        return Sighting(state=State.NO_TLS, detail=_reason(error))
+    with secure:
+        shown = secure.getpeercert(binary_form=True) or b""
+        return replace(_talk(secure, endpoint, host, end_s), certificate=shown)
 
 
 def _talk(connection: socket.socket, endpoint: Endpoint, host: str, end_s: float) -> Sighting:
@@ -187,31 +194,50 @@ def _talk(connection: socket.socket, endpoint: Endpoint, host: str, end_s: float
         f"GET / HTTP/1.1\r\nHost: {host if usual else f'{host}:{endpoint.port}'}\r\n"
         "User-Agent: codexctl\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     )
-    answer, state, detail = b"", State.CLOSED, ""
+    answer, state, detail = _Answer(), State.CLOSED, ""
     try:
         connection.settimeout(_left_s(end_s))
         connection.sendall(request.encode("ascii"))
-        while len(answer) < LONGEST_ANSWER and not _is_whole(answer):
+        while not answer.is_whole:
             connection.settimeout(_left_s(end_s))
-            if not (piece := connection.recv(LONGEST_ANSWER - len(answer))):
+            if not (piece := connection.recv(answer.wanted)):
                 break
-            answer += piece
+            answer.take(piece)
     except TimeoutError:
         state = State.SILENT
     except OSError as error:  # what was read before a reset counts
         detail = _reason(error)
-    return Sighting(state=State.ANSWERED if answer else state, detail=detail, answer=answer)
+    said = bytes(answer.data)
+    return Sighting(state=State.ANSWERED if said else state, detail=detail, answer=said)
 
 
-def _is_whole(answer: bytes) -> bool:
-    """Tell whether nothing more is to come, as far as its headers tell."""
-    found = _BREAK.search(answer)
-    if not found:
-        return False
-    length = _LENGTH.search(answer[: found.end()])
-    if length:
-        return len(answer) - found.end() >= int(length[1])
-    return answer.endswith(b"\r\n0\r\n\r\n")
+class _Answer:
+    """What was read so far; each byte is looked at once, however small the pieces are."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self._head = 0
+        """Bytes of the headers; 0: they have not ended."""
+        self._end = LONGEST_ANSWER
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes are to come at most."""
+        return self._end - len(self.data)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing more is to come, as far as the headers tell, or enough was read."""
+        return self.wanted <= 0 or bool(self._head and self.data.endswith(b"\r\n0\r\n\r\n"))
+
+    def take(self, piece: bytes) -> None:
+        """Add what was read."""
+        begin = max(len(self.data) - 3, 0)
+        self.data += piece
+        if not self._head and (found := _BREAK.search(self.data, begin)):
+            self._head = found.end()
+            if length := _LENGTH.search(self.data[: self._head]):
+                self._end = min(self._end, self._head + int(length[1]))
 
 
 def _left_s(end_s: float) -> float:
