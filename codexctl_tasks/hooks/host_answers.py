@@ -49,9 +49,9 @@ class Finding:
     text: str
 
     @property
-    def listens(self) -> bool:
-        """Whether anything accepts connections."""
-        return self.state not in (State.UNREACHABLE, State.REFUSED, State.UNCONNECTED)
+    def sends_on(self) -> bool:
+        """Whether clients learn at once that they must try another address."""
+        return self.state in (State.UNREACHABLE, State.REFUSED)
 
     def __str__(self) -> str:
         return f"{self.endpoint}: {self.text}"

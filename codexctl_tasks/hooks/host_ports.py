@@ -128,7 +128,8 @@ def check_ports(given: CheckHostPorts, context: HookContext, network: Network) -
     host, ca_file = _host(given, context), _ca_file(given, context)
     timeout_s = max(min(given.timeout, context.left_s), 0.1)
     addresses, problems = _addresses(given, host, network, timeout_s)
-    endpoints = [_endpoint(address, port) for port in given.ports for address in addresses]
+    asked = (_endpoint(address, port) for port in given.ports for address in addresses)
+    endpoints = list(dict.fromkeys(asked))
     timeout_s = max(min(given.timeout, context.left_s), 0.1)
     seen = in_parallel(
         lambda each: network.probe(each, host, ca_file, timeout_s), endpoints, limit=AT_ONCE
@@ -206,8 +207,7 @@ def _usual(port: int) -> str:
     return "https" if port == _HTTPS else "http"
 
 
-def _spared(findings: Iterable[Finding]) -> Iterable[Endpoint]:
-    """Yield where nothing listens although another address of the same port does."""
-    known = list(findings)
-    ports = {each.endpoint.port for each in known if each.listens}
-    return (e.endpoint for e in known if not e.listens and e.endpoint.port in ports)
+def _spared(findings: Sequence[Finding]) -> Iterable[Endpoint]:
+    """Yield where nothing listens although another address of the same port is fine."""
+    ports = {each.endpoint.port for each in findings if each.is_fine}
+    return (e.endpoint for e in findings if e.sends_on and e.endpoint.port in ports)

@@ -138,16 +138,22 @@ def hosts_of_secrets(
     """Return the hosts of every Secret that Ingresses name under ``spec.tls``."""
     found: dict[str, tuple[str, ...]] = {}
     for entry in (entry for each in ingresses for entry in _entries(each)):
-        name, hosts = entry.get("secretName"), entry.get("hosts") or ()
-        if isinstance(name, str) and name:
-            more = (host for host in hosts if isinstance(host, str))
-            found[name] = tuple(dict.fromkeys((*found.get(name, ()), *more)))
+        match entry:
+            case {"secretName": str(name), "hosts": list(hosts)}:
+                more = tuple(host for host in hosts if isinstance(host, str))
+            case {"secretName": str(name)}:
+                more = ()
+            case _:
+                continue
+        found[name] = tuple(dict.fromkeys((*found.get(name, ()), *more)))
     return found
 
 
-def _entries(ingress: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    entries = (ingress.get("spec") or {}).get("tls") or ()
-    return (entry for entry in entries if isinstance(entry, dict))
+def _entries(ingress: Mapping[str, Any]) -> Sequence[Any]:
+    match ingress:
+        case {"spec": {"tls": list(entries)}}:
+            return entries
+    return ()
 
 
 def _lasts(certificate: Certificate, demand: Demand, now: datetime) -> bool:

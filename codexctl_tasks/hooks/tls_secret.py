@@ -102,23 +102,32 @@ def reuse_dev_tls_secret(given: ReuseTlsSecret, context: HookContext) -> None:
     them in the slot's.
     """
     slot, staging = _shelves(given, context)
+    own = _obtain(slot, staging, given, context)
+    if own is not None:
+        _keep(own, staging, context)
+
+
+def _obtain(
+    slot: Shelf, staging: Shelf, given: ReuseTlsSecret, context: HookContext
+) -> Holding | None:
+    """Return the slot's own certificate; None: it is a copy, or there is none yet."""
     own, kept = slot.look(), staging.look()
     if own.secret is not None and not own.is_usable:
         context.warn(f"{slot.where} is of no use: {own.doubt}")
     if kept.is_fresh and not own.is_fresh and kept.is_newer_than(own):
         if _fill(slot, kept, context):
             context.tell(f"copied {slot.name} from {staging.namespace}, good until {kept.until}")
-            return
+            return None
         own = slot.look()
     if own.is_usable:
         context.tell(f"{slot.where} is good until {own.until}")
-    else:
-        _tell_why_not(kept, staging, context)
-        if not given.wait:
-            return
-        own = wait_for_certificate(slot, own, context, given.timeout)
-        context.tell(f"{slot.where} is made, good until {own.until}")
-    _keep(own, staging, context)
+        return own
+    _tell_why_not(kept, staging, context)
+    if not given.wait:
+        return None
+    own = wait_for_certificate(slot, own, context, given.timeout)
+    context.tell(f"{slot.where} is made, good until {own.until}")
+    return own
 
 
 def _fill(slot: Shelf, kept: Holding, context: HookContext) -> bool:

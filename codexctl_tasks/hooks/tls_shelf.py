@@ -120,5 +120,6 @@ class Shelf:
             # A namespace that is being deleted forbids as well.
             if error.status != HTTPStatus.FORBIDDEN or "being terminated" in error.what:
                 raise
-            fix = f"allow this account to use secrets in namespace {self.namespace}"
+            verbs = "get, list, watch, create and update"
+            fix = f"allow this account to {verbs} secrets in namespace {self.namespace}"
             raise ClusterError(self.where, error.what, fix, status=error.status) from error

@@ -299,7 +299,7 @@ def test_what_may_not_be_read_in_staging_is_named(slot: Slot, tmp_path: Path) ->
     cluster = slot.account({slot.namespace: ["get", "list", "watch", "create"]}, tmp_path)
     slot.put(slot.staging, GOOD)
 
-    with pytest.raises(ClusterError, match=f"use secrets in namespace {slot.staging}") as it:
+    with pytest.raises(ClusterError, match=f"secrets in namespace {slot.staging}") as it:
         slot.run(cluster=cluster)
 
     assert it.value.exit_code == 4
@@ -310,7 +310,7 @@ def test_what_may_not_be_watched_is_named(slot: Slot, tmp_path: Path) -> None:
     """A wait that could never end is none."""
     cluster = slot.account({slot.namespace: ["get"], slot.staging: ["get"]}, tmp_path)
 
-    with pytest.raises(ClusterError, match=f"use secrets in namespace {slot.namespace}"):
+    with pytest.raises(ClusterError, match=f"secrets in namespace {slot.namespace}"):
         slot.run(cluster=cluster)
 
 
@@ -319,7 +319,7 @@ def test_what_may_not_be_written_in_staging_is_named(slot: Slot, tmp_path: Path)
     cluster = slot.account({slot.namespace: ["get"], slot.staging: ["get"]}, tmp_path)
     slot.put(slot.namespace, GOOD)
 
-    with pytest.raises(ClusterError, match=f"use secrets in namespace {slot.staging}"):
+    with pytest.raises(ClusterError, match=f"secrets in namespace {slot.staging}"):
         slot.run(cluster=cluster)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from codexctl_tasks.errors import ConfigurationError
 from codexctl_tasks.hooks.contract import HookError
+from codexctl_tasks.hooks.host_answers import judge
 from codexctl_tasks.hooks.host_ports import CheckHostPorts, check_dev_host_ports, check_ports
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.probing import Endpoint, Sighting, State
@@ -354,7 +357,9 @@ def test_one_address_that_refuses_is_no_problem_if_another_listens() -> None:
     """Clients go on to the next one; an address that was asked for must answer, though."""
     network = _FakeNetwork({"a.test": ["127.0.0.1", "::1"], "::1": ["::1"]}, refusing="::1")
 
-    assert "warning" not in _check(network, host="a.test", ports="80")
+    said = _check(network, host="a.test", ports=["80", "80/http"])
+    assert "warning" not in said
+    assert said.count("[::1]:80: nothing listens") == 1
     assert "warning" in _check(network, host="a.test", ports="80", address="::1")
     network.refusing = "::1 127.0.0.1"
     assert _check(network, host="a.test", ports="80").count("warning") == 2
@@ -368,6 +373,17 @@ def test_an_address_that_does_not_resolve_is_not_replaced() -> None:
 
     assert "gateway.test does not resolve" in said
     assert network.asked == []
+
+
+@given(st.binary(max_size=300) | st.binary(max_size=300).map(lambda b: b"HTTP/1.1 404 " + b))
+def test_whatever_is_answered_becomes_one_short_line(answer: bytes) -> None:
+    """Bytes of a stranger can neither break the hook nor the log."""
+    seen = Sighting(state=State.ANSWERED, answer=answer, certificate=answer, distrust="unknown")
+
+    text = judge(Endpoint("::1", 443, tls=True), seen, HOST, 5, datetime.now(UTC)).text
+
+    assert text.isprintable()
+    assert 0 < len(text) <= 160
 
 
 @pytest.mark.parametrize("ports", ["0", "65536", "http", "80/ftp", "-1", "80 443", {"a": "b"}])

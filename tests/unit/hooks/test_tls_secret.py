@@ -382,7 +382,7 @@ def test_what_may_not_be_read_is_named() -> None:
     bench = Bench()
     bench.cluster.forbidden_kinds = {"Secret"}
 
-    with pytest.raises(ClusterError, match="allow this account to use secrets in namespace") as it:
+    with pytest.raises(ClusterError, match="watch, create and update secrets in namespace") as it:
         bench.run(secretName=NAME)
 
     assert it.value.exit_code == 4
