@@ -109,7 +109,9 @@ class _Namespaces:
         """What creates the stack's own namespace; None: it exists."""
         self._subject, self._cluster = subject, cluster
         self._declared = {p.name.name for p in placed if p.name.kind == "Namespace"}
-        self._places: dict[str, Location | str] = {self.own: subject.origin}
+        self._places: dict[str, Location | str] = {}
+        if subject.stack_name and placed:  # what is remembered lives there
+            self._places[self.own] = subject.origin
         for each in placed:
             if each.name.namespace:
                 self._places.setdefault(each.name.namespace, each.manifest.location)

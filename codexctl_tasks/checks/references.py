@@ -11,9 +11,8 @@ import re
 from dataclasses import dataclass
 
 DEFAULT_HOST = "docker.io"
-_SCHEME = re.compile(r"https?://", re.IGNORECASE)
-_USER = re.compile(r"[^/@]*@(?![A-Za-z][A-Za-z0-9+._-]*:[0-9a-fA-F]{32,}$)")
-"""Name and password before a host; what follows the ``@`` of a digest is a digest."""
+_USER = re.compile(r"\A(?:https?://(?:[^/@]*@)?|[^/@:]+:[^/@]*@(?=[^/]+/))", re.IGNORECASE)
+"""Scheme, name and password before a host; what follows the ``@`` of a digest has no slash."""
 _PART = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
 _IMAGE = re.compile(
@@ -44,7 +43,7 @@ def parse_reference(text: str) -> Reference:
     Raises:
         ValueError: It is none; the text may hold a password and is not repeated.
     """
-    plain = without_credentials(text)
+    plain = _USER.sub("", text.strip())
     host, slash, rest = plain.partition("/")
     if not slash or not _looks_like_host(host):
         host, rest = DEFAULT_HOST, plain
@@ -65,15 +64,10 @@ def parse_host(text: str) -> str:
     Raises:
         ValueError: It is none; the text may hold a password and is not repeated.
     """
-    host = without_credentials(text).partition("/")[0].lower()
+    host = _USER.sub("", text.strip()).partition("/")[0].rpartition("@")[2].lower()
     if not re.fullmatch(_HOST, host):
         raise ValueError("no host name")
     return host
-
-
-def without_credentials(text: str) -> str:
-    """Return a reference as it would be written without scheme, name and password."""
-    return _USER.sub("", _SCHEME.sub("", text.strip(), count=1), count=1)
 
 
 def _looks_like_host(part: str) -> bool:

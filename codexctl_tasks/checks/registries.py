@@ -12,7 +12,7 @@ from codexctl_tasks.world.parallel import in_parallel
 from codexctl_tasks.world.registry import TIMEOUT_S, RegistryError, find_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from codexctl_tasks.checks.subject import Subject
     from codexctl_tasks.errors import Location
@@ -125,13 +125,15 @@ def _images(value: Any) -> Iterator[str]:
             yield from _images(inner)
 
 
-def _ask(registry: Registry, subject: Subject, find: Callable[..., str] = find_registry) -> Finding:
+def _ask(registry: Registry, subject: Subject) -> Finding:
     allows_http = any(
         use.allows_http or use.text.lower().startswith("http://") for use in registry.uses
     )
     limit_s = min(TIMEOUT_S, max(subject.left_s, 0.1))
     try:
-        address = find(registry.host, subject.variables, allows_http=allows_http, timeout_s=limit_s)
+        address = find_registry(
+            registry.host, subject.variables, allows_http=allows_http, timeout_s=limit_s
+        )
     except RegistryError as error:
         return _unreachable(registry, error.what, error.fix)
     return ok(f"registry {registry.host}", f"answers at {address}")

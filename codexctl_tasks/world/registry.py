@@ -18,6 +18,9 @@ TIMEOUT_S = 5.0
 """To connect, and as long again for an answer; a healthy one needs tenths of a second."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _IS_THERE = (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
+_NO_TLS = "speaks no TLS"
+_NO_TLS_REASONS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+"""How OpenSSL calls an answer that is none, depending on its version."""
 _API_HOSTS = {"docker.io": "registry-1.docker.io"}
 """Registries whose API has another name than their images."""
 
@@ -56,16 +59,17 @@ def find_registry(
         RegistryError: It did not answer, or something else did.
     """
     schemes = ("http", "https") if allows_http or is_loopback(host) else ("https",)
+    errors: list[RegistryError] = []
     for scheme in schemes:
         address = f"{scheme}://{_API_HOSTS.get(host, host)}"
         try:
             _ask(address, host, variables, timeout_s)
-        except RegistryError:
-            if scheme == schemes[-1]:
-                raise
+        except RegistryError as error:
+            errors.append(error)
         else:
             return address
-    raise AssertionError(schemes)  # the last scheme has returned or raised
+    # Whoever speaks no TLS has said by plain HTTP what is wrong.
+    raise next((error for error in reversed(errors) if error.what != _NO_TLS), errors[-1])
 
 
 def _ask(address: str, host: str, variables: Mapping[str, str], timeout_s: float) -> None:
@@ -83,7 +87,7 @@ def _ask(address: str, host: str, variables: Mapping[str, str], timeout_s: float
             answer.close()
     except (HTTPError, OSError, ValueError) as error:
         cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-        raise RegistryError(host, *_explained(cause, timeout_s)) from error
+        raise RegistryError(host, *explained(cause, timeout_s)) from error
     if answer.status not in _IS_THERE or kind.startswith("text/html"):
         raise RegistryError(host, *_refused(answer.status))
 
@@ -123,7 +127,7 @@ def _refused(status: int) -> tuple[str, str]:
     return f"something else answers there ({status}, no registry)", "correct the host name"
 
 
-def _explained(error: BaseException, timeout_s: float) -> tuple[str, str]:
+def explained(error: BaseException, timeout_s: float) -> tuple[str, str]:
     """Say in our own words what a connection has raised, and what to do about it."""
     from urllib3.exceptions import (
         NameResolutionError,
@@ -151,6 +155,6 @@ def _explained_tls(cause: object) -> tuple[str, str]:
     if isinstance(cause, ssl.SSLCertVerificationError):
         what = f"its certificate is not accepted: {cause.verify_message}"
         return what, "add its authority to this machine's, or renew the certificate"
-    if isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
-        return "speaks no TLS", "declare it as localRegistry of the environment, or give it TLS"
+    if getattr(cause, "reason", "") in _NO_TLS_REASONS:
+        return _NO_TLS, "declare it as localRegistry of the environment, or give it TLS"
     return f"TLS failed: {cause}", "check what is in between"
