@@ -59,8 +59,9 @@ def _lacking(
         label=inventory.label if inventory else "",
         applied_before=sorted(inventory.names) if inventory else (),
     )
+    # An object that may not be read is perhaps not there: then it has to be created.
     steps = [
-        replace(step, action=Action.CHANGE) if step.action is Action.UNCHANGED else step
+        replace(step, action=Action.CREATE if step.live is None else Action.CHANGE)
         for step in plan.steps
     ]
     if namespace is not None and namespace.name not in {step.name for step in steps}:

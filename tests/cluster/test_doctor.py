@@ -83,7 +83,7 @@ def test_an_account_without_rights(playground: Playground, tmp_path: Path) -> No
     assert f"as {user}" in done.stderr
     lines = done.stderr.splitlines()
     wanted = (
-        (r"plain/deployment.yaml:\d+", "create, patch deployments.apps"),
+        (r"plain/deployment.yaml:\d+", "create, patch, list, watch deployments.apps"),
         (r"plain/service.yaml:\d+", "create, patch services"),
         ("pods", "list, watch pods"),
     )

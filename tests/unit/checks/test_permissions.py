@@ -194,3 +194,12 @@ def test_plain_yaml_for_other_namespaces(tmp_path: Path, cluster: FakeCluster) -
     found = _found(tmp_path, cluster, text, namespace="nosuch", stack_name="")
 
     assert found == ["ok namespace nosuch: this account may do all that 1 object needs"]
+
+
+def test_what_may_not_be_read_is_perhaps_not_there(tmp_path: Path, cluster: FakeCluster) -> None:
+    """Then it has to be created: whoever asks for rights asks for this one, too."""
+    cluster.forbidden_kinds = {"ConfigMap"}
+    cluster.rules = []
+
+    [missing, _] = _found(tmp_path, cluster, MAP)
+    assert "may not create, patch configmaps in namespace shop" in missing
