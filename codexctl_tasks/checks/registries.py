@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.checks.finding import Finding, State, doubt, ok
+from codexctl_tasks.checks.finding import Finding, State, doubt, ok, skipped
 from codexctl_tasks.checks.references import parse_host, parse_reference
 from codexctl_tasks.world.cluster import CONNECTIONS
 from codexctl_tasks.world.parallel import in_parallel
-from codexctl_tasks.world.registry import TIMEOUT_S, RegistryError, find_registry
+from codexctl_tasks.world.registry import TIMEOUT_S, RegistryError, find_registry, is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from codexctl_tasks.checks.subject import Subject
     from codexctl_tasks.errors import Location
@@ -32,26 +32,12 @@ class Use:
     """The reference, or the host, as it is written: it may hold a password."""
     pushes: bool = False
     """This machine writes to it."""
+    by_pods: bool = False
+    """Nodes pull from it, for the pods of an object."""
     is_host: bool = False
     """It is the name of a registry, not a reference."""
     allows_http: bool = False
     """Plain HTTP will do."""
-
-
-@dataclass(slots=True)
-class Registry:
-    """A registry, and who needs it."""
-
-    host: str
-    uses: list[Use] = field(default_factory=list)
-
-    @property
-    def reason(self) -> str:
-        """Who needs it, in words."""
-        if pushed := next((use for use in self.uses if use.pushes), None):
-            return f"{pushed.where} is pushed to it"
-        more = f" and {len(self.uses) - 1} more" if len(self.uses) > 1 else ""
-        return f"named by {self.uses[0].where}{more}"
 
 
 def check_registries(subject: Subject) -> Iterator[Finding]:
@@ -59,29 +45,29 @@ def check_registries(subject: Subject) -> Iterator[Finding]:
     Ask each registry once whether it is there.
 
     A registry to which this machine pushes must answer. One from which images are only pulled is
-    a warning: nodes may well see what this machine does not, and the other way round.
+    a warning: nodes may well see what this machine does not, and the other way round. The
+    ``localhost`` of a pod's image is the node.
     """
-    registries: dict[str, Registry] = {}
+    registries: dict[str, list[Use]] = {}
     for use in uses_of(subject):
         try:
             host = parse_host(use.text) if use.is_host else parse_reference(use.text).host
         except ValueError as error:
-            yield doubt(use.where, f"names an image or a registry, but {error}", "correct it")
+            shown = repr(use.text) if "@" not in use.text else "its value"  # that may be a password
+            yield doubt(use.where, f"{shown} is {error}", "correct it")
         else:
-            registries.setdefault(host, Registry(host)).uses.append(use)
-    answers: dict[str, Finding] = {}
-    asking = in_parallel(
-        lambda registry: _ask(registry, subject),
-        list(registries.values()),
-        limit=CONNECTIONS,
-        left_s=lambda: max(subject.left_s - _MARGIN_S, 0.0),
+            registries.setdefault(host, []).append(use)
+    answers = dict(
+        in_parallel(
+            lambda host: _ask(host, registries[host], subject),
+            list(registries),
+            limit=CONNECTIONS,
+            left_s=lambda: max(subject.left_s - _MARGIN_S, 0.0),
+        )
     )
-    for registry, finding in asking:
-        answers[registry.host] = finding
-    yield from (
-        answers.get(host) or _unreachable(registry, "no answer in time", "check this machine's DNS")
-        for host, registry in registries.items()
-    )
+    for host, uses in registries.items():
+        late = RegistryError(host, "no answer in time", "check this machine's DNS")
+        yield answers.get(host) or _unusable(uses, late)
     if not registries:
         yield ok("images", "no registry is named")
 
@@ -92,7 +78,7 @@ def uses_of(subject: Subject) -> Iterator[Use]:
         yield from (use for use in _declared(subject.stack, subject.env) if _is_said(use.text))
     for manifest in subject.manifests:
         for image in dict.fromkeys(_images(manifest.body)):
-            yield Use(manifest.location, image)
+            yield Use(manifest.location, image, by_pods=True)
 
 
 def _declared(stack: Stack, env: str) -> Iterator[Use]:
@@ -125,27 +111,28 @@ def _images(value: Any) -> Iterator[str]:
             yield from _images(inner)
 
 
-def _ask(registry: Registry, subject: Subject) -> Finding:
-    allows_http = any(
-        use.allows_http or use.text.lower().startswith("http://") for use in registry.uses
-    )
+def _ask(host: str, uses: Sequence[Use], subject: Subject) -> Finding:
+    allows_http = any(use.allows_http or use.text.lower().startswith("http://") for use in uses)
     limit_s = min(TIMEOUT_S, max(subject.left_s, 0.1))
     try:
-        address = find_registry(
-            registry.host, subject.variables, allows_http=allows_http, timeout_s=limit_s
-        )
+        address = find_registry(host, subject.variables, allows_http=allows_http, timeout_s=limit_s)
     except RegistryError as error:
-        return _unreachable(registry, error.what, error.fix)
-    return ok(f"registry {registry.host}", f"answers at {address}")
+        return _unusable(uses, error)
+    return ok(f"registry {host}", f"answers at {address}")
 
 
-def _unreachable(registry: Registry, what: str, fix: str) -> Finding:
-    """Return a failure if this machine pushes to it, else a warning."""
-    pushes = any(use.pushes for use in registry.uses)
+def _unusable(uses: Sequence[Use], error: RegistryError) -> Finding:
+    """Return a failure if this machine pushes to the registry, else a warning."""
+    if is_loopback(error.where) and all(use.by_pods for use in uses):
+        what = f"cannot be seen from here: it is the nodes' own; named by {uses[0].where}"
+        return skipped(f"registry {error.where}", what)
+    pushed = next((use for use in uses if use.pushes), None)
+    more = f" and {len(uses) - 1} more" if len(uses) > 1 else ""
+    why = f"{pushed.where} is pushed to it" if pushed else f"named by {uses[0].where}{more}"
     return Finding(
-        state=State.FAILED if pushes else State.WARNING,
-        where=f"registry {registry.host}",
-        what=f"{what}; {registry.reason}",
-        fix=fix,
-        exit_code=RegistryError.exit_code,
+        state=State.FAILED if pushed else State.WARNING,
+        where=f"registry {error.where}",
+        what=f"{error.what}; {why}",
+        fix=error.fix,
+        exit_code=error.exit_code,
     )

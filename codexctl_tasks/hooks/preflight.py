@@ -77,29 +77,12 @@ def preflight(given: Preflight, context: HookContext) -> None:
       right to delete there is a warning, as only `destroy` and pruning need it.
     - `registries`: each answers. One that this machine pushes to (`images.*.repository` and
       `images.*.local`) must; one from which images are only pulled is a warning, because nodes may
-      see what this machine does not.
+      see what this machine does not; `localhost` in the image of a pod is the node's own.
     - `disk`: free bytes and inodes, and whether it can be written to.
 
     The same as `codexctl doctor --env ENV`.
     """
-    found = examine(
-        Subject(
-            folder=context.folder,
-            env=context.env,
-            stack=context.stack,
-            stack_name=".".join(filter(None, (context.project, context.env, _slot(context)))),
-            namespace=context.namespace,
-            manifests=context.manifests,
-            variables=context.variables,
-            connect=context.connect,
-            clock=context.clock,
-            deadline_s=context.deadline_s,
-            programs=given.programs,
-            disk_free_bytes=given.disk_free,
-            disk_paths=given.disk_paths,
-        ),
-        given.checks,
-    )
+    found = examine(_subject(given, context), given.checks)
     fatal = {State.FAILED, State.WARNING} if given.strict else {State.FAILED}
     for check, finding in found:
         if finding.state in fatal:
@@ -112,5 +95,20 @@ def preflight(given: Preflight, context: HookContext) -> None:
         raise CombinedError(errors)
 
 
-def _slot(context: HookContext) -> str:
-    return str(context.slot) if context.slot else ""
+def _subject(given: Preflight, context: HookContext) -> Subject:
+    slot = str(context.slot) if context.slot else ""
+    return Subject(
+        folder=context.folder,
+        env=context.env,
+        stack=context.stack,
+        stack_name=".".join(filter(None, (context.project, context.env, slot))),
+        namespace=context.namespace,
+        manifests=context.manifests,
+        variables=context.variables,
+        connect=context.connect,
+        clock=context.clock,
+        deadline_s=context.deadline_s,
+        programs=given.programs,
+        disk_free_bytes=given.disk_free,
+        disk_paths=given.disk_paths,
+    )

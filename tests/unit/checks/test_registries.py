@@ -70,8 +70,22 @@ def test_a_registry_that_this_machine_pushes_to_must_answer(tmp_path: Path, nobo
         ]
 
 
+def test_a_registry_of_the_nodes_own(tmp_path: Path, nobody: str) -> None:
+    """The localhost of a pod's image is the node: that it is not here means nothing."""
+    manifests = yaml_of("Pod", "a", POD % f"{nobody}/web:1")
+
+    assert _found(tmp_path, manifests=manifests) == [
+        (
+            f"skipped registry {nobody}: cannot be seen from here: it is the nodes' own; "
+            "named by app.yaml:1"
+        )
+    ]
+    assert _found(tmp_path, {"registry": nobody}, manifests=manifests)[0].startswith("warning")
+
+
 def test_a_registry_that_is_only_pulled_from_is_a_warning(tmp_path: Path, nobody: str) -> None:
     """Nodes may see what this machine does not; a manifest is named with its line."""
+    nobody = nobody.replace("127.0.0.1", "127.1")  # which looks like another machine
     manifests = yaml_of("Pod", "a", POD % f"{nobody}/web:1")
 
     assert _found(tmp_path, manifests=manifests * 2) == [
@@ -113,10 +127,7 @@ def test_what_is_no_reference(tmp_path: Path) -> None:
     manifests = yaml_of("Pod", "a", POD % "Web:1")
 
     assert _found(tmp_path, manifests=manifests) == [
-        (
-            "warning app.yaml:1: names an image or a registry, but no reference of an image: "
-            "correct it"
-        ),
+        "warning app.yaml:1: 'Web:1' is no reference of an image: correct it",
         "ok images: no registry is named",
     ]
 
