@@ -202,6 +202,24 @@ class HooksRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DoctorRequest:
+    """Everything `flows.doctor` needs to know."""
+
+    source: Source
+    cluster: ClusterSettings
+    chosen: frozenset[str]
+    """Which of kubeconfig and context were given by a flag or ``CODEXCTL_*``."""
+    stack: str
+    """Name under which applied objects are remembered; empty: that of ``services.yaml``."""
+    output: str
+    """``text`` or ``json``."""
+
+    def with_defaults(self, defaults: DeployDefaults) -> DoctorRequest:
+        """Return the request with what ``services.yaml`` says, unless the user chose otherwise."""
+        return replace(self, cluster=_cluster(self.cluster, self.chosen, defaults))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RenderRequest:
     """What `flows.render` needs to know to print manifests."""
 
@@ -353,6 +371,25 @@ def explain_request(
         chosen=_chosen(kubeconfig=kubeconfig, context=context),
         object=_value("object", object),
         output=_choice("output", _value("output", output, "text"), ("text", "json")),
+    )
+
+
+def doctor_request(
+    *,
+    kubeconfig: str = "",
+    context: str = "",
+    stack: str = "",
+    output: str = "",
+    **given: Any,
+) -> DoctorRequest:
+    """Combine flags and ``CODEXCTL_*``; *given* are those of `source`, none of which is needed."""
+    asked = explain_request(kubeconfig=kubeconfig, context=context, output=output, **given)
+    return DoctorRequest(
+        source=asked.source,
+        cluster=asked.cluster,
+        chosen=asked.chosen,
+        stack=_value("stack", stack),
+        output=asked.output,
     )
 
 

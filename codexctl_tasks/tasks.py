@@ -137,6 +137,14 @@ def explain(_: Context, **given: Any) -> int:
     return explain.explain(settings.explain_request(**given), _outside())
 
 
+@command(*SOURCE, *CLUSTER, STACK, OUTPUT)
+def doctor(_: Context, **given: Any) -> int:
+    """Check programs, cluster access, permissions, registries and disk; nothing is changed."""
+    from codexctl_tasks.flows import doctor
+
+    return doctor.doctor(settings.doctor_request(**given), _outside())
+
+
 @command(*SOURCE, *CLUSTER, STACK, FORCE, *PRUNE, HOOKS, TIMEOUT, OUTPUT, *FILES)
 def apply_wait(_: Context, **given: Any) -> int:
     """Apply the manifests of an environment and wait until they are healthy."""
@@ -171,7 +179,7 @@ def hooks(_: Context, **given: Any) -> int:
 
 namespace = Collection(
     *(render, render_template, config, schema, plan),
-    *(apply, wait, apply_wait, explain, destroy, hooks),
+    *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
 )
 
 

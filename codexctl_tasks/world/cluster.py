@@ -56,12 +56,18 @@ class Cluster(Protocol):
     """What the rest of the package needs of Kubernetes."""
 
     address: str
+    context: str
+    """Of the kubeconfig; empty: none, it is the pod's own account."""
     default_namespace: str
     deadline_s: float
     """Nothing is repeated after this moment of the clock; infinity: no limit."""
 
     def now(self) -> datetime | None:
         """Return the server's own time, up to some 1 s behind; None: nothing was answered yet."""
+        ...
+
+    def version(self) -> str:
+        """Return the server's version, such as ``v1.34.0``; empty: it does not tell."""
         ...
 
     def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:

@@ -117,8 +117,12 @@ class FakeCluster:
 
     def __init__(self) -> None:
         self.address = "https://fake:6443"
+        self.context = "fake"
         self.default_namespace = "default"
         self.deadline_s = math.inf
+        self.user = "system:serviceaccount:shop:deployer"
+        self.review_refusal: ClusterError | None = None
+        """What asking for `user` gets."""
         self.time: datetime | None = None
         """What the server's clock shows."""
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -143,6 +147,10 @@ class FakeCluster:
     def now(self) -> datetime | None:
         """Return `time`."""
         return self.time
+
+    def version(self) -> str:
+        """Return a version."""
+        return "v1.34.0"
 
     def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:
         """Return the kinds of `KINDS`."""
@@ -214,6 +222,10 @@ class FakeCluster:
         if resource.kind == "SelfSubjectRulesReview":
             self.calls.append("review rules")
             return {"status": {"resourceRules": self.rules, "incomplete": False}}
+        if resource.kind == "SelfSubjectReview":
+            if self.review_refusal is not None:
+                raise self.review_refusal
+            return {"status": {"userInfo": {"username": self.user}}}
         key = (resource.kind, namespace, body["metadata"]["name"])
         self.calls.append(f"create {resource.kind} {key[2]}")
         self._check_namespace(resource, namespace)

@@ -46,6 +46,7 @@ def test_the_namespace_of_the_context_is_the_default(tmp_path: Path, connected: 
     namespaces = [cluster.default_namespace for cluster in chosen.values()]
     assert namespaces == ["mine", "mine", "default"]
     assert chosen["main"].address == "https://c.example:6443"
+    assert [cluster.context for cluster in chosen.values()] == ["main", "main", "bare"]
 
 
 @pytest.mark.parametrize(

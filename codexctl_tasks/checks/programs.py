@@ -1,0 +1,107 @@
+"""Programs that the work needs: those that are named, bash for scripts, and what scripts call."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+from codexctl_tasks.checks.finding import Finding, State, doubt, ok
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from codexctl_tasks.checks.subject import Subject
+    from codexctl_tasks.stack.model import HookStep, ItemHooks, Stack, StackHooks
+
+_KNOWN = (
+    *("aws", "az", "buildah", "crane", "curl", "docker", "doctl", "envsubst", "flux", "gcloud"),
+    *("gh", "git", "helm", "jq", "kubectl", "kustomize", "make", "mysql", "node", "npm", "openssl"),
+    *("podman", "psql", "python3", "redis-cli", "rsync", "skopeo", "ssh", "terraform", "wget"),
+    "yq",
+)
+"""What hooks of stacks usually call; other words may be functions or files of the team's own."""
+_NAME = rf"(?:{'|'.join(map(re.escape, _KNOWN))})(?![\w./-])"
+_BEFORE = (
+    r"(?:^|[|;&(`]|\{ |\b(?:then|do|else|elif|if|while|until|exec|sudo|env|time|xargs)[ \t])"
+    r"[ \t!]*(?:[A-Za-z_]\w*=\S*[ \t]+)*"
+)
+"""Where a command begins, with variables that are set for it alone."""
+_COMMAND = re.compile(_BEFORE + rf"(?P<name>{_NAME})", re.MULTILINE)
+_OWN = re.compile(
+    rf"(?:\b(?:command[ \t]+-v|type|which|hash)[ \t]+|\bfunction[ \t]+)(?P<asked>{_NAME})"
+    rf"|(?P<function>{_NAME})[ \t]*\(\)"
+)
+"""A script that looks for the program itself, or brings a function of that name."""
+_NO_CODE = re.compile(r"(?:^|(?<=\s))#.*$|'[^']*'", re.MULTILINE)
+"""Comments, and texts in single quotes."""
+_LEFT_OUT = ("false", "0", "no")
+
+
+def check_programs(subject: Subject) -> Iterator[Finding]:
+    """Look for programs on the PATH of the scripts; what these only seem to call is a warning."""
+    scripts = dict(_scripts(subject.stack)) if subject.stack else {}
+    needed = dict.fromkeys(subject.programs, "named as needed")
+    if scripts:
+        needed.setdefault("bash", f"it runs {next(iter(scripts))}")
+    for name, why in needed.items():
+        if path := _find(name, subject):
+            yield ok(name, path)
+        else:
+            yield Finding(
+                state=State.FAILED,
+                where=name,
+                what=f"is not on PATH; {why}",
+                fix="install it, or correct PATH",
+            )
+    for name, place in _called(scripts).items():
+        if name not in needed and not _find(name, subject):
+            yield doubt(name, f"is not on PATH; {place} seems to call it", "install it")
+    if not needed:
+        yield ok("scripts", "none that would need a program")
+
+
+def called_programs(script: str) -> list[str]:
+    """Return which of the usual programs a script calls, unless it looks for them itself."""
+    code = _NO_CODE.sub("", script.replace("\\\n", " "))
+    own = {found["asked"] or found["function"] for found in _OWN.finditer(code)}
+    called = dict.fromkeys(found["name"] for found in _COMMAND.finditer(code))
+    return [name for name in called if name not in own]
+
+
+def _called(scripts: Mapping[str, str]) -> dict[str, str]:
+    """Return each program with the first step that calls it."""
+    first: dict[str, str] = {}
+    for place, script in scripts.items():
+        for name in called_programs(script):
+            first.setdefault(name, place)
+    return first
+
+
+def _scripts(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Yield the scripts of all steps that may run, each with its place in words."""
+    holders: list[tuple[str, StackHooks | ItemHooks]] = [("hooks", stack.hooks)]
+    holders += [
+        (f"{item.name}.hooks", item.hooks)
+        for item in (*stack.infrastructure, *stack.services)
+        if item.when.strip().lower() not in _LEFT_OUT
+    ]
+    for place, hooks in holders:
+        for key, field in type(hooks).model_fields.items():
+            for number, step in enumerate(getattr(hooks, key)):
+                if step.run.strip() and _may_run(step):
+                    name = f" ({step.name})" if step.name else ""
+                    yield f"{place}.{field.alias or key}[{number}]{name}", step.run
+
+
+def _may_run(step: HookStep) -> bool:
+    """Tell whether a step may run: a `when` that is still a template is decided later."""
+    return "when" not in step.model_fields_set or (
+        step.when.strip().lower() not in ("", *_LEFT_OUT)
+    )
+
+
+def _find(name: str, subject: Subject) -> str:
+    """Return the path of a program; empty: there is none."""
+    wanted = str(subject.folder / name) if "/" in name else name
+    return shutil.which(wanted, path=subject.variables.get("PATH")) or ""
