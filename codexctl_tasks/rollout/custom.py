@@ -122,7 +122,7 @@ def _condition(found: Object, name: str) -> Object:
     conditions = (found.get("status") or {}).get("conditions") or ()
     if isinstance(conditions, list):
         for each in conditions:
-            if isinstance(each, dict) and each.get("type") == name:
+            if isinstance(each, dict) and str(each.get("type")).lower() == name.lower():
                 return each
     return {}
 
