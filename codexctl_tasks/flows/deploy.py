@@ -6,6 +6,7 @@ Each public function is one task; it returns the exit code that the shell shall 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -37,7 +38,7 @@ from codexctl_tasks.rollout.wait import Outcome, Result, Wait
 from codexctl_tasks.stack.steps import Point
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from codexctl_tasks.apply.placement import Placed
     from codexctl_tasks.apply.plan import Leaving
@@ -206,14 +207,20 @@ class _Deployment:
 
         If one fails although objects were applied, it may be for what became of those: look.
         """
-        begun_s = self._run.clock.now()
         try:
-            for item in items:
-                self._run.hooks.run(point, item)
+            with self._giving_time_back():
+                for item in items:
+                    self._run.hooks.run(point, item)
         except StepError:
             if self._account.applied:
                 self.rollout.look()
             raise
+
+    @contextmanager
+    def _giving_time_back(self) -> Iterator[None]:
+        begun_s = self._run.clock.now()
+        try:
+            yield
         finally:
             used_s = self._run.clock.now() - begun_s
             self._run.extend_time(used_s)

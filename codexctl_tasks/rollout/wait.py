@@ -135,29 +135,39 @@ class Wait:
             progress.deadline_s += seconds
 
     def look(self, seconds: float) -> None:
-        """Find out how everything is, for so many seconds at most; that is no time-out."""
+        """Find out how everything is, for about so many seconds at most."""
         end_s = self._clock.now() + seconds
-        while (left_s := end_s - self._clock.now()) > 0:
-            for notice in self._feed.next(min(self._pause_s(), left_s)):
-                self._view.take(notice)
-            if self._view.complete:
-                self._look()
-                if self._decided() is not None and not self._teller.is_waiting:
-                    return
+        while self._clock.now() < end_s and self.advance() is None:
+            pass
+
+    def forget(self, target: Target) -> None:
+        """Wait no longer for an object, and report nothing of it."""
+        self._progress.pop(target.uid, None)
 
     def until_healthy(self) -> bool:
         """Return True once all are ready; False when some failed or the time ran out."""
-        while True:
-            if self._view.complete:
-                self._look()
-                healthy = self._decided()
-                if healthy is not None and (healthy or not self._teller.is_waiting):
-                    return healthy
-            elif self._clock.now() >= self._deadline_s:
-                self.timed_out = True
-                return False
-            for notice in self._feed.next(self._pause_s()):
-                self._view.take(notice)
+        while (healthy := self.advance()) is None:
+            pass
+        return healthy
+
+    def advance(self) -> bool | None:
+        """
+        Look once; if nothing is decided, take in what happens next.
+
+        Returns:
+            True: all are ready; False: some failed or the time ran out; None: go on.
+        """
+        if self._view.complete:
+            self._look()
+            healthy = self._decided()
+            if healthy is not None and (healthy or not self._teller.is_waiting):
+                return healthy
+        elif self._clock.now() >= self._deadline_s:
+            self.timed_out = True
+            return False
+        for notice in self._feed.next(self._pause_s()):
+            self._view.take(notice)
+        return None
 
     def results(self) -> list[Result]:
         """Return what became of every object seen so far."""

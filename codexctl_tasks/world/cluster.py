@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
@@ -24,6 +24,8 @@ class Resource:
     kind: str
     plural: str
     namespaced: bool
+    aliases: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """Further names that people write: singular and short ones."""
 
     def path(self, namespace: str = "", name: str = "") -> str:
         """Return the URL path of the collection, or of one object."""

@@ -39,6 +39,14 @@ KINDS = {
     ("batch/v1", "Job"): ("jobs", True),
 }
 
+ALIASES = {
+    "Deployment": ("deployment", "deploy"),
+    "StatefulSet": ("statefulset", "sts"),
+    "Pod": ("pod", "po"),
+    "ConfigMap": ("configmap", "cm"),
+}
+"""Further names of kinds, as discovery tells them."""
+
 
 class FakeClock:
     """A clock whose time passes only when somebody sleeps or waits."""
@@ -156,7 +164,7 @@ class FakeCluster:
         """Return the kinds of `KINDS`."""
         del refresh
         return {
-            (version, kind): Resource(version, kind, plural, namespaced)
+            (version, kind): Resource(version, kind, plural, namespaced, ALIASES.get(kind, ()))
             for (version, kind), (plural, namespaced) in KINDS.items()
         }
 
