@@ -8,11 +8,14 @@ import pytest
 
 from codexctl_tasks.world.github import MOST_REDIRECTS, POLICY, GitHub
 from codexctl_tasks.world.github_answers import SECONDARY_LIMIT_S, GitHubError, UnansweredError
+from tests.support.api_server import Answer
 from tests.support.github_server import NOW_S, GitHubServer, Trouble, github_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from tests.support.api_server import ApiServer
     from tests.support.fakes import FakeClock
 
 WEB = ("shop/web", 12)
@@ -255,6 +258,36 @@ def test_addresses_that_are_not_used(clock: FakeClock, url: str) -> None:
     """A token never goes over the network unprotected."""
     with pytest.raises(GitHubError, match="GITHUB_API_URL"):
         GitHub(token="t", clock=clock, announce=print, url=url)
+
+
+def test_a_certificate_that_nobody_trusts(
+    tls_server: ApiServer, clock: FakeClock, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token is not sent; an authority of one's own is named as for other programs."""
+    distrusting = GitHub(token="t", clock=clock, announce=print, url=tls_server.address)
+    with pytest.raises(GitHubError, match="its certificate is not accepted: self-signed"):
+        distrusting.login()
+    assert (tls_server.requests, clock.sleeps) == ([], [])
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    tls_server.will(Answer({"login": "octo"}))
+    trusting = GitHub(token="t", clock=clock, announce=print, url=f"{tls_server.address}/api/v3/")
+    assert trusting.login() == "octo"
+    trusting.close()
+    assert [request.path for request in tls_server.requests] == ["/api/v3/user"]
+
+
+def test_what_is_no_github(
+    tls_server: ApiServer, clock: FakeClock, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers of another shape are one line, not a defect."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    github = GitHub(token="t", clock=clock, announce=print, url=tls_server.address, deadline_s=0)
+    for body in ({"comments": []}, [5], [{"id": "x"}], b"<html>", [{"user": "octo", "id": 1}]):
+        tls_server.will(Answer(body))
+        with pytest.raises(GitHubError):
+            github.comments(*WEB)
+    github.close()
 
 
 def test_a_token_that_is_none(clock: FakeClock) -> None:
