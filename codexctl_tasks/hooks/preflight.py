@@ -29,6 +29,10 @@ def _bytes(value: Any) -> Any:
     return int(amount)
 
 
+Amount = Annotated[int, BeforeValidator(_bytes), WithJsonSchema({"type": "string"})]
+"""Bytes, written as Kubernetes does: ``2Gi``."""
+
+
 class Preflight(Parameters):
     """``with`` of ``preflight``."""
 
@@ -37,9 +41,7 @@ class Preflight(Parameters):
     programs: Texts = ()
     """Programs that your scripts need, such as `[kubectl, jq]`; one with a slash is a path from
     the folder of `services.yaml`. `bash` need not be named."""
-    disk_free: (
-        Annotated[int, BeforeValidator(_bytes), WithJsonSchema({"type": "string"})] | None
-    ) = None
+    disk_free: Amount | None = None
     """How much disk must be free, such as `2Gi`; without it less than 1 GiB is a warning."""
     disk_paths: Texts = ()
     """Where it must be free; without it: the folder of `services.yaml`, the one for temporary
