@@ -35,18 +35,24 @@ _OWN = re.compile(
 """A script that looks for the program itself, or brings a function of that name."""
 _NO_CODE = re.compile(r"(?:^|(?<=\s))#.*$|'[^']*'", re.MULTILINE)
 """Comments, and texts in single quotes."""
+BASH_VERSION = 4
+"""Of 2009, and the oldest that any Linux still has."""
+BASH_TIMEOUT_S = 5.0
 _LEFT_OUT = ("false", "0", "no")
 
 
 def check_programs(subject: Subject) -> Iterator[Finding]:
     """Look for programs on the PATH of the scripts; what these only seem to call is a warning."""
-    scripts = dict(_scripts(subject.stack)) if subject.stack else {}
+    scripts = subject.scripts
+    if scripts is None:
+        scripts = dict(_scripts(subject.stack)) if subject.stack else {}
     needed = dict.fromkeys(subject.programs, "named as needed")
     if scripts:
         needed.setdefault("bash", f"it runs {next(iter(scripts))}")
     for name, why in needed.items():
         if path := _find(name, subject):
             yield ok(name, path)
+            yield from _old_bash(path, subject) if name == "bash" else ()
         else:
             yield Finding(
                 state=State.FAILED,
@@ -59,6 +65,22 @@ def check_programs(subject: Subject) -> Iterator[Finding]:
             yield doubt(name, f"is not on PATH; {place} seems to call it", "install it")
     if not needed:
         yield ok("scripts", "none that would need a program")
+
+
+def _old_bash(path: str, subject: Subject) -> Iterator[Finding]:
+    """Warn of the bash of macOS: arrays with names, `mapfile` and `${x,,}` fail in it."""
+    said: list[str] = []
+    if subject.run is not None:
+        subject.run(
+            [path, "-c", "echo ${BASH_VERSINFO[0]}"],
+            folder=subject.folder,
+            environ={},
+            timeout_s=min(BASH_TIMEOUT_S, max(subject.left_s, 0.1)),
+            tell=said.append,
+        )
+    if said and said[0].isdecimal() and int(said[0]) < BASH_VERSION:
+        what = f"is version {said[0]}: scripts that were written for {BASH_VERSION} may fail"
+        yield doubt("bash", what, "install a newer one, and put it first on PATH")
 
 
 def called_programs(script: str) -> list[str]:

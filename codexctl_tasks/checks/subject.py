@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.stack.model import Stack
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.cluster import Cluster
+    from codexctl_tasks.world.process import RunProgram
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +42,10 @@ class Subject:
     """Empty: that of the kubeconfig's context."""
     manifests: tuple[Manifest, ...] = field(default=(), repr=False)
     """The desired objects."""
+    scripts: Mapping[str, str] | None = field(default=None, repr=False)
+    """Those of all steps that run, by their places; None: those of *stack* that may run."""
+    run: RunProgram | None = None
+    """Runs a program; None: none is run."""
     programs: tuple[str, ...] = ()
     """Programs that must be there, besides those that the stack needs."""
     disk_free_bytes: int | None = None

@@ -19,6 +19,7 @@ from codexctl_tasks.checks.finding import State, failures, ok
 from codexctl_tasks.checks.subject import Subject
 from codexctl_tasks.errors import DONE, CodexctlError, CombinedError, Location
 from codexctl_tasks.flows.environment import load_applicable
+from codexctl_tasks.flows.hooking import prepare_hooks, setting_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,6 +61,7 @@ def _subject(request: DoctorRequest, outside: Outside) -> Subject:
         clock=outside.clock,
         deadline_s=outside.clock.now() + TIMEOUT_S,
         namespace=request.source.namespace,
+        run=outside.run,
     )
 
 
@@ -73,29 +75,27 @@ def _load(
         return subject, []
     try:
         desired = load_applicable(source, outside.console)
-        subject = replace(
-            subject,
-            connect=_connector(request.with_defaults(desired.defaults), outside),
-            env=source.env,
-            stack_name=request.stack or desired.stack,
-            origin=desired.origin,
-            namespace=desired.namespace,
-            manifests=desired.manifests,
-        )
-        if source.env:
-            from codexctl_tasks.stack.loading import load_stack  # 0.3 s plain YAML does without
-
-            loaded = load_stack(source)
-            subject = replace(
-                subject,
-                folder=source.config.resolve().parent,
-                stack=loaded.stack,
-                variables={k: v.value for k, v in loaded.context.variables.env_map.items()},
-            )
+        steps = [each.step for each in prepare_hooks(desired, outside.console)]
     except CodexctlError as error:
         return subject, [Checked("stack", finding) for finding in failures(error)]
+    request = request.with_defaults(desired.defaults)
+    connect = _connector(request, outside)
+    setting = setting_of(source, request.cluster, desired, connect)
     count = len(desired.manifests)
     what = "1 object" if count == 1 else f"{count} objects"
+    subject = replace(
+        subject,
+        folder=setting.folder,
+        variables=setting.variables,
+        connect=connect,
+        env=source.env,
+        stack=setting.stack if desired.loaded else None,
+        stack_name=request.stack or desired.stack,
+        origin=desired.origin,
+        namespace=desired.namespace,
+        manifests=desired.manifests,
+        scripts={str(step.location): step.script for step in steps if step.script},
+    )
     return subject, [Checked("stack", ok(desired.origin, what))]
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from codexctl_tasks.apply.quantities import amount_of
 from codexctl_tasks.checks.examination import examine
 from codexctl_tasks.checks.finding import State
 from codexctl_tasks.checks.subject import Subject
 from codexctl_tasks.errors import CombinedError
-from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, Text, hook
+from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, hook
+from codexctl_tasks.hooks.lists import Texts  # noqa: TC001 - pydantic reads it
 
 CheckName = Literal["programs", "cluster", "permissions", "registries", "disk"]
 
@@ -28,17 +29,21 @@ def _bytes(value: Any) -> Any:
     return int(amount)
 
 
+Amount = Annotated[int, BeforeValidator(_bytes), WithJsonSchema({"type": "string"})]
+"""Bytes, written as Kubernetes does: ``2Gi``."""
+
+
 class Preflight(Parameters):
     """``with`` of ``preflight``."""
 
     checks: Annotated[tuple[CheckName, ...], BeforeValidator(_names)] = get_args(CheckName)
     """Which checks: `programs`, `cluster`, `permissions`, `registries`, `disk`; without it: all."""
-    programs: Annotated[tuple[Text, ...], BeforeValidator(_names)] = ()
+    programs: Texts = ()
     """Programs that your scripts need, such as `[kubectl, jq]`; one with a slash is a path from
     the folder of `services.yaml`. `bash` need not be named."""
-    disk_free: Annotated[int, BeforeValidator(_bytes)] | None = None
+    disk_free: Amount | None = None
     """How much disk must be free, such as `2Gi`; without it less than 1 GiB is a warning."""
-    disk_paths: Annotated[tuple[Text, ...], BeforeValidator(_names)] = ()
+    disk_paths: Texts = ()
     """Where it must be free; without it: the folder of `services.yaml`, the one for temporary
     files, and `dataPaths.root` if it exists."""
     strict: Flag = False
@@ -108,6 +113,7 @@ def _subject(given: Preflight, context: HookContext) -> Subject:
         connect=context.connect,
         clock=context.clock,
         deadline_s=context.deadline_s,
+        run=context.outside.run,
         programs=given.programs,
         disk_free_bytes=given.disk_free,
         disk_paths=given.disk_paths,

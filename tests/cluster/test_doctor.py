@@ -118,3 +118,29 @@ def test_a_server_that_is_away(playground: Playground, tmp_path: Path) -> None:
     assert done.returncode == 4
     assert re.search(rf"failed +cluster +{address}: cannot be reached: ", done.stderr)
     assert re.search(r"(ok|warning) +disk ", done.stderr)
+
+
+def test_a_deploy_that_lacks_something_changes_nothing(playground: Playground) -> None:
+    """The hook stops it before the first object, with the same lines; else it goes on."""
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
+    playground.write(settings)
+
+    def deploy(program: str) -> subprocess.CompletedProcess[str]:
+        step = {"use": "preflight", "with": {"programs": [program]}}
+        stack = {
+            "project": "shop",
+            "environments": {"staging": {}},
+            "hooks": {"beforeAll": [step]},
+            "services": [{"name": "web", "manifests": [{"path": "all.yaml"}]}],
+        }
+        (playground.folder / "services.yaml").write_text(yaml.safe_dump(stack))
+        where = ("--env", "staging", "--namespace", playground.namespace)
+        return run("apply", *where, cwd=playground.folder, env=playground.environment)
+
+    lacking, complete = deploy("no-such-program"), deploy("bash")
+
+    assert lacking.returncode == 5
+    assert "no-such-program: is not on PATH; named as needed: install it" in lacking.stderr
+    assert "created   ConfigMap" not in lacking.stderr
+    assert complete.returncode == 0, complete.stderr
+    assert "this account may do all that 1 object needs" in complete.stderr

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.checks.programs import called_programs, check_programs
+from codexctl_tasks.world.process import Ended
 from tests.support.checks import lines, subject
 
 if TYPE_CHECKING:
@@ -113,3 +114,34 @@ def test_what_a_script_seems_to_call_is_a_warning(tmp_path: Path) -> None:
 def test_words_where_commands_begin(script: str, expected: list[str]) -> None:
     """Not arguments, comments, texts; nor what the script looks for itself, or brings."""
     assert called_programs(script) == expected
+
+
+@pytest.mark.parametrize(("version", "warned"), [("3", True), ("5", False), ("oh", False)])
+def test_the_bash_of_macos(tmp_path: Path, version: str, warned: bool) -> None:
+    """It is of 2007, and scripts of today break in it in strange ways."""
+    asked: list[Any] = []
+
+    def run(command: list[str], *, tell: Any, **_: Any) -> Ended:
+        asked.append(command[0])
+        tell(version)
+        return Ended(0)
+
+    step = {"hooks": _step("true")}
+    variables = _install(tmp_path / "bin", "bash")
+    found = lines(check_programs(subject(tmp_path, stack=step, variables=variables, run=run)))
+
+    assert asked == [f"{tmp_path}/bin/bash"]
+    assert [line.partition(":")[0] for line in found[1:]] == (["warning bash"] if warned else [])
+
+
+def test_scripts_that_were_found_by_somebody_else(tmp_path: Path) -> None:
+    """Whoever knows exactly which steps run says so; what stands in the stack is not guessed at."""
+    stack = {"hooks": _step("jq .")}
+    variables = _install(tmp_path / "bin", "bash")
+    scripts = {"services.yaml:7": "curl x"}
+    checked = subject(tmp_path, stack=stack, variables=variables, scripts=scripts)
+
+    [_, warning] = lines(check_programs(checked))
+    assert warning == "warning curl: is not on PATH; services.yaml:7 seems to call it: install it"
+    none = subject(tmp_path, stack=stack, variables=variables, scripts={})
+    assert lines(check_programs(none)) == ["ok scripts: none that would need a program"]

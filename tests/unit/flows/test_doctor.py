@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from codexctl_tasks.errors import ClusterError, UsageError
 from codexctl_tasks.flows.doctor import doctor
 from codexctl_tasks.settings import ClusterSettings, doctor_request
 from codexctl_tasks.world.outside import Outside
+from codexctl_tasks.world.process import Ended
 from tests.support.objects import yaml_of
 from tests.support.stage import Stage, report_of
 
@@ -19,7 +21,8 @@ from tests.support.stage import Stage, report_of
 def _doctor(stage: Stage, **given: Any) -> int:
     stage.stream.seek(0)
     stage.stream.truncate()
-    return doctor(doctor_request(**given), stage.outside)
+    outside = replace(stage.outside, run=lambda *_, **__: Ended(0))
+    return doctor(doctor_request(**given), outside)
 
 
 def _refused_host() -> str:
@@ -89,6 +92,16 @@ def test_a_stack_that_cannot_be_loaded_hides_nothing(stage: Stage) -> None:
     assert "failed   stack        services.yaml:2: " in stage.shown
     assert "ok       cluster      " in stage.shown
     assert "permissions" not in stage.shown
+
+
+def test_a_hook_that_there_is_not(stage: Stage) -> None:
+    """Steps are checked as before a deploy; a step that does not run is not looked at."""
+    _write_stack(stage, "hooks: {beforeAll: [{use: preflght}, {run: nosuch, when: 'no'}]}")
+
+    assert _doctor(stage, env="staging") == 3
+
+    assert "failed   stack        services.yaml:4: there is no hook 'preflght'" in stage.shown
+    assert "bash" not in stage.shown
 
 
 def test_the_cluster_of_the_environment(stage: Stage) -> None:
