@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.apply.stages import Wave
     from codexctl_tasks.console import Console
     from codexctl_tasks.hooks.steps import Prepared
-    from codexctl_tasks.settings import ClusterSettings, Source
+    from codexctl_tasks.requests import ClusterSettings, Source
     from codexctl_tasks.stack.desired import Desired
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.stack.steps import Step
@@ -51,8 +52,9 @@ def hooks_of(
     settings: tuple[Source, ClusterSettings],
     outside: Outside,
     *,
+    stack_name: str,
     connect: Callable[[], Cluster],
-    check: Callable[[], None] = lambda: None,
+    check: Callable[[], None],
 ) -> Hooks:
     """
     Return the hooks of a run, ready to run.
@@ -62,11 +64,13 @@ def hooks_of(
         desired: The environment.
         settings: Of the run: where it is from, which cluster it works on.
         outside: The outside.
+        stack_name: Under which the objects are remembered; empty: that of ``services.yaml``.
         connect: Returns the cluster of the run.
         check: Called before each step; raises if the run must not go on.
     """
     source, cluster = settings
     setting = setting_of(source, cluster, desired, connect)
+    setting = replace(setting, stack_name=stack_name or setting.stack_name)
     return Hooks(prepared, setting, outside, check=check)
 
 
@@ -99,6 +103,7 @@ def setting_of(
         namespace=desired.namespace if desired else source.namespace,
         kubeconfig=cluster.kubeconfig,
         manifests=desired.manifests if desired else (),
+        stack_name=desired.stack if desired else "",
         connect=connect,
         **more,
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from codexctl_tasks.reports.story import Story
-    from codexctl_tasks.settings import DeployRequest
+    from codexctl_tasks.requests import DeployRequest
     from codexctl_tasks.world.outside import Outside
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.apply.placement import Placed
     from codexctl_tasks.apply.preflight import Rehearsal
     from codexctl_tasks.errors import Location
-    from codexctl_tasks.settings import DeployRequest
+    from codexctl_tasks.requests import DeployRequest
     from codexctl_tasks.stack.manifests import ObjectName
     from codexctl_tasks.world.outside import Outside
     from codexctl_tasks.world.watching import Scope
@@ -67,6 +67,7 @@ class Run:
             self.desired,
             (self.request.source, self.request.cluster),
             outside,
+            stack_name=self.stack,
             connect=lambda: self.cluster,
             check=lambda: self.lease.check() if self.lease else None,
         )

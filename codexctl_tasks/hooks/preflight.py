@@ -11,8 +11,7 @@ from codexctl_tasks.checks.examination import examine
 from codexctl_tasks.checks.finding import State
 from codexctl_tasks.checks.subject import Subject
 from codexctl_tasks.errors import CombinedError
-from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, hook
-from codexctl_tasks.hooks.lists import Texts  # noqa: TC001 - pydantic reads it
+from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, Texts, hook
 
 CheckName = Literal["programs", "cluster", "permissions", "registries", "disk"]
 
@@ -101,14 +100,14 @@ def preflight(given: Preflight, context: HookContext) -> None:
 
 
 def _subject(given: Preflight, context: HookContext) -> Subject:
-    slot = str(context.slot) if context.slot else ""
     return Subject(
         folder=context.folder,
         env=context.env,
         stack=context.stack,
-        stack_name=".".join(filter(None, (context.project, context.env, slot))),
+        stack_name=context.stack_name,
         namespace=context.namespace,
         manifests=context.manifests,
+        scripts={str(step.location): step.script for step in context.steps if step.script},
         variables=context.variables,
         connect=context.connect,
         clock=context.clock,

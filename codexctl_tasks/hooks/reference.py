@@ -147,7 +147,11 @@ def _kind(entry: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if entry.get("format") == "duration":
         return "duration"
     if entry.get("type") == "array":
-        return f"list of {_kind(entry.get('items', {}), definitions)}s"
+        items = entry.get("items", {})
+        inner = _kind(items, definitions)
+        return (
+            f"list out of {inner.replace(' or ', ', ')}" if "enum" in items else f"list of {inner}s"
+        )
     return _KINDS.get(str(entry.get("type")), "text")
 
 

@@ -53,6 +53,8 @@ class Setting:
     kubeconfig: str = ""
     """Path that the run uses; empty: what the programs themselves find."""
     manifests: tuple[Manifest, ...] = field(default=(), repr=False)
+    stack_name: str = ""
+    """Under which the objects are remembered; empty: they are not."""
     connect: Callable[[], Cluster] = field(repr=False)
 
     @property
@@ -69,7 +71,12 @@ class Setting:
         return {**self.variables, **{name: value for name, value in own.items() if value}}
 
     def context(
-        self, hook: str, outside: Outside, connect: Callable[[], Cluster], deadline_s: float
+        self,
+        hook: str,
+        outside: Outside,
+        connect: Callable[[], Cluster],
+        deadline_s: float,
+        steps: tuple[Step, ...] = (),
     ) -> HookContext:
         """Return what a hook is told that has until *deadline_s* of the clock."""
         return HookContext(
@@ -82,6 +89,8 @@ class Setting:
             stack=self.stack,
             variables=self.variables,
             manifests=self.manifests,
+            stack_name=self.stack_name,
+            steps=steps,
             outside=outside,
             connect=connect,
             deadline_s=deadline_s,
@@ -250,7 +259,8 @@ class Hooks:
             cluster.deadline_s = deadline_s
             return cluster
 
-        context = self._setting.context(hook.name, self._outside, connect, deadline_s)
+        steps = tuple(each.step for each in self._steps)
+        context = self._setting.context(hook.name, self._outside, connect, deadline_s, steps)
         try:
             with time_limit(step.timeout_s + FORCE_AFTER_S):
                 hook(given, context)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from codexctl_tasks.errors import ClusterError, ConfigurationError
-from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, Seconds, Text, hook
-from codexctl_tasks.hooks.lists import Texts  # noqa: TC001 - pydantic reads it
+from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, Seconds, Text, Texts, hook
 from codexctl_tasks.hooks.tls_pairs import Demand, Holding, hosts_of_secrets
 from codexctl_tasks.hooks.tls_shelf import Shelf
 from codexctl_tasks.hooks.tls_wait import wait_for_certificate

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationError
-from codexctl_tasks.settings import DeployDefaults
+from codexctl_tasks.requests import DeployDefaults
 from codexctl_tasks.stack.documents import read_documents
 from codexctl_tasks.stack.files import display, read_text
 from codexctl_tasks.stack.manifests import Manifest, read_manifests
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from codexctl_tasks.settings import Source
+    from codexctl_tasks.requests import Source
     from codexctl_tasks.stack.loading import LoadedStack
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from codexctl_tasks.durations import duration_s
 from codexctl_tasks.errors import CodexctlError, CombinedError, Location
-from codexctl_tasks.settings import duration_s
 from codexctl_tasks.stack.items import taking_part, title_of
 
 if TYPE_CHECKING:

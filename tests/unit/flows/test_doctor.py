@@ -5,17 +5,20 @@ from __future__ import annotations
 import socket
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from codexctl_tasks.errors import ClusterError, UsageError
 from codexctl_tasks.flows.doctor import doctor
-from codexctl_tasks.settings import ClusterSettings, doctor_request
+from codexctl_tasks.settings import doctor_request
 from codexctl_tasks.world.outside import Outside
 from codexctl_tasks.world.process import Ended
 from tests.support.objects import yaml_of
 from tests.support.stage import Stage, report_of
+
+if TYPE_CHECKING:
+    from codexctl_tasks.requests import ClusterSettings
 
 
 def _doctor(stage: Stage, **given: Any) -> int:

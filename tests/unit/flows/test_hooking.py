@@ -10,7 +10,7 @@ import pytest
 
 from codexctl_tasks.errors import CombinedError, Interrupted
 from codexctl_tasks.flows import deploy, destroy, plan
-from codexctl_tasks.settings import DeployRequest, deploy_request
+from codexctl_tasks.settings import deploy_request
 from tests.support.objects import yaml_of
 from tests.support.scripts import FakePrograms
 from tests.support.stage import SPEC, WAVE, Stage, broken, pending, report_of
@@ -18,6 +18,7 @@ from tests.support.stage import SPEC, WAVE, Stage, broken, pending, report_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from codexctl_tasks.requests import DeployRequest
     from codexctl_tasks.world.outside import Outside
     from tests.support.fakes import FakeClock
 
