@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from codexctl_tasks.checks.subject import Subject
-    from codexctl_tasks.stack.model import HookStep, ItemHooks, Stack, StackHooks
 
 _KNOWN = (
     *("aws", "az", "buildah", "crane", "curl", "docker", "doctl", "envsubst", "flux", "gcloud"),
@@ -38,14 +37,11 @@ _NO_CODE = re.compile(r"(?:^|(?<=\s))#.*$|'[^']*'", re.MULTILINE)
 BASH_VERSION = 4
 """Of 2009, and the oldest that any Linux still has."""
 BASH_TIMEOUT_S = 5.0
-_LEFT_OUT = ("false", "0", "no")
 
 
 def check_programs(subject: Subject) -> Iterator[Finding]:
     """Look for programs on the PATH of the scripts; what these only seem to call is a warning."""
     scripts = subject.scripts
-    if scripts is None:
-        scripts = dict(_scripts(subject.stack)) if subject.stack else {}
     needed = dict.fromkeys(subject.programs, "named as needed")
     if scripts:
         needed.setdefault("bash", f"it runs {next(iter(scripts))}")
@@ -98,29 +94,6 @@ def _called(scripts: Mapping[str, str]) -> dict[str, str]:
         for name in called_programs(script):
             first.setdefault(name, place)
     return first
-
-
-def _scripts(stack: Stack) -> Iterator[tuple[str, str]]:
-    """Yield the scripts of all steps that may run, each with its place in words."""
-    holders: list[tuple[str, StackHooks | ItemHooks]] = [("hooks", stack.hooks)]
-    holders += [
-        (f"{item.name}.hooks", item.hooks)
-        for item in (*stack.infrastructure, *stack.services)
-        if item.when.strip().lower() not in _LEFT_OUT
-    ]
-    for place, hooks in holders:
-        for key, field in type(hooks).model_fields.items():
-            for number, step in enumerate(getattr(hooks, key)):
-                if step.run.strip() and _may_run(step):
-                    name = f" ({step.name})" if step.name else ""
-                    yield f"{place}.{field.alias or key}[{number}]{name}", step.run
-
-
-def _may_run(step: HookStep) -> bool:
-    """Tell whether a step may run: a `when` that is still a template is decided later."""
-    return "when" not in step.model_fields_set or (
-        step.when.strip().lower() not in ("", *_LEFT_OUT)
-    )
 
 
 def _find(name: str, subject: Subject) -> str:

@@ -42,8 +42,8 @@ class Subject:
     """Empty: that of the kubeconfig's context."""
     manifests: tuple[Manifest, ...] = field(default=(), repr=False)
     """The desired objects."""
-    scripts: Mapping[str, str] | None = field(default=None, repr=False)
-    """Those of all steps that run, by their places; None: those of *stack* that may run."""
+    scripts: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those of all steps that run, by their places."""
     run: RunProgram | None = None
     """Runs a program; None: none is run."""
     programs: tuple[str, ...] = ()

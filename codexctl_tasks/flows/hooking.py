@@ -70,7 +70,8 @@ def hooks_of(
     """
     source, cluster = settings
     setting = setting_of(source, cluster, desired, connect)
-    setting = replace(setting, stack_name=stack_name or setting.stack_name)
+    steps = tuple(each.step for each in prepared)
+    setting = replace(setting, stack_name=stack_name or setting.stack_name, steps=steps)
     return Hooks(prepared, setting, outside, check=check)
 
 

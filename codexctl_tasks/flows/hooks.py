@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from codexctl_tasks.hooks.registry import Broken, Registry
 from codexctl_tasks.hooks.running import Hooks
 from codexctl_tasks.hooks.steps import Prepared, read_parameters
 from codexctl_tasks.stack.documents import read_documents
-from codexctl_tasks.stack.steps import Point, Step
+from codexctl_tasks.stack.steps import Point, Step, steps_of
 
 if TYPE_CHECKING:
     from codexctl_tasks.hooks.contract import Parameters
@@ -48,6 +49,7 @@ def _run(request: HooksRequest, registry: Registry, outside: Outside) -> int:
     outside.console.hide(request.source.secrets)
     given = _parameters(hook, request)
     desired = load_applicable(request.source, outside.console) if request.source.env else None
+    steps = steps_of(desired.loaded) if desired and desired.loaded else []
     if desired:
         request = request.with_defaults(desired.defaults)
 
@@ -65,6 +67,7 @@ def _run(request: HooksRequest, registry: Registry, outside: Outside) -> int:
         locate=lambda _: Location("--with"),
     )
     setting = setting_of(request.source, request.cluster, desired, connect)
+    setting = replace(setting, steps=tuple(steps))
     runner = Hooks([Prepared(step, hook, given)], setting, outside)
     runner.run(Point.BEFORE_ALL)
     return DONE

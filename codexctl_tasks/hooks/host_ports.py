@@ -22,10 +22,10 @@ from codexctl_tasks.hooks.contract import (
     Parameters,
     Seconds,
     Text,
+    Texts,
     hook,
 )
 from codexctl_tasks.hooks.host_answers import Finding, judge
-from codexctl_tasks.hooks.lists import Texts
 from codexctl_tasks.world.parallel import in_parallel
 from codexctl_tasks.world.probing import Endpoint, SystemNetwork, trusting
 

@@ -55,6 +55,8 @@ class Setting:
     manifests: tuple[Manifest, ...] = field(default=(), repr=False)
     stack_name: str = ""
     """Under which the objects are remembered; empty: they are not."""
+    steps: tuple[Step, ...] = field(default=(), repr=False)
+    """All steps of the run."""
     connect: Callable[[], Cluster] = field(repr=False)
 
     @property
@@ -76,7 +78,6 @@ class Setting:
         outside: Outside,
         connect: Callable[[], Cluster],
         deadline_s: float,
-        steps: tuple[Step, ...] = (),
     ) -> HookContext:
         """Return what a hook is told that has until *deadline_s* of the clock."""
         return HookContext(
@@ -90,7 +91,7 @@ class Setting:
             variables=self.variables,
             manifests=self.manifests,
             stack_name=self.stack_name,
-            steps=steps,
+            steps=self.steps,
             outside=outside,
             connect=connect,
             deadline_s=deadline_s,
@@ -259,8 +260,7 @@ class Hooks:
             cluster.deadline_s = deadline_s
             return cluster
 
-        steps = tuple(each.step for each in self._steps)
-        context = self._setting.context(hook.name, self._outside, connect, deadline_s, steps)
+        context = self._setting.context(hook.name, self._outside, connect, deadline_s)
         try:
             with time_limit(step.timeout_s + FORCE_AFTER_S):
                 hook(given, context)

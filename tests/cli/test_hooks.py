@@ -109,7 +109,7 @@ def test_one_hook_alone(tmp_path: Path) -> None:
         (
             ("--with", "a=b"),
             2,
-            "--with: is for hooks run: write codexctl hooks run NAME --with ...",
+            "--with: is for hooks run: write codexctl hooks run NAME --with KEY",
         ),
         (
             ("run", "sleep", "--with", "duration=20s", "--timeout", "1s"),

@@ -23,10 +23,6 @@ def _install(folder: Path, *names: str) -> dict[str, str]:
     return {"PATH": str(folder)}
 
 
-def _step(run: str, **more: Any) -> dict[str, Any]:
-    return {"beforeAll": [{"run": run, **more}]}
-
-
 def test_what_is_named_must_be_there(tmp_path: Path) -> None:
     """Where each was found, and what is missing."""
     variables = _install(tmp_path / "bin", "jq")
@@ -51,42 +47,28 @@ def test_a_program_of_the_project(tmp_path: Path) -> None:
 
 def test_scripts_need_bash(tmp_path: Path) -> None:
     """The first script is named; without scripts nobody needs it."""
-    step = _step("echo hello", name="greet")
-    checked = subject(tmp_path, stack={"hooks": step}, variables=_install(tmp_path / "bin"))
+    variables = _install(tmp_path / "bin")
+    checked = subject(tmp_path, scripts={"services.yaml:7": "echo"}, variables=variables)
 
     assert lines(check_programs(checked)) == [
-        (
-            "failed bash: is not on PATH; it runs hooks.beforeAll[0] (greet): "
-            "install it, or correct PATH"
-        )
+        "failed bash: is not on PATH; it runs services.yaml:7: install it, or correct PATH"
     ]
-    plain = subject(tmp_path, stack={}, variables=checked.variables)
+    plain = subject(tmp_path, variables=variables)
     assert lines(check_programs(plain)) == ["ok scripts: none that would need a program"]
-
-
-@pytest.mark.parametrize("when", ["false", "0", "No", ""])
-def test_a_step_that_does_not_run_needs_nothing(tmp_path: Path, when: str) -> None:
-    """`when` is already rendered for the environment."""
-    item = {"name": "web", "hooks": {"afterApply": [{"run": "kubectl get pods", "when": when}]}}
-    left_out = {"name": "api", "when": "no", "hooks": {"afterApply": [{"run": "jq ."}]}}
-    stack = {"services": [item, left_out] if when else [item]}
-    checked = subject(tmp_path, stack=stack, variables=_install(tmp_path / "bin"))
-
-    assert lines(check_programs(checked)) == ["ok scripts: none that would need a program"]
 
 
 def test_what_a_script_seems_to_call_is_a_warning(tmp_path: Path) -> None:
     """Nobody can know what a script does; but who calls kubectl wants to have it."""
-    items = [
-        {"name": "web", "hooks": {"afterApply": [{"run": "kubectl get pods | jq .items"}]}},
-        {"name": "api", "hooks": {"beforeApply": [{"run": "kubectl get pods", "when": "{{x}}"}]}},
-    ]
+    scripts = {
+        "services.yaml:7": "kubectl get pods | jq .items",
+        "services.yaml:9": "kubectl get pods",
+    }
     variables = _install(tmp_path / "bin", "bash", "jq")
-    checked = subject(tmp_path, stack={"services": items}, variables=variables)
+    checked = subject(tmp_path, scripts=scripts, variables=variables)
 
     assert lines(check_programs(checked)) == [
         f"ok bash: {tmp_path}/bin/bash",
-        "warning kubectl: is not on PATH; web.hooks.afterApply[0] seems to call it: install it",
+        "warning kubectl: is not on PATH; services.yaml:7 seems to call it: install it",
     ]
 
 
@@ -126,22 +108,9 @@ def test_the_bash_of_macos(tmp_path: Path, version: str, warned: bool) -> None:
         tell(version)
         return Ended(0)
 
-    step = {"hooks": _step("true")}
     variables = _install(tmp_path / "bin", "bash")
-    found = lines(check_programs(subject(tmp_path, stack=step, variables=variables, run=run)))
+    checked = subject(tmp_path, scripts={"a": "true"}, variables=variables, run=run)
+    found = lines(check_programs(checked))
 
     assert asked == [f"{tmp_path}/bin/bash"]
     assert [line.partition(":")[0] for line in found[1:]] == (["warning bash"] if warned else [])
-
-
-def test_scripts_that_were_found_by_somebody_else(tmp_path: Path) -> None:
-    """Whoever knows exactly which steps run says so; what stands in the stack is not guessed at."""
-    stack = {"hooks": _step("jq .")}
-    variables = _install(tmp_path / "bin", "bash")
-    scripts = {"services.yaml:7": "curl x"}
-    checked = subject(tmp_path, stack=stack, variables=variables, scripts=scripts)
-
-    [_, warning] = lines(check_programs(checked))
-    assert warning == "warning curl: is not on PATH; services.yaml:7 seems to call it: install it"
-    none = subject(tmp_path, stack=stack, variables=variables, scripts={})
-    assert lines(check_programs(none)) == ["ok scripts: none that would need a program"]

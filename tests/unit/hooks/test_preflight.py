@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from codexctl_tasks.errors import CombinedError
+from codexctl_tasks.errors import CombinedError, Location
 from codexctl_tasks.hooks.preflight import preflight
+from codexctl_tasks.stack.steps import Point, Step
 from tests.support.hooks import HookBench
 
 if TYPE_CHECKING:
@@ -38,7 +39,17 @@ def test_all_is_well(bench: HookBench) -> None:
 
 def test_everything_that_is_missing_at_once(bench: HookBench) -> None:
     """One line each, and the exit code of the worst."""
-    bench.stack = {"hooks": {"beforeAll": [{"run": "jq ."}]}}
+    bench.steps = (
+        Step(
+            point=Point.BEFORE_ALL,
+            item="",
+            name="it",
+            location=Location("services.yaml", 7),
+            timeout_s=60.0,
+            script="jq .",
+            locate=lambda _: Location("services.yaml"),
+        ),
+    )
 
     with pytest.raises(CombinedError) as caught:
         bench.run(programs=["kubectl"], diskFree="900Pi", checks=["programs", "disk"])
@@ -46,7 +57,7 @@ def test_everything_that_is_missing_at_once(bench: HookBench) -> None:
     lines = [str(problem).partition(":")[0] for problem in caught.value.problems]
     assert lines == ["kubectl", "bash", str(bench.folder)]
     assert caught.value.exit_code == 5
-    assert "preflight: jq: is not on PATH; hooks.beforeAll[0] seems to call it" in bench.said
+    assert "preflight: jq: is not on PATH; services.yaml:7 seems to call it" in bench.said
 
 
 def test_strict(bench: HookBench) -> None:
