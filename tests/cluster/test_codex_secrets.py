@@ -13,6 +13,7 @@ import traceback
 from base64 import b64decode, b64encode
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,10 +30,9 @@ from tests.support.hooks import HookBench
 from tests.support.shell import QUICK_S, clean_environment
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from codexctl_tasks.world.cluster import Cluster
     from tests.cluster.conftest import Playground
+    from tests.support.fakes import FakeClock
 
 pytestmark = pytest.mark.cluster
 
@@ -170,6 +170,34 @@ def test_a_secret_of_the_shell_is_taken_over(agent: Agent, verb: str) -> None:
     assert agent.data() == {"OPENAI_API_KEY": VALUE.encode(), "theirs": b"x"}
 
 
+def test_it_makes_what_the_shell_made(agent: Agent) -> None:
+    """The step that is documented as replaced leaves the same behind, what is not set included."""
+    values = {"OPENAI_API_KEY": VALUE, "CODEX_GH_PAT": 'with "quotes" and $(id)'}
+    shell = ensure_codex_secrets.replaces.replace("{{ .Namespace }}", agent.playground.namespace)
+    folder = Path(agent.playground.kubectl_path).parent
+    search = f"{folder}:{os.environ['PATH']}"
+    environment = {**agent.playground.environment, **values, "PATH": search}
+    subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", shell],
+        env=clean_environment(**environment),
+        capture_output=True,
+        check=True,
+        timeout=QUICK_S,
+    )
+    by_shell = _contents(agent)
+    _kubectl(agent.playground, "-n", agent.playground.namespace, "delete", "secret", "--all")
+
+    agent.run(values)
+
+    assert _contents(agent) == by_shell
+    assert [name for name, _, _ in by_shell] == ["github-secret", "openai-secret"]
+
+
+def _contents(agent: Agent) -> list[tuple[str, str, dict[str, str]]]:
+    found = agent.playground.kubectl("get", "secrets")["items"]
+    return [(each["metadata"]["name"], each["type"], each["data"]) for each in found]
+
+
 def test_the_shell_may_go_on(agent: Agent) -> None:
     """While both forms are in use, each run writes what it was given."""
     agent.run({"OPENAI_API_KEY": VALUE})
@@ -277,6 +305,30 @@ def test_an_account_without_rights(agent: Agent, tmp_path: Path, verbs: str) -> 
         "it takes the rights to get, create and patch secrets there"
     )
     assert limited.cluster.writes == 0
+
+
+def test_a_server_that_is_away(tmp_path: Path, clock: FakeClock) -> None:
+    """It is tried for a while; then one line says which server does not answer."""
+    path = tmp_path / "away.conf"
+    config = {
+        "clusters": [{"name": "away", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "nobody", "user": {}}],
+        "contexts": [{"name": "away", "context": {"cluster": "away", "user": "nobody"}}],
+        "current-context": "away",
+    }
+    path.write_text(yaml.safe_dump(config))
+    settings = ClusterSettings(kubeconfig=str(path), context="")
+    told: list[str] = []
+    cluster = connect(settings, clock, told.append)
+    bench = HookBench(
+        ensure_codex_secrets, cluster=cluster, clock=clock, variables={"OPENAI_API_KEY": VALUE}
+    )
+
+    with pytest.raises(ClusterError, match=r"http://127.0.0.1:1: cannot be reached") as caught:
+        bench.run()
+
+    assert caught.value.exit_code == 4
+    assert VALUE not in str(caught.value) + "".join(told) + bench.said
 
 
 def test_a_quota(agent: Agent) -> None:
