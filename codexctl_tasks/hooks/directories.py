@@ -108,7 +108,8 @@ class Descent:
 
     def check_writable(self) -> None:
         """Raise `HookError` if nothing can be created here."""
-        if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.fd, effective_ids=True):
+        effective = os.access in os.supports_effective_ids
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.fd, effective_ids=effective):
             what = f"is not writable for user {os.geteuid()}"
             raise HookError(
                 str(self.path), what, "change its owner or mode, or run as another user"
