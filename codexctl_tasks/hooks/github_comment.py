@@ -233,7 +233,7 @@ def _proxy(variables: Mapping[str, str], url: str) -> str:
 
 def _default_marker(context: HookContext) -> str:
     parts = (context.project, context.env, str(context.slot) if context.slot else "")
-    return "/".join(part for part in parts if part)
+    return _checked(_check_marker, "/".join(part for part in parts if part), context)
 
 
 def _thread(given: GitHubComment, context: HookContext) -> Thread:
