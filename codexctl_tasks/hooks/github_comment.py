@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
 from codexctl_tasks.errors import ConfigurationError
 from codexctl_tasks.hooks.comment_body import compose
-from codexctl_tasks.hooks.contract import (
-    Flag,
-    HookContext,
-    HookError,
-    Parameters,
-    Text,
-    Whole,
-    hook,
-)
-from codexctl_tasks.world.github import API_URL, GitHub
+from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, Text, Whole, hook
+from codexctl_tasks.hooks.github_access import check_repository, find_thread, open_github
 from codexctl_tasks.world.github_answers import UnansweredError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
+    from codexctl_tasks.hooks.github_access import Thread
     from codexctl_tasks.world.clock import Clock
+    from codexctl_tasks.world.github import GitHub
     from codexctl_tasks.world.github_answers import Comment
 
-TOKENS = ("CODEXCTL_GH_PAT", "GITHUB_TOKEN")
-"""The first that is set is used."""
 MOST_MARKER = 200
 ATTEMPTS = 3
 PAUSE_S = 2.0
@@ -45,12 +32,6 @@ def _check_body(text: str) -> str:
     if text.strip():
         return text
     raise ValueError("GitHub takes no empty comment")
-
-
-def _check_repository(text: str) -> str:
-    if not text or re.fullmatch(r"[\w-][\w.-]*/[\w.-]*[\w-][\w.-]*", text, re.ASCII):
-        return text
-    raise ValueError(f"{text!r} is no repository: write owner/name")
 
 
 def _check_marker(text: str) -> str:
@@ -71,7 +52,7 @@ class GitHubComment(Parameters):
     """Number of the Issue. Default, also for `pr`: that of the event in GitHub Actions."""
     pr: _Number | None = None
     """Number of the pull request."""
-    repo: Annotated[Text, AfterValidator(_check_repository)] = ""
+    repo: Annotated[Text, AfterValidator(check_repository)] = ""
     """`owner/name`; default: `GITHUB_REPOSITORY`."""
     marker: Annotated[Text, AfterValidator(_check_marker)] = ""
     """By which the comment is found again; it stands in its first line, unseen. Several comments
@@ -86,16 +67,6 @@ class GitHubComment(Parameters):
         if self.issue is not None and self.pr is not None:
             raise ValueError("issue and pr exclude each other")
         return self
-
-
-class Thread(NamedTuple):
-    """Where a comment belongs."""
-
-    repository: str
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.repository}#{self.number}"
 
 
 @hook(
@@ -132,9 +103,9 @@ def comment_on_github(given: GitHubComment, context: HookContext) -> None:
     Rate limits are waited for if the step has the time; otherwise the error says when it is
     possible again.
     """
-    thread = _thread(given, context)
+    thread = find_thread(given.repo, given.issue or given.pr, context)
     marker = f"<!-- codexctl: {given.marker or _default_marker(context)} -->"
-    with closing(_github(context)) as github:
+    with closing(open_github(context)) as github:
         body = context.console.masked(given.body)  # by now it knows the token, too
         text = compose(body, marker if given.update else "", mentions=given.mentions)
         if not given.update:
@@ -203,67 +174,9 @@ class _Writer:
         return self.github.login()
 
 
-def _github(context: HookContext) -> GitHub:
-    token = next((value for name in TOKENS if (value := context.variables.get(name))), "")
-    if not token.strip():
-        raise HookError(context.hook, "there is no token", f"set {' or '.join(TOKENS)}")
-    context.hide([token, token.strip()])
-    url = context.variables.get("GITHUB_API_URL") or API_URL
-    return GitHub(
-        token=token,
-        clock=context.clock,
-        announce=context.console.retrying,
-        url=url,
-        proxy=_proxy(context.variables, url),
-        deadline_s=context.deadline_s,
-    )
-
-
-def _proxy(variables: Mapping[str, str], url: str) -> str:
-    """Return the proxy that leads to an address; empty: none does."""
-    parts = urlsplit(url)
-    name = f"{parts.scheme}_proxy"
-    proxy = variables.get(name) or variables.get(name.upper()) or ""
-    exceptions = variables.get("no_proxy") or variables.get("NO_PROXY") or ""
-    host = f".{parts.hostname}"
-    names = [each.strip().lstrip(".") for each in exceptions.split(",") if each.strip()]
-    is_direct = any(name == "*" or host.endswith(f".{name}") for name in names)
-    return "" if is_direct else proxy
-
-
 def _default_marker(context: HookContext) -> str:
     parts = (context.project, context.env, str(context.slot) if context.slot else "")
-    return "/".join(part for part in parts if part)
-
-
-def _thread(given: GitHubComment, context: HookContext) -> Thread:
-    repository = given.repo or context.variables.get("GITHUB_REPOSITORY") or ""
-    number = given.issue or given.pr or _number_of_event(context.variables)
-    if not repository:
-        what = "repo is not set, and neither is GITHUB_REPOSITORY"
-        raise ConfigurationError(context.hook, what, "write repo: owner/name")
-    if not number:
-        what = "neither issue nor pr is set, and this run is about none"
-        raise ConfigurationError(context.hook, what, "write issue: 12 or pr: 12")
-    return Thread(_checked(_check_repository, repository, context), number)
-
-
-def _checked(check: Callable[[str], str], text: str, context: HookContext) -> str:
     try:
-        return check(text)
+        return _check_marker("/".join(part for part in parts if part))
     except ValueError as error:
-        raise ConfigurationError(context.hook, str(error)) from error
-
-
-def _number_of_event(variables: Mapping[str, str]) -> int:
-    """Return the Issue or pull request that a run in GitHub Actions is about; 0: none."""
-    if found := re.match(r"refs/pull/(\d+)/", variables.get("GITHUB_REF") or ""):
-        return int(found[1])
-    path = variables.get("GITHUB_EVENT_PATH")
-    try:
-        event = json.loads(Path(path).read_bytes()) if path else {}
-        about = event.get("pull_request") or event.get("issue") or event
-        number = about.get("number")
-    except (OSError, ValueError, AttributeError):
-        return 0
-    return number if isinstance(number, int) else 0
+        raise ConfigurationError(context.hook, str(error), "write a marker") from error

@@ -18,7 +18,7 @@ from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, Seconds
 from codexctl_tasks.rollout.custom import Rule, read_rule
 from codexctl_tasks.rollout.departure import Departure
 from codexctl_tasks.rollout.findings import finding_lines
-from codexctl_tasks.rollout.pursuit import Pursuit, Sought
+from codexctl_tasks.rollout.pursuit import MOST_NAMED, Pursuit, Sought
 from codexctl_tasks.rollout.wait import Outcome, Result
 from codexctl_tasks.world.kinds import find_kind, suggest_kind
 from codexctl_tasks.world.labels import read_selector
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from codexctl_tasks.world.cluster import Cluster, Resource
-
-
-MOST_LINES = 5
-"""Of more objects only their number is told."""
 
 
 class WorkloadError(CodexctlError):
@@ -213,7 +209,7 @@ def _until_ready(
 
 
 def _tell_ready(results: Sequence[Result], pursuit: Pursuit, context: HookContext) -> None:
-    if len(results) > MOST_LINES:
+    if len(results) > MOST_NAMED:
         context.tell(f"{pursuit.sought}: all {len(results)} are ready")
         return
     for result in results:
@@ -227,7 +223,7 @@ def _until_gone(departure: Departure, context: HookContext) -> None:
         return
     raise DeadlineError(
         str(departure.sought),
-        f"still there: {'; '.join(departure.left())}",
+        f"still there: {departure.left()}",
         "see what holds it, or who makes it anew",
     )
 

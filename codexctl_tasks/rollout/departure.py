@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from codexctl_tasks.console import Row
+from codexctl_tasks.rollout.pursuit import in_short
 from codexctl_tasks.rollout.view import View
 from codexctl_tasks.rollout.wait import TICK_S
 from codexctl_tasks.world.watching import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from codexctl_tasks.rollout.pursuit import Sought
     from codexctl_tasks.world.cluster import Cluster
@@ -62,29 +63,32 @@ class Departure:
             for notice in self._feed.next(min(TICK_S, left_s)):
                 self._view.take(notice)
 
-    def left(self) -> list[str]:
-        """Return each object that is still there, with what is known about its end."""
-        return [f"{self.sought.name_of(f)} {_state(f)}" for f in (self._there or {}).values()] or [
-            "nothing is known: the list has not arrived"
-        ]
+    def left(self) -> str:
+        """Return what is still there, with what is known about its end."""
+        if self._there is None:
+            return "nobody knows: the cluster has not told what exists"
+        return in_short([f"{self.sought.name_of(f)} {_state(f)}" for f in self._there.values()])
 
     def _look(self, tell: Callable[[str], None]) -> None:
-        now = {found["metadata"]["uid"]: found for found in self.sought.find(self._view)}
         if self._there is None:
-            self._there = now
-            if not now:
+            self._there = {
+                found["metadata"]["uid"]: found for found in self.sought.find(self._view)
+            }
+            if not self._there:
                 tell(f"{self.sought}: nothing is there")
-        before, self._there = self._there, {uid: now[uid] for uid in self._there if uid in now}
-        for uid in before.keys() - self._there.keys():
-            tell(f"{self.sought.name_of(before[uid])}: gone")
-        self._console.progress(list(self._rows(before.values())), self._clock.now() - self._begun_s)
+        # By now another label may be on it, or another object under its name.
+        kind = self._view.of_kind(self.sought.resource.kind, self.sought.namespace)
+        now = {found["metadata"]["uid"]: found for found in kind}
+        for uid, found in self._there.items():
+            if uid not in now:
+                tell(f"{self.sought.name_of(found)}: gone")
+        self._there = {uid: now[uid] for uid in self._there if uid in now}
+        rows = [_row(self.sought, found) for found in self._there.values()]
+        self._console.progress(rows, self._clock.now() - self._begun_s)
 
-    def _rows(self, before: Iterable[Object]) -> Iterable[Row]:
-        for found in before:
-            is_left = found["metadata"]["uid"] in (self._there or {})
-            state = "waiting" if is_left else "ready"
-            name = str(self.sought.name_of(found))
-            yield Row(name, state, _state(found) if is_left else "gone")
+
+def _row(sought: Sought, found: Object) -> Row:
+    return Row(str(sought.name_of(found)), "waiting", _state(found))
 
 
 def _state(found: Object) -> str:

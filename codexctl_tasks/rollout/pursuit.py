@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     Object = Mapping[str, Any]
 
 
+MOST_NAMED = 5
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sought:
     """Which objects are waited for."""
@@ -155,7 +158,7 @@ class Pursuit:
             return "the cluster has not told what exists"
         unready = (r for r in self.results() if r.outcome is not Outcome.READY)
         said = [f"{each.target.name} {each.detail}" for each in unready]
-        return "; ".join(said) if said else "none exists"
+        return in_short(said) if said else "none exists"
 
     def _follow(self) -> None:
         """Wait for what is there now, and no more for what is not."""
@@ -208,3 +211,10 @@ class Pursuit:
 
 def _stays(found: Object) -> bool:
     return not found["metadata"].get("deletionTimestamp")
+
+
+def in_short(said: Sequence[str]) -> str:
+    """Join what is said of each object; of many only the first are named."""
+    more = len(said) - MOST_NAMED
+    shown = said[:MOST_NAMED]
+    return "; ".join([*shown, f"and {more} more"] if more > 0 else shown)

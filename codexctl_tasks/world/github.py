@@ -172,12 +172,12 @@ class GitHub:
         """Send a request once, and again to where a renamed repository is now."""
         for _ in range(MOST_REDIRECTS):
             if _origin(url) != self._origin:
-                what = f"leads to {_origin(url)}: the token is not sent to another host"
+                what = f"leads to {_origin(url) or url}: the token is not sent to another host"
                 raise GitHubError(f"{method} {self._url}", what, "correct GITHUB_API_URL")
             answer = self._send(method, url, body)
             if answer.status not in _REDIRECTS:
                 return answer
-            url = urljoin(url, answer.headers.get("Location") or "")
+            url = _joined(url, answer.headers.get("Location") or "")
         raise GitHubError(f"{method} {url}", "is redirected without an end", NO_GITHUB)
 
     def _send(self, method: str, url: str, body: Any) -> _Answer:
@@ -225,18 +225,32 @@ class GitHub:
         return TransientClusterError(where, what, "check that this machine may reach GitHub")
 
 
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location
+
+
 def _checked_origin(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
     is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    if not is_safe or not parts.hostname or parts.username or parts.query or parts.fragment:
+    is_whole = parts.hostname and not (parts.username or parts.query or parts.fragment)
+    if not is_safe or not is_whole or not (origin := _origin(url)):
         raise GitHubError("GITHUB_API_URL", "is no address of an API", "write https://HOST/api/v3")
-    return _origin(url)
+    return origin
 
 
 def _origin(url: str) -> str:
-    """Return scheme, host and port: where a token may be sent."""
-    parts = urlsplit(url)
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    """Return scheme, host and port: where a token may be sent; empty: nobody can read that."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    except ValueError:
+        return ""
     host = parts.hostname or ""
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 

@@ -101,7 +101,7 @@ def test_what_others_quote_is_left_alone(bench: HookBench, server: GitHubServer)
 
 def test_the_token_of_a_workflow(bench: HookBench, server: GitHubServer) -> None:
     """It has no name: its comments are those of a bot."""
-    _set(bench, CODEXCTL_GH_PAT="")
+    _set(bench, CODEXCTL_GH_PAT=" ")
     server.add(f"{MARKER}\nmine", login="mallory")
 
     bench.run(issue=12, body="one")
@@ -276,6 +276,9 @@ def test_what_is_missing(bench: HookBench, server: GitHubServer) -> None:
     with pytest.raises(CodexctlError, match="set CODEXCTL_GH_PAT or GITHUB_TOKEN") as caught:
         bench.run(issue=12, body="x")
     assert (caught.value.exit_code, server.requests) == (5, [])
+    _set(bench, GITHUB_TOKEN="t", GITHUB_API_URL="https://[")
+    with pytest.raises(CodexctlError, match="GITHUB_API_URL: is no address"):
+        bench.run(issue=12, body="x")
 
 
 def test_a_proxy(bench: HookBench, server: GitHubServer) -> None:

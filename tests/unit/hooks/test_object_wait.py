@@ -250,9 +250,31 @@ def test_gone(bench: HookBench, clock: FakeClock) -> None:
 
     said = bench.run(kind="pods", delete=True)
 
-    assert "hook     Pod shop/a: gone" in said
-    assert "hook     Pod shop/b: gone" in said
+    assert [line for line in said.splitlines() if "gone" in line] == [
+        "hook     Pod shop/a: gone",
+        "hook     Pod shop/b: gone",
+    ]
+    assert "Pod shop/a  waiting  is not being deleted" in said
     assert clock.time == pytest.approx(6, abs=0.5)
+
+
+def test_an_object_that_matches_no_longer_is_not_gone(bench: HookBench, clock: FakeClock) -> None:
+    """Its labels do not tell whether it exists."""
+    _put(bench.cluster, pod("a", labels={"app": "web"}))
+    clock.at(2, lambda: _put(bench.cluster, pod("a", labels={"app": "old"})))
+    clock.at(5, lambda: _remove(bench.cluster, "Pod", "a"))
+
+    bench.run(kind="pods", selector="app=web", delete=True)
+
+    assert clock.time == pytest.approx(5, abs=0.5)
+
+
+def test_many_objects_that_are_not_ready(bench: HookBench) -> None:
+    """The line names some of them."""
+    _put(bench.cluster, *(pod(f"p{number}") for number in range(8)))
+    for given in ({"delete": True}, {"condition": "Ready"}):
+        with pytest.raises(DeadlineError, match=r"shop/p0 .*shop/p4 [^;]*; and 3 more"):
+            bench.run(kind="pods", timeout="2s", **given)
 
 
 def test_nothing_to_be_gone(bench: HookBench) -> None:

@@ -238,6 +238,15 @@ def test_the_token_stays_on_its_host(github: GitHub, server: GitHubServer) -> No
         assert other.requests == []
 
 
+@pytest.mark.parametrize("address", ["http://[", "http://127.0.0.1:99999/", "mailto:octo"])
+def test_a_redirection_to_nowhere(github: GitHub, server: GitHubServer, address: str) -> None:
+    """What nobody can read is not followed."""
+    server.troubles = [Trouble(301, headers={"Location": address})]
+
+    with pytest.raises(GitHubError, match="the token is not sent to another host"):
+        github.comments(*WEB)
+
+
 def test_a_redirection_without_an_end(github: GitHub, server: GitHubServer) -> None:
     """Is not followed for ever."""
     server.renamed = "/repos/old/web"
@@ -252,6 +261,7 @@ def test_a_redirection_without_an_end(github: GitHub, server: GitHubServer) -> N
     [
         *("http://github.example/api/v3", "ftp://github.example", "github.example", ""),
         *("https://user:word@github.example", "https://github.example?x=1", "https://"),
+        *("https://[", "https://github.example:99999"),
     ],
 )
 def test_addresses_that_are_not_used(clock: FakeClock, url: str) -> None:
