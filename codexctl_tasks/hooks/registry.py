@@ -19,6 +19,7 @@ from codexctl_tasks.hooks.contract import Hook
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from importlib.metadata import EntryPoint
+    from types import ModuleType
 
 GROUP = "codexctl.hooks"
 """Entry-point group of packages that bring hooks; an entry's name is the hook's."""
@@ -32,7 +33,7 @@ BUILT_IN: Mapping[str, str] = {
     "sleep": "pause:sleep",
     "preflight": "preflight:preflight",
 }
-"""Module in this package and attribute of each."""
+"""Module in `hooks.builtin` and attribute of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,17 @@ class Registry:
     def _load(self, name: str) -> Hook[Any] | Broken | None:
         if name in BUILT_IN:
             module, _, attribute = BUILT_IN[name].partition(":")
-            own: Hook[Any] = getattr(importlib.import_module(f"{__package__}.{module}"), attribute)
+            own: Hook[Any] = getattr(_import_own(module), attribute)
             return own
         entries = self._entries.get(name, ())
         if len(entries) > 1:
             origins = " and ".join(sorted(map(_origin, entries)))
             return Broken(name, f"{origins} both bring it: uninstall one")
         return _load_entry(entries[0]) if entries else None
+
+
+def _import_own(module: str) -> ModuleType:
+    return importlib.import_module(f"{__package__}.builtin.{module}")
 
 
 def _load_entry(entry: EntryPoint) -> Hook[Any] | Broken:

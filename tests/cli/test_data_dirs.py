@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codexctl_tasks.hooks.data_dirs import ensure_data_dirs
+from codexctl_tasks.hooks.builtin.data_dirs import ensure_data_dirs
 from tests.support.hooks import HookBench
 from tests.support.shell import QUICK_S
 

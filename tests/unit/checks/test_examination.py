@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 from codexctl_tasks.checks.examination import CHECKS, examine
 from codexctl_tasks.checks.finding import Finding, ok
 from codexctl_tasks.errors import ClusterError, CombinedError, UsageError
-from codexctl_tasks.hooks.preflight import CheckName
+from codexctl_tasks.hooks.builtin.preflight import CheckName
 from tests.support.checks import subject
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.hooks.certificates import Certificate, UnreadableError, read_pair
+from codexctl_tasks.hooks.builtin.certificates import Certificate, UnreadableError, read_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from codexctl_tasks.errors import ConfigurationError
+from codexctl_tasks.hooks.builtin.secret_store import SecretStore
 from codexctl_tasks.hooks.contract import HookContext, Parameters, Text, hook
-from codexctl_tasks.hooks.secret_store import SecretStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

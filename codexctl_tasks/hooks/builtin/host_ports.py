@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator
 
 from codexctl_tasks.errors import ConfigurationError
+from codexctl_tasks.hooks.builtin.host_answers import Finding, judge
 from codexctl_tasks.hooks.contract import (
     Flag,
     HookContext,
@@ -25,7 +26,6 @@ from codexctl_tasks.hooks.contract import (
     Texts,
     hook,
 )
-from codexctl_tasks.hooks.host_answers import Finding, judge
 from codexctl_tasks.world.parallel import in_parallel
 from codexctl_tasks.world.probing import Endpoint, SystemNetwork, trusting
 

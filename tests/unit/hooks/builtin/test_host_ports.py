@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from codexctl_tasks.errors import ConfigurationError
+from codexctl_tasks.hooks.builtin.host_answers import judge
+from codexctl_tasks.hooks.builtin.host_ports import (
+    CheckHostPorts,
+    check_dev_host_ports,
+    check_ports,
+)
 from codexctl_tasks.hooks.contract import HookError
-from codexctl_tasks.hooks.host_answers import judge
-from codexctl_tasks.hooks.host_ports import CheckHostPorts, check_dev_host_ports, check_ports
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.probing import Endpoint, Sighting, State
 from tests.support.certificates import Authority, Issued

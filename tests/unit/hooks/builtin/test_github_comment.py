@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from codexctl_tasks.errors import CodexctlError, ConfigurationError
-from codexctl_tasks.hooks.comment_body import JOINER, MOST_CHARACTERS
-from codexctl_tasks.hooks.github_comment import ATTEMPTS, comment_on_github
+from codexctl_tasks.hooks.builtin.comment_body import JOINER, MOST_CHARACTERS
+from codexctl_tasks.hooks.builtin.github_comment import ATTEMPTS, comment_on_github
 from tests.support.github_server import NOW_S, GitHubServer, Trouble, github_server
 from tests.support.hooks import HookBench
 

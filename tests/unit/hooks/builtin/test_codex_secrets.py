@@ -16,7 +16,7 @@ from codexctl_tasks.errors import (
     ConfigurationError,
     TransientClusterError,
 )
-from codexctl_tasks.hooks.codex_secrets import LARGEST, ensure_codex_secrets
+from codexctl_tasks.hooks.builtin.codex_secrets import LARGEST, ensure_codex_secrets
 from tests.support.fakes import FakeCluster
 from tests.support.hooks import HookBench
 

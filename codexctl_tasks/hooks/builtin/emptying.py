@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.hooks.directories import NO_DIRECTORY, READ, failure, opened
+from codexctl_tasks.hooks.builtin.directories import NO_DIRECTORY, READ, failure, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable

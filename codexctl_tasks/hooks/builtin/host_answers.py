@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.hooks.certificates import UnreadableError, read_der
+from codexctl_tasks.hooks.builtin.certificates import UnreadableError, read_der
 from codexctl_tasks.world.probing import State
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from codexctl_tasks.errors import ClusterError, ConfigurationError
+from codexctl_tasks.hooks.builtin.tls_pairs import Demand, Holding, hosts_of_secrets
+from codexctl_tasks.hooks.builtin.tls_shelf import Shelf
+from codexctl_tasks.hooks.builtin.tls_wait import wait_for_certificate
 from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, Seconds, Text, Texts, hook
-from codexctl_tasks.hooks.tls_pairs import Demand, Holding, hosts_of_secrets
-from codexctl_tasks.hooks.tls_shelf import Shelf
-from codexctl_tasks.hooks.tls_wait import wait_for_certificate
 
 
 class ReuseTlsSecret(Parameters):

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator
 
 from codexctl_tasks.errors import ConfigurationError, DeadlineError
+from codexctl_tasks.hooks.builtin.data_layout import collect, find_layout
+from codexctl_tasks.hooks.builtin.directories import Access, check_way, grant, make_way
+from codexctl_tasks.hooks.builtin.emptying import empty
 from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, Text, hook
-from codexctl_tasks.hooks.data_layout import collect, find_layout
-from codexctl_tasks.hooks.directories import Access, check_way, grant, make_way
-from codexctl_tasks.hooks.emptying import empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from codexctl_tasks.hooks.directories import Descent
+    from codexctl_tasks.hooks.builtin.directories import Descent
 
 _LARGEST_ID = 2**32 - 2
 

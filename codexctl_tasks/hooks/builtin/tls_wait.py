@@ -7,15 +7,15 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import ClusterError, DeadlineError
-from codexctl_tasks.hooks.tls_shelf import SECRET
+from codexctl_tasks.hooks.builtin.tls_shelf import SECRET
 from codexctl_tasks.world.watching import Changed, Listed, Refused, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from codexctl_tasks.hooks.builtin.tls_pairs import Holding
+    from codexctl_tasks.hooks.builtin.tls_shelf import Shelf
     from codexctl_tasks.hooks.contract import HookContext
-    from codexctl_tasks.hooks.tls_pairs import Holding
-    from codexctl_tasks.hooks.tls_shelf import Shelf
     from codexctl_tasks.world.watching import Notice
 
 TICK_S = 1.0

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from codexctl_tasks.errors import CombinedError, Location
-from codexctl_tasks.hooks.preflight import preflight
+from codexctl_tasks.hooks.builtin.preflight import preflight
 from codexctl_tasks.stack.steps import Point, Step
 from tests.support.hooks import HookBench
 

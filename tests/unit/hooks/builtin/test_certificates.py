@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from codexctl_tasks.hooks.certificates import UnreadableError, read_certificate, read_pair
+from codexctl_tasks.hooks.builtin.certificates import UnreadableError, read_certificate, read_pair
 from tests.support.certificates import Authority, Issued, private_pem
 
 CA = Authority()

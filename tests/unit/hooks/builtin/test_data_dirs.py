@@ -14,8 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from codexctl_tasks.errors import CodexctlError, ConfigurationError, DeadlineError
+from codexctl_tasks.hooks.builtin.data_dirs import ensure_data_dirs
 from codexctl_tasks.hooks.contract import HookError
-from codexctl_tasks.hooks.data_dirs import ensure_data_dirs
 from tests.support.hooks import HookBench
 from tests.unit.hooks.conftest import SOMEBODY, as_somebody
 

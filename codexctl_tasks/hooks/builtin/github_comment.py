@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from codexctl_tasks.errors import ConfigurationError
-from codexctl_tasks.hooks.comment_body import compose
+from codexctl_tasks.hooks.builtin.comment_body import compose
+from codexctl_tasks.hooks.builtin.github_access import check_repository, find_thread, open_github
 from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, Text, Whole, hook
-from codexctl_tasks.hooks.github_access import check_repository, find_thread, open_github
 from codexctl_tasks.world.github_answers import UnansweredError
 
 if TYPE_CHECKING:
-    from codexctl_tasks.hooks.github_access import Thread
+    from codexctl_tasks.hooks.builtin.github_access import Thread
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.github import GitHub
     from codexctl_tasks.world.github_answers import Comment

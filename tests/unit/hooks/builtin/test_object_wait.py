@@ -15,7 +15,7 @@ from codexctl_tasks.errors import (
     ConfigurationError,
     DeadlineError,
 )
-from codexctl_tasks.hooks.object_wait import wait_for_object
+from codexctl_tasks.hooks.builtin.object_wait import wait_for_object
 from codexctl_tasks.rollout.symptoms import GRACE_IMAGE_MISSING_S
 from codexctl_tasks.world.cluster import Resource
 from codexctl_tasks.world.watching import Refused

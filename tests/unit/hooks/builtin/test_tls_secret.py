@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from codexctl_tasks.errors import ClusterError, ConfigurationError, DeadlineError, Location
-from codexctl_tasks.hooks.tls_secret import reuse_dev_tls_secret
+from codexctl_tasks.hooks.builtin.tls_secret import reuse_dev_tls_secret
 from codexctl_tasks.stack.manifests import Manifest, ObjectName
 from codexctl_tasks.world.cluster import Resource
 from tests.support.certificates import Authority, Issued, private_pem, tls_secret

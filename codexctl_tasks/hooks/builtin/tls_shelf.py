@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import ClusterError
-from codexctl_tasks.hooks.tls_pairs import Demand, Holding, copy_of, judge, private_values
+from codexctl_tasks.hooks.builtin.tls_pairs import Demand, Holding, copy_of, judge, private_values
 from codexctl_tasks.world.cluster import Resource
 
 if TYPE_CHECKING:

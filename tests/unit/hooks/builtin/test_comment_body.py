@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codexctl_tasks.hooks.comment_body import (
+from codexctl_tasks.hooks.builtin.comment_body import (
     JOINER,
     MOST_CHARACTERS,
     compose,

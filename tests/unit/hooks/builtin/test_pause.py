@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from codexctl_tasks.errors import DeadlineError
-from codexctl_tasks.hooks.pause import sleep
+from codexctl_tasks.hooks.builtin.pause import sleep
 from tests.support.hooks import HookBench
 
 

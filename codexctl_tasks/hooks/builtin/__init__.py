@@ -1,0 +1,1 @@
+"""The hooks that codexctl brings; `registry` knows their names."""
