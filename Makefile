@@ -28,9 +28,11 @@ fix: $(INSTALLED) ## Format the code and mend what can be mended mechanically
 	@$(BIN)/ruff check --fix --quiet
 	@$(BIN)/ruff format --quiet
 
-docs: $(INSTALLED) ## Write the reference of services.yaml anew from the model
+docs: $(INSTALLED) ## Write the references of services.yaml and of the hooks anew from their models
 	@$(BIN)/python -c 'from codexctl_tasks.stack.reference import reference; print(reference(), end="")' \
 	    > docs/services-yaml.md
+	@$(BIN)/python -c 'from codexctl_tasks.hooks.reference import reference; print(reference(), end="")' \
+	    > docs/hooks.md
 
 lock: $(INSTALLED) ## Pin the newest allowed versions of all dependencies, with hashes and without addresses
 	@$(BIN)/pip install --quiet pip-tools

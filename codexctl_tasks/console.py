@@ -88,6 +88,11 @@ class Console:
         self._rows: dict[str, Row] = {}
         self._now, self._quiet_since = now, now()
 
+    @property
+    def folds(self) -> bool:
+        """Whether what is written in a `group` is out of sight at first."""
+        return self._github
+
     def hide(self, values: Iterable[str]) -> None:
         """Mask these values in everything that is written from now on, their lines too."""
         known = set(self._secrets)
@@ -182,6 +187,10 @@ class Console:
         self.step("wait", f"{elapsed_s:5.1f} s  {name}  {self._painted('warning', cause)}")
         for line in log[-5:]:
             self._write(" " * (_VERB_WIDTH + 11) + f"| {line}")
+
+    def output(self, line: str) -> None:
+        """Tell a line that somebody else wrote."""
+        self._write(" " * (_VERB_WIDTH + 1) + f"| {line}")
 
     def lines(self, lines: Iterable[tuple[str, str]]) -> None:
         """Write a prepared text; each line comes with the state that gives it its colour."""

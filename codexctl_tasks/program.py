@@ -61,9 +61,19 @@ def main() -> None:
 
 
 def _with_named_object(words: list[str]) -> list[str]:
-    """Let `explain deployment/web` be typed without --object; Invoke has no optional positional."""
-    if words[:1] == ["explain"] and words[1:] and "/" in words[1] and words[1][0] != "-":
-        return ["explain", "--object", *words[1:]]
+    """
+    Name what may be typed without its flag; Invoke has no optional positional.
+
+    `explain deployment/web` is `explain --object deployment/web`, `hooks run sleep` is `hooks --run
+    sleep`, `hooks sleep` is `hooks --show sleep`.
+    """
+    task, first, *rest = [*words[:2], "", ""][:2] + words[2:]
+    if task == "explain" and "/" in first and first[0] != "-":
+        return [task, "--object", first, *rest]
+    if task == "hooks" and first == "run" and rest:
+        return [task, "--run", *rest]
+    if task == "hooks" and first and first[0] != "-":
+        return [task, "--show", first, *rest]
     return words
 
 

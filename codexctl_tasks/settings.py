@@ -1,190 +1,38 @@
 """
-What the user asked for, as frozen objects: flags first, then ``CODEXCTL_*``, then the default.
+What the user asked for: flags first, then ``CODEXCTL_*``, then the default.
 
-This is the only module that reads the process environment.
+This is the only module that reads the process environment; it makes the objects of `requests`.
 """
 
 from __future__ import annotations
 
 import getpass
 import os
-import re
 import socket
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codexctl_tasks.durations import duration_s
 from codexctl_tasks.errors import UsageError
+from codexctl_tasks.requests import (
+    ClusterSettings,
+    DeployRequest,
+    DoctorRequest,
+    ExplainRequest,
+    Filters,
+    HooksRequest,
+    RenderRequest,
+    ReportFiles,
+    Source,
+    TemplateRequest,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
 DEFAULT_WAIT_TIMEOUT_S = 600.0
 """Kubernetes' own default progress deadline: a rollout that needs longer says so explicitly."""
-
-_SECRET_NAME = re.compile(
-    r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|KEY|(^|_)PASS|(^|_)PAT)$", re.IGNORECASE
-)
-
-_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-_PART = re.compile(rf"({_NUMBER})(h|ms|m|s)")
-_DURATION = re.compile(rf"(?:{_NUMBER}(?:h|ms|m|s))+")
-_UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Filters:
-    """Which items of ``services.yaml`` take part; names are compared trimmed and in lower case."""
-
-    only_services: frozenset[str] = frozenset()
-    """Empty: all services."""
-    skip_services: frozenset[str] = frozenset()
-    only_infra: frozenset[str] = frozenset()
-    """Empty: all infrastructure items."""
-    skip_infra: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
-    """Where the desired objects come from."""
-
-    config: Path
-    """The ``services.yaml``; not read when *manifests* are given."""
-    env: str
-    """Name of the environment; empty only with *manifests*."""
-    slot: int
-    """Slot number, 0 for none."""
-    namespace: str
-    """Overrides the namespace pattern; empty: use the pattern."""
-    manifests: tuple[Path, ...]
-    """Plain YAML files and folders to use instead of a ``services.yaml``."""
-    filters: Filters
-    variables: Mapping[str, str]
-    """From ``--vars``."""
-    var_file: Path | None
-    """From ``--var-file``."""
-    strict: bool
-    """Whether unknown keys in ``services.yaml`` are errors."""
-    now: datetime
-    """The moment that templates call `Now`: one for the whole run."""
-    environ: Mapping[str, str] = field(repr=False)
-    """The process environment, for templates. Never printed: it holds secrets."""
-
-    @property
-    def secrets(self) -> Iterator[str]:
-        """The values of variables whose names say that they are secret."""
-        for name, value in (*self.environ.items(), *self.variables.items()):
-            if self.hides(name):
-                yield value
-
-    def hides(self, name: str) -> bool:
-        """Tell whether a variable of this name holds a secret."""
-        return _SECRET_NAME.search(name) is not None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClusterSettings:
-    """How to reach the cluster."""
-
-    kubeconfig: str
-    """Path list as kubectl takes it; empty: the default places, then the pod's own account."""
-    context: str
-    """Empty: the current context."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeployDefaults:
-    """What ``services.yaml`` says about a deploy; what is empty is not said."""
-
-    kubeconfig: str = ""
-    context: str = ""
-    wait_timeout: str = ""
-    """A duration."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReportFiles:
-    """Where a run writes what it has to tell, beside the console; None: not wanted."""
-
-    junit: Path | None = None
-    html: Path | None = None
-    step_summary: Path | None = None
-    """Of a step of GitHub Actions: Markdown is appended."""
-    step_outputs: Path | None = None
-    """Of a step of GitHub Actions: what later steps read is appended."""
-
-    @property
-    def wanted(self) -> bool:
-        """Whether there is anything to write."""
-        return any((self.junit, self.html, self.step_summary, self.step_outputs))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeployRequest:
-    """Everything `flows.deploy` needs to know."""
-
-    source: Source
-    cluster: ClusterSettings
-    wait_timeout_s: float
-    """For all workloads together, in seconds; more than 0."""
-    chosen: frozenset[str]
-    """Which of kubeconfig, context and wait-timeout were given by a flag or ``CODEXCTL_*``."""
-    force_conflicts: bool
-    """Take over fields that another field manager owns."""
-    stack: str
-    """Name under which applied objects are remembered; empty: that of ``services.yaml``."""
-    prunes: bool
-    """Delete what left the stack, after a successful wait."""
-    prune_protected: bool
-    """PersistentVolumeClaims, Namespaces and CustomResourceDefinitions as well."""
-    detailed_exitcode: bool
-    """`plan`: end with `CHANGES_PLANNED` when something would change."""
-    output: str
-    """``text`` or ``json``."""
-    files: ReportFiles
-    holder: str
-    """Tells other people which run this is."""
-
-    def with_defaults(self, defaults: DeployDefaults) -> DeployRequest:
-        """Return the request with what ``services.yaml`` says, unless the user chose otherwise."""
-        wait_timeout_s = self.wait_timeout_s
-        if "wait-timeout" not in self.chosen:
-            wait_timeout_s = duration_s(defaults.wait_timeout) or wait_timeout_s
-        return replace(
-            self,
-            cluster=_cluster(self.cluster, self.chosen, defaults),
-            wait_timeout_s=wait_timeout_s,
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExplainRequest:
-    """Everything `flows.explain` needs to know."""
-
-    source: Source
-    cluster: ClusterSettings
-    chosen: frozenset[str]
-    """Which of kubeconfig and context were given by a flag or ``CODEXCTL_*``."""
-    object: str
-    """``KIND/NAME``; empty: everything in the namespace."""
-    output: str
-    """``text`` or ``json``."""
-
-    def with_defaults(self, defaults: DeployDefaults) -> ExplainRequest:
-        """Return the request with what ``services.yaml`` says, unless the user chose otherwise."""
-        return replace(self, cluster=_cluster(self.cluster, self.chosen, defaults))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RenderRequest:
-    """What `flows.render` needs to know to print manifests."""
-
-    source: Source
-    output_dir: Path | None
-    """Folder to write files to; None: print to stdout."""
-    show_values: bool
-    """Print what templates can refer to, instead of manifests."""
 
 
 def source(
@@ -234,17 +82,6 @@ def source(
     return found
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TemplateRequest:
-    """One template to render alone."""
-
-    file: Path
-    data: Path | None
-    """JSON file; None: no names at all."""
-    dialect: str
-    """``go``, ``jinja``, or empty: recognised."""
-
-
 def template_request(file: str, data: str, dialect: str) -> TemplateRequest:
     """Check the flags of ``render-template``."""
     if file.startswith("-"):
@@ -274,6 +111,7 @@ def deploy_request(
     context: str = "",
     wait_timeout: str = "",
     force_conflicts: bool = False,
+    no_hooks: bool = False,
     stack: str = "",
     no_prune: bool = False,
     prune_protected: bool = False,
@@ -286,21 +124,11 @@ def deploy_request(
     """Combine flags and ``CODEXCTL_*``; *given* are those of `source`."""
     return DeployRequest(
         source=source(**given),
-        cluster=ClusterSettings(
-            kubeconfig=_value("kubeconfig", kubeconfig, os.environ.get("KUBECONFIG", "")),
-            context=_value("context", context),
-        ),
+        cluster=_cluster(kubeconfig, context),
         wait_timeout_s=_timeout("wait-timeout", wait_timeout, DEFAULT_WAIT_TIMEOUT_S),
-        chosen=frozenset(
-            flag
-            for flag, value in (
-                ("kubeconfig", kubeconfig),
-                ("context", context),
-                ("wait-timeout", wait_timeout),
-            )
-            if _value(flag, value)
-        ),
+        chosen=_chosen(kubeconfig=kubeconfig, context=context, wait_timeout=wait_timeout),
         force_conflicts=force_conflicts or _switch("CODEXCTL_FORCE_CONFLICTS"),
+        runs_hooks=not (no_hooks or _switch("CODEXCTL_NO_HOOKS")),
         stack=_value("stack", stack),
         prunes=not (no_prune or _switch("CODEXCTL_NO_PRUNE")),
         prune_protected=prune_protected or _switch("CODEXCTL_PRUNE_PROTECTED"),
@@ -327,29 +155,77 @@ def explain_request(
     """Combine flags and ``CODEXCTL_*``; *given* are those of `source`, none of which is needed."""
     return ExplainRequest(
         source=source(**given, is_optional=True),
-        cluster=ClusterSettings(
-            kubeconfig=_value("kubeconfig", kubeconfig, os.environ.get("KUBECONFIG", "")),
-            context=_value("context", context),
-        ),
-        chosen=frozenset(
-            flag
-            for flag, value in (("kubeconfig", kubeconfig), ("context", context))
-            if _value(flag, value)
-        ),
+        cluster=_cluster(kubeconfig, context),
+        chosen=_chosen(kubeconfig=kubeconfig, context=context),
         object=_value("object", object),
         output=_choice("output", _value("output", output, "text"), ("text", "json")),
     )
 
 
-def _cluster(
-    given: ClusterSettings, chosen: frozenset[str], defaults: DeployDefaults
-) -> ClusterSettings:
-    if chosen & {"kubeconfig", "context"}:
-        return given
-    return ClusterSettings(
-        kubeconfig=defaults.kubeconfig or given.kubeconfig,
-        context=defaults.context or given.context,
+def doctor_request(
+    *,
+    kubeconfig: str = "",
+    context: str = "",
+    stack: str = "",
+    output: str = "",
+    **given: Any,
+) -> DoctorRequest:
+    """Combine flags and ``CODEXCTL_*``; *given* are those of `source`, none of which is needed."""
+    asked = explain_request(kubeconfig=kubeconfig, context=context, output=output, **given)
+    return DoctorRequest(
+        source=asked.source,
+        cluster=asked.cluster,
+        chosen=asked.chosen,
+        stack=_value("stack", stack),
+        output=asked.output,
     )
+
+
+def hooks_request(
+    *,
+    show: str = "",
+    run: str = "",
+    kubeconfig: str = "",
+    context: str = "",
+    timeout: str = "",
+    output: str = "",
+    **given: Any,
+) -> HooksRequest:
+    """Combine flags and ``CODEXCTL_*``; *given* are `with` and those of `source`."""
+    parameters = {}
+    for each in given.pop("with", ()):
+        name, equals, value = each.partition("=")
+        if not equals or not name.strip():
+            # The text is not repeated: it may be a piece of a secret.
+            raise UsageError("--with", "has no KEY=VALUE", "write --with dirs='[postgres, redis]'")
+        parameters[name.strip()] = value
+    if parameters and not run:
+        raise UsageError(
+            "--with", "is for hooks run", "write codexctl hooks run NAME --with KEY=VALUE"
+        )
+    return HooksRequest(
+        source=source(**given, is_optional=True),
+        cluster=_cluster(kubeconfig, context),
+        chosen=_chosen(kubeconfig=kubeconfig, context=context),
+        show=show.strip(),
+        run=run.strip(),
+        given=parameters,
+        timeout_s=_timeout("timeout", timeout, DEFAULT_WAIT_TIMEOUT_S),
+        output=_choice("output", _value("output", output, "text"), ("text", "json")),
+    )
+
+
+def _cluster(kubeconfig: str, context: str) -> ClusterSettings:
+    return ClusterSettings(
+        kubeconfig=_value("kubeconfig", kubeconfig, os.environ.get("KUBECONFIG", "")),
+        context=_value("context", context),
+    )
+
+
+def _chosen(**given: str) -> frozenset[str]:
+    """Return which flags were given, by themselves or as ``CODEXCTL_*``."""
+    flags = {name.replace("_", "-"): value for name, value in given.items()}
+    return frozenset(flag for flag, value in flags.items() if _value(flag, value))
 
 
 def _this_run() -> str:
@@ -438,15 +314,6 @@ def _choice(flag: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise UsageError(f"--{flag}", f"{value!r} is unknown", f"use {' or '.join(allowed)}")
     return value
-
-
-def duration_s(text: str) -> float:
-    """Return the seconds of ``90``, ``90s``, ``10m`` or ``1h30m``; 0 for anything else."""
-    if re.fullmatch(_NUMBER, text):
-        return float(text)
-    if not _DURATION.fullmatch(text):
-        return 0.0
-    return sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))
 
 
 def _timeout(flag: str, given: str, default_s: float) -> float:

@@ -42,6 +42,7 @@ PRUNE = (
     Flag("no-prune", "Leave objects alone that were applied before and are not desired now.", bool),
     Flag("prune-protected", "Prune volume claims, namespaces and custom kinds as well.", bool),
 )
+HOOKS = Flag("no-hooks", "Leave out the hooks of services.yaml.", bool)
 FORCE = Flag("force-conflicts", "Take over fields that another field manager owns.", bool)
 TIMEOUT = Flag("wait-timeout", "For all objects together: 90s, 10m, 1h30m (default: 10m).")
 OUTPUT = Flag("output", "Report on stdout: text (nothing there, the default) or json.")
@@ -107,7 +108,7 @@ def plan(_: Context, **given: Any) -> int:
     return plan.plan(settings.deploy_request(**given), _outside())
 
 
-@command(*SOURCE, *CLUSTER, STACK, FORCE, TIMEOUT, OUTPUT, *FILES)
+@command(*SOURCE, *CLUSTER, STACK, FORCE, HOOKS, TIMEOUT, OUTPUT, *FILES)
 def apply(_: Context, **given: Any) -> int:
     """Apply the manifests of an environment."""
     from codexctl_tasks.flows import deploy
@@ -136,7 +137,15 @@ def explain(_: Context, **given: Any) -> int:
     return explain.explain(settings.explain_request(**given), _outside())
 
 
-@command(*SOURCE, *CLUSTER, STACK, FORCE, *PRUNE, TIMEOUT, OUTPUT, *FILES)
+@command(*SOURCE, *CLUSTER, STACK, OUTPUT)
+def doctor(_: Context, **given: Any) -> int:
+    """Check programs, cluster access, permissions, registries and disk; nothing is changed."""
+    from codexctl_tasks.flows import doctor
+
+    return doctor.doctor(settings.doctor_request(**given), _outside())
+
+
+@command(*SOURCE, *CLUSTER, STACK, FORCE, *PRUNE, HOOKS, TIMEOUT, OUTPUT, *FILES)
 def apply_wait(_: Context, **given: Any) -> int:
     """Apply the manifests of an environment and wait until they are healthy."""
     from codexctl_tasks.flows import deploy
@@ -144,7 +153,7 @@ def apply_wait(_: Context, **given: Any) -> int:
     return deploy.apply_and_wait(settings.deploy_request(**given), _outside())
 
 
-@command(*SOURCE, *CLUSTER, STACK, TIMEOUT, OUTPUT)
+@command(*SOURCE, *CLUSTER, STACK, HOOKS, TIMEOUT, OUTPUT)
 def destroy(_: Context, **given: Any) -> int:
     """Delete the objects of an environment and wait until they are gone."""
     from codexctl_tasks.flows import destroy
@@ -152,9 +161,25 @@ def destroy(_: Context, **given: Any) -> int:
     return destroy.destroy(settings.deploy_request(**given), _outside())
 
 
+@command(
+    Flag("show", "Only this one."),
+    Flag("run", "Run this one, alone."),
+    Flag("with", "A parameter of it: KEY=VALUE, the value as in services.yaml; repeatable.", list),
+    Flag("timeout", "How long it may run: 90s, 10m (default: 10m)."),
+    *SOURCE,
+    *CLUSTER,
+    Flag("output", "The list on stdout: text (the default) or json."),
+)
+def hooks(_: Context, **given: Any) -> int:
+    """List the hooks with their parameters and an example each; or run one: hooks run NAME."""
+    from codexctl_tasks.flows import hooks
+
+    return hooks.hooks(settings.hooks_request(**given), _outside())
+
+
 namespace = Collection(
     *(render, render_template, config, schema, plan),
-    *(apply, wait, apply_wait, explain, destroy),
+    *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
 )
 
 

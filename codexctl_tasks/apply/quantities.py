@@ -28,6 +28,12 @@ def is_same_amount(one: Any, other: Any) -> bool:
     return amount is not None and amount == _parsed(_text(other))
 
 
+def amount_of(text: str) -> Fraction | None:
+    """Return the amount that a text means, such as 2147483648 for ``2Gi``; None: none."""
+    parsed = _parsed(text)
+    return parsed[1] if parsed else None
+
+
 def _text(value: Any) -> str:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return str(value) if is_number or isinstance(value, str) else ""

@@ -6,6 +6,7 @@ Each public function is one task; it returns the exit code that the shell shall 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,24 +26,32 @@ from codexctl_tasks.errors import (
     Interrupted,
 )
 from codexctl_tasks.flows.environment import load_applicable
+from codexctl_tasks.flows.hooking import as_json as hooks_as_json
+from codexctl_tasks.flows.hooking import places_in_waves
 from codexctl_tasks.flows.reporting import Reporter
 from codexctl_tasks.flows.run import Run
+from codexctl_tasks.hooks.running import StepError
 from codexctl_tasks.reports.report import Ending
 from codexctl_tasks.rollout.target import check_annotations, is_awaited, scopes_for, target_of
 from codexctl_tasks.rollout.view import View
 from codexctl_tasks.rollout.wait import Outcome, Result, Wait
+from codexctl_tasks.stack.steps import Point
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from codexctl_tasks.apply.placement import Placed
     from codexctl_tasks.apply.plan import Leaving
     from codexctl_tasks.apply.sending import Applied
-    from codexctl_tasks.settings import DeployRequest
+    from codexctl_tasks.requests import DeployRequest
     from codexctl_tasks.stack.manifests import Manifest, ObjectName
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
     from codexctl_tasks.world.watching import Scope
+
+
+LOOK_S = 3.0
+"""To find out what is wrong already when a step has failed."""
 
 
 def apply(request: DeployRequest, outside: Outside) -> int:
@@ -97,6 +106,7 @@ def _deploy(
         awaited = [(each.name, each.resource) for each in run.objects if _is_awaited(each)]
         scopes = scopes_for(awaited) if waits else []
         prunes = wait_for_last_wave and run.request.prunes
+        begin, complete = places_in_waves(waves or [[]], run.hooks.items)
         run.await_namespaces()
         run.take_turn()
         run.compare()
@@ -108,17 +118,24 @@ def _deploy(
         with _Deployment(run, scopes, reporter) as deployment:
             try:
                 deployment.begin()
-                for number, wave in enumerate(waves):
+                deployment.run_hooks(Point.BEFORE_ALL)
+                for number, wave in enumerate(waves or [[]]):
+                    deployment.run_hooks(Point.BEFORE_APPLY, begin[number])
                     deployment.apply(wave)
+                    deployment.run_hooks(Point.AFTER_APPLY, complete[number])
                     last = number == len(waves) - 1
                     if (wait_for_last_wave or not last) and not deployment.rollout.wait():
                         deployment.rollout.skip(waves[number + 1 :])
+                        run.hooks.finish("failed")
                         break
                 else:
                     deployment.finish(prunes=prunes)
+                    deployment.run_hooks(Point.AFTER_ALL)
             except Interrupted as interrupted:
+                run.hooks.finish("interrupted")
                 return deployment.report(interrupted.exit_code)
             except CodexctlError as error:
+                run.hooks.finish("failed")
                 # What became of the waves before is worth knowing.
                 deployment.report(error.exit_code, error, judged=deployment.rollout.has_waited)
                 raise
@@ -146,6 +163,7 @@ def _told(
         "stack": run.stack,
         "namespace": run.namespace,
         "objects": summary.objects_as_json(account),
+        "hooks": hooks_as_json(run.hooks),
         "leaving": summary.leaving_as_json(run.plan.leaving, pruned),
         "problems": summary.problems_as_json(error.problems if error else ()),
     }
@@ -159,7 +177,6 @@ class _Deployment:
         self._reporter = reporter
         self._account = Account(run.steps)
         self._check: Callable[[], None] = run.lease.check if run.lease else lambda: None
-        self._sender = run.sender()
         self._counted = 0
         self._pruned: list[ObjectName] = []
         self._needed = {definition_of(placed.resource) for placed in run.objects}
@@ -184,8 +201,35 @@ class _Deployment:
         if run.inventory:
             run.inventory.add(run.declared)
 
+    def run_hooks(self, point: Point, items: Sequence[str] = ("",)) -> None:
+        """
+        Run the steps of a point, of the stack or of some items; their time is not the rollout's.
+
+        If one fails although objects were applied, it may be for what became of those: look.
+        """
+        try:
+            with self._giving_time_back():
+                for item in items:
+                    self._run.hooks.run(point, item)
+        except StepError:
+            if self._account.applied:
+                self.rollout.look()
+            raise
+
+    @contextmanager
+    def _giving_time_back(self) -> Iterator[None]:
+        begun_s = self._run.clock.now()
+        try:
+            yield
+        finally:
+            used_s = self._run.clock.now() - begun_s
+            self._run.extend_time(used_s)
+            self.rollout.extend_time(used_s)
+
     def apply(self, wave: Wave) -> None:
         """Apply a wave, stage by stage."""
+        if not wave:
+            return
         done = {applied.name for applied in self._account.applied}  # the namespace came first
         with self._console.group(f"apply {sum(map(len, wave))} objects"):
             for stage in wave:
@@ -240,7 +284,8 @@ class _Deployment:
         return self._reporter.tell(ending, data)
 
     def _apply_stage(self, steps: Sequence[Any]) -> list[Applied]:
-        return apply_stage(steps, self._sender, self._account, tell=self._note, check=self._check)
+        sender = self._run.sender()
+        return apply_stage(steps, sender, self._account, tell=self._note, check=self._check)
 
     def _note(self, applied: Applied) -> None:
         """Tell of an object, and wait for it from now on: the next one may be refused."""
@@ -317,6 +362,15 @@ class _Rollout:
         """Wait for everything applied so far."""
         self.has_waited = True
         return self._wait.until_healthy()
+
+    def look(self) -> None:
+        """Find out how everything is that was applied so far."""
+        self.has_waited = True
+        self._wait.look(LOOK_S)
+
+    def extend_time(self, seconds: float) -> None:
+        """Give back time in which others were at work."""
+        self._wait.extend_time(seconds)
 
     def skip(self, waves: Sequence[Wave]) -> None:
         """Note what is not applied because an earlier wave is not healthy."""

@@ -12,15 +12,17 @@ from codexctl_tasks.apply.live import address_of, read_live
 from codexctl_tasks.apply.placement import identity_of
 from codexctl_tasks.apply.plan import KEEP_ANNOTATION, is_to_be_kept, why_foreign
 from codexctl_tasks.apply.stages import in_deletion_order, stage_number
-from codexctl_tasks.errors import DONE, TIMED_OUT, CodexctlError
+from codexctl_tasks.errors import DONE, TIMED_OUT, CodexctlError, Interrupted
+from codexctl_tasks.flows.hooking import as_json as hooks_as_json
 from codexctl_tasks.flows.run import Run
+from codexctl_tasks.stack.steps import Point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from codexctl_tasks.apply.live import Live
     from codexctl_tasks.apply.placement import Placed
-    from codexctl_tasks.settings import DeployRequest
+    from codexctl_tasks.requests import DeployRequest
     from codexctl_tasks.stack.manifests import ObjectName
     from codexctl_tasks.world.cluster import Resource
     from codexctl_tasks.world.outside import Outside
@@ -40,8 +42,19 @@ def destroy(request: DeployRequest, outside: Outside) -> int:
         run.read_inventory()
         destruction = _Destruction(run)
         try:
+            destruction.run_hooks(Point.BEFORE_ALL)
+            destruction.run_hooks(Point.BEFORE_DESTROY, run.hooks.items)
             left = destruction.delete()
+            if left:
+                run.hooks.finish("timed out")
+            else:
+                destruction.run_hooks(Point.AFTER_DESTROY, run.hooks.items)
+                destruction.run_hooks(Point.AFTER_ALL)
+        except Interrupted:
+            run.hooks.finish("interrupted")
+            raise
         except CodexctlError as error:
+            run.hooks.finish("failed")
             destruction.report(problems=error.problems)
             raise
         if not left and run.inventory and not run.desired.is_partial:
@@ -58,6 +71,15 @@ class _Destruction:
         self._gone: list[ObjectName] = []
         self._kept: dict[ObjectName, str] = {}
         self._remembered = run.inventory.names if run.inventory else frozenset()
+
+    def run_hooks(self, point: Point, items: Sequence[str] = ("",)) -> None:
+        """Run the steps of a point; their time is not that of the deletion."""
+        begun_s = self._run.clock.now()
+        try:
+            for item in items:
+                self._run.hooks.run(point, item)
+        finally:
+            self._run.extend_time(self._run.clock.now() - begun_s)
 
     def delete(self) -> list[Left]:
         """Delete everything that is the stack's; return what still exists when the time is over."""
@@ -160,6 +182,7 @@ class _Destruction:
             "version": SCHEMA_VERSION,
             "stack": self._run.stack,
             "namespace": self._run.namespace,
+            "hooks": hooks_as_json(self._run.hooks),
             "deleted": [summary.identity_as_json(name) for name in self._gone],
             "kept": [
                 {**summary.identity_as_json(name), "why": why} for name, why in self._kept.items()

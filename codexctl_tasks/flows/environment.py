@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from codexctl_tasks.console import Console
-    from codexctl_tasks.settings import Source
+    from codexctl_tasks.requests import Source
     from codexctl_tasks.stack.manifests import Manifest
 
 

@@ -27,13 +27,14 @@ from codexctl_tasks.rollout.view import View
 from codexctl_tasks.rollout.wait import Outcome, Result
 from codexctl_tasks.stack.manifests import ObjectName
 from codexctl_tasks.world.cluster import Resource
+from codexctl_tasks.world.kinds import find_kind, suggest_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from codexctl_tasks.errors import Location
+    from codexctl_tasks.requests import ExplainRequest
     from codexctl_tasks.rollout.judge import Verdict
-    from codexctl_tasks.settings import ExplainRequest
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
 
@@ -41,15 +42,6 @@ if TYPE_CHECKING:
 
 LOOK_TIMEOUT_S = 30.0
 """For the lists of a namespace, also of a large one."""
-_SHORT = {
-    "deploy": "Deployment",
-    "sts": "StatefulSet",
-    "ds": "DaemonSet",
-    "po": "Pod",
-    "pvc": "PersistentVolumeClaim",
-    "crd": "CustomResourceDefinition",
-    "svc": "Service",
-}
 _CLAIM = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims", namespaced=True)
 _OUTCOMES = {State.READY: Outcome.READY, State.FAILED: Outcome.FAILED}
 
@@ -106,11 +98,10 @@ def _chosen(text: str, cluster: Cluster) -> tuple[Resource, str] | None:
     kind, slash, name = text.partition("/")
     if not slash or not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name):
         raise UsageError("explain", f"{text!r} is no object", "write KIND/NAME: deployment/web")
-    wanted = _SHORT.get(kind.lower(), kind).lower()
-    for resource in cluster.resources().values():
-        if wanted in (resource.kind.lower(), resource.plural.lower()):
-            return resource, name
-    raise UsageError("explain", f"the cluster knows no kind {kind!r}", "see kubectl api-resources")
+    if resource := find_kind(kind, cluster):
+        return resource, name
+    what = f"the cluster knows no kind {kind!r}"
+    raise UsageError("explain", what, suggest_kind(kind, cluster))
 
 
 def _workloads() -> Iterator[Resource]:

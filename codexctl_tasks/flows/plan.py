@@ -12,6 +12,7 @@ from codexctl_tasks.apply.plan import Action
 from codexctl_tasks.apply.sending import Change
 from codexctl_tasks.errors import CHANGES_PLANNED, DONE, CombinedError
 from codexctl_tasks.flows.run import Run
+from codexctl_tasks.stack.steps import Point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.apply.preflight import Rehearsal
     from codexctl_tasks.apply.sending import Applied
     from codexctl_tasks.errors import CodexctlError
-    from codexctl_tasks.settings import DeployRequest
+    from codexctl_tasks.requests import DeployRequest
     from codexctl_tasks.stack.manifests import ObjectName
     from codexctl_tasks.world.outside import Outside
 
@@ -33,6 +34,7 @@ _MARKS = {
     "replace": "~",
     "prune": "-",
 }
+_STEPS = (Point.BEFORE_ALL, Point.BEFORE_APPLY, Point.AFTER_APPLY, Point.AFTER_ALL)
 _INDENT = "    "
 
 
@@ -91,6 +93,8 @@ class _Shown:
                 why = "pruning is switched off" if self._steps else "nothing is desired any more"
                 kept = each.kept or why
                 yield "", f"  keep     {each.name}  ({kept})"
+        if steps := self._run.hooks.count(*_STEPS):
+            yield "", f"  hooks    {steps} {'step' if steps == 1 else 'steps'} run beside that"
         yield "", self._totals()
 
     def as_json(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from codexctl_tasks.errors import DONE, INTERNAL_ERROR, CodexctlError, Interrupted, UsageError
 from codexctl_tasks.reports import report
 from codexctl_tasks.reports.report import Ending
+from codexctl_tasks.rollout.findings import summary
 from codexctl_tasks.rollout.wait import Outcome
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from codexctl_tasks.reports.story import Story
-    from codexctl_tasks.settings import DeployRequest
+    from codexctl_tasks.requests import DeployRequest
     from codexctl_tasks.world.outside import Outside
 
 
@@ -85,7 +86,7 @@ class Reporter:
             self._console.lines([first_line, *report.text_lines(ending.results, ending.skipped)])
         for result in ending.results:
             if result.outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
-                self._console.annotate(result.target.location, report.summary(result))
+                self._console.annotate(result.target.location, summary(result))
         self._write_files(ending)
         if self._request.output == "json":
             self._print_json(ending, more or {})

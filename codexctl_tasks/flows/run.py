@@ -21,6 +21,7 @@ from codexctl_tasks.apply.preflight import check_permissions, rehearse
 from codexctl_tasks.apply.sending import Sender
 from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError, DeadlineError
 from codexctl_tasks.flows.environment import load_applicable
+from codexctl_tasks.flows.hooking import hooks_of, prepare_hooks
 from codexctl_tasks.stack.manifests import namespace_manifest
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.apply.placement import Placed
     from codexctl_tasks.apply.preflight import Rehearsal
     from codexctl_tasks.errors import Location
-    from codexctl_tasks.settings import DeployRequest
+    from codexctl_tasks.requests import DeployRequest
     from codexctl_tasks.stack.manifests import ObjectName
     from codexctl_tasks.world.outside import Outside
     from codexctl_tasks.world.watching import Scope
@@ -43,6 +44,7 @@ class Run:
         self.outside, self.console, self.clock = outside, outside.console, outside.clock
         self.desired = load_applicable(request.source, self.console)
         self.request = request.with_defaults(self.desired.defaults)
+        prepared = prepare_hooks(self.desired, self.console) if request.runs_hooks else []
         self.cluster = outside.connect(self.request.cluster, self.clock, self.console.retrying)
         self._begin_time()
         self.objects, self._problems = find_places(self.desired.manifests, self.cluster)
@@ -60,6 +62,15 @@ class Run:
                 holder=self.request.holder,
                 announce=lambda line: self.console.step("lease", line),
             )
+        self.hooks = hooks_of(
+            prepared,
+            self.desired,
+            (self.request.source, self.request.cluster),
+            outside,
+            stack_name=self.stack,
+            connect=lambda: self.cluster,
+            check=lambda: self.lease.check() if self.lease else None,
+        )
         self._missing_namespace: Step | None = None
         self._may_take_turn = False
         self.plan = Plan(steps=())
@@ -68,6 +79,11 @@ class Run:
         """Let the time of the run begin now."""
         self.begun_s = self.clock.now()
         self.deadline_s = self.begun_s + self.request.wait_timeout_s
+        self.cluster.deadline_s = self.deadline_s
+
+    def extend_time(self, seconds: float) -> None:
+        """Give back what others have used of the run's time."""
+        self.deadline_s += seconds
         self.cluster.deadline_s = self.deadline_s
 
     def __enter__(self) -> Self:

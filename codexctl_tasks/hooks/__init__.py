@@ -12,6 +12,7 @@ from codexctl_tasks.hooks.contract import (
     Parameters,
     Seconds,
     Text,
+    Texts,
     Whole,
     hook,
 )
@@ -24,6 +25,7 @@ __all__ = (
     "Parameters",
     "Seconds",
     "Text",
+    "Texts",
     "Whole",
     "hook",
 )

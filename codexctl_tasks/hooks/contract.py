@@ -12,11 +12,11 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from codexctl_tasks.durations import duration_s
 from codexctl_tasks.errors import CodexctlError
-from codexctl_tasks.settings import duration_s
 from codexctl_tasks.stack.model import Flag, Stack, Text, Whole
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.console import Console
     from codexctl_tasks.stack.manifests import Manifest
+    from codexctl_tasks.stack.steps import Step
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
@@ -37,6 +38,7 @@ __all__ = (
     "Parameters",
     "Seconds",
     "Text",
+    "Texts",
     "Whole",
     "hook",
 )
@@ -82,8 +84,23 @@ def _seconds(value: Any) -> Any:
     raise ValueError("not a duration")
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds)]
+Seconds = Annotated[
+    float, BeforeValidator(_seconds), Field(json_schema_extra={"format": "duration"})
+]
 """A duration above zero, written ``90``, ``90s``, ``10m`` or ``1h30m``."""
+
+
+def _texts(value: Any) -> Any:
+    if isinstance(value, str | int):
+        value = str(value).split(",")
+    if not isinstance(value, list | tuple):
+        raise ValueError("neither a text nor a list")  # noqa: TRY004 - pydantic's contract
+    texts = (str(each).strip() for each in value if isinstance(each, str | int))
+    return tuple(text for text in texts if text)
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+"""A list of texts, also written ``a, b``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +125,10 @@ class HookContext:
     it: it holds secrets."""
     manifests: tuple[Manifest, ...] = field(default=(), repr=False)
     """The desired objects of the environment."""
+    stack_name: str = ""
+    """Under which the objects are remembered; empty: they are not."""
+    steps: tuple[Step, ...] = field(default=(), repr=False)
+    """All steps of the run, whenever they run."""
     outside: Outside = field(repr=False)
     connect: Callable[[], Cluster] = field(repr=False)
     """Returns the cluster of the run; connects at the first call."""

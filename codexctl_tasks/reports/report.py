@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import DONE, TIMED_OUT, WORKLOAD_FAILED
+from codexctl_tasks.rollout.findings import finding_lines
 from codexctl_tasks.rollout.wait import Outcome, Result
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 """Of the JSON document; see docs/output.md."""
-LOG_LINES_SHOWN = 25
 _ORDER = (Outcome.READY, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.NOT_READY)
 _WORDS = {
     DONE: ("HEALTHY", "ready"),
@@ -26,7 +26,6 @@ _WORDS = {
 }
 _SIGNALS_FROM = 128
 """Exit codes above this tell a signal."""
-_INDENT = "  "
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,16 +79,9 @@ def text_lines(results: Sequence[Result], skipped: Sequence[Manifest]) -> Iterat
     """Yield the lines below the headline, each with the state that colours it."""
     for result in results:
         if result.outcome is not Outcome.READY:
-            yield from _result_lines(result)
+            yield from finding_lines(result)
     for manifest in skipped:
         yield "", f"{manifest.name}  SKIPPED  its wave comes after one that is not healthy"
-
-
-def summary(result: Result) -> str:
-    """Return one line that says what is wrong with a workload, and why."""
-    cause = result.diagnosis.cause if result.diagnosis else ""
-    line = f"{result.target.name} {result.outcome.value}: {result.detail}"
-    return f"{line}: {cause}" if cause else line
 
 
 def as_json(
@@ -130,25 +122,3 @@ def as_json(
         ],
         "skipped": [str(manifest.name) for manifest in skipped],
     }
-
-
-def _result_lines(result: Result) -> Iterator[tuple[str, str]]:
-    diagnosis = result.diagnosis
-    state = "warning" if result.outcome is Outcome.NOT_READY else "failed"
-    word = result.outcome.value.upper()
-    after = f"  after {result.after_s:.0f} s" if result.after_s else ""
-    yield state, f"{result.target.name}  {word}  {result.detail}{after}"
-    if diagnosis is not None:
-        yield from _field("cause", diagnosis.cause)
-        yield from _field("where", diagnosis.where)
-        yield from _field("hint", diagnosis.hint)
-        for number, event in enumerate(diagnosis.events):
-            yield from _field("events" if number == 0 else "", event)
-        for number, line in enumerate(diagnosis.log[-LOG_LINES_SHOWN:]):
-            yield from _field("log" if number == 0 else "", f"| {line}")
-    yield from _field("manifest", str(result.target.location))
-
-
-def _field(name: str, value: str) -> Iterator[tuple[str, str]]:
-    if value:
-        yield "", f"{_INDENT}{name:<9} {value}"

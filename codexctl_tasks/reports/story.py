@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import Location
-from codexctl_tasks.reports.report import LOG_LINES_SHOWN, counts_of, word_of
+from codexctl_tasks.reports.report import counts_of, word_of
 from codexctl_tasks.reports.timeline import Phase, spans_of
 from codexctl_tasks.rollout.diagnosis import Diagnosis
+from codexctl_tasks.rollout.findings import LOG_LINES_SHOWN
 from codexctl_tasks.rollout.history import Moment
 from codexctl_tasks.rollout.wait import Outcome
 

@@ -70,10 +70,16 @@ def read_rules(text: str) -> tuple[Rule, ...]:
     Raises:
         ValueError: One of them is no rule; the text says which.
     """
-    return tuple(_read(part.strip()) for part in text.split(",") if part.strip())
+    return tuple(read_rule(part.strip()) for part in text.split(",") if part.strip())
 
 
-def _read(text: str) -> Rule:
+def read_rule(text: str) -> Rule:
+    """
+    Read one rule.
+
+    Raises:
+        ValueError: It is none; the text is *text*.
+    """
     if found := _CONDITION.fullmatch(text):
         return Rule(text, ("condition", found[1]), found[2] or "True")
     if found := _PATH.fullmatch(text):
@@ -84,7 +90,7 @@ def _read(text: str) -> Rule:
 
 def is_broken(found: Object, rules: Sequence[Rule]) -> Rule | None:
     """Return the rule by which an object has failed; without *rules* the usual conditions."""
-    return next((rule for rule in rules or _USUAL_FAILURES if rule.holds(found)), None)
+    return next((rule for rule in rules or USUAL_FAILURES if rule.holds(found)), None)
 
 
 def what_is_missing(found: Object, rules: Sequence[Rule]) -> str | None:
@@ -116,7 +122,7 @@ def _condition(found: Object, name: str) -> Object:
     conditions = (found.get("status") or {}).get("conditions") or ()
     if isinstance(conditions, list):
         for each in conditions:
-            if isinstance(each, dict) and each.get("type") == name:
+            if isinstance(each, dict) and str(each.get("type")).lower() == name.lower():
                 return each
     return {}
 
@@ -125,5 +131,6 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-_USUAL_FAILURES = read_rules("condition=Stalled,condition=Failed")
+USUAL_FAILURES = read_rules("condition=Stalled,condition=Failed")
+"""What operators set when they give up."""
 _USUAL_SUCCESSES = read_rules("condition=Ready,condition=Available,condition=Succeeded")

@@ -130,7 +130,7 @@ class Judge:
             left_s, why = self._settles_in_s(target, case, found, pods, moment)
             if left_s > 0:
                 health, settled_s = Health(ready=False, detail=why), now_s + left_s
-        elif target.name.kind == "Service":
+        elif target.name.kind == "Service" and not target.ready_when:
             health, settled_s = _without_address(case, health, now_s)
         if health.ready:
             return Verdict(target, State.READY, health.detail, warning=health.warning)

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from codexctl_tasks.durations import duration_s
 from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationError
 from codexctl_tasks.rollout.custom import EXAMPLE, Rule, read_rules
-from codexctl_tasks.settings import duration_s
 from codexctl_tasks.world.cluster import Resource
 from codexctl_tasks.world.watching import Scope
 

@@ -128,19 +128,46 @@ class Wait:
             deadline_s = now_s + target.timeout_s
             self._progress[target.uid] = _Progress(waiting, now_s, history, deadline_s)
 
+    def extend_time(self, seconds: float) -> None:
+        """Give back time in which others were at work."""
+        self._deadline_s += seconds
+        for progress in self._progress.values():
+            progress.deadline_s += seconds
+
+    def look(self, seconds: float) -> None:
+        """Find out how everything is, for about so many seconds at most."""
+        end_s = self._clock.now() + seconds
+        while self._clock.now() < end_s and self.advance() is None:
+            pass
+
+    def forget(self, target: Target) -> None:
+        """Wait no longer for an object, and report nothing of it."""
+        self._progress.pop(target.uid, None)
+
     def until_healthy(self) -> bool:
         """Return True once all are ready; False when some failed or the time ran out."""
-        while True:
-            if self._view.complete:
-                self._look()
-                healthy = self._decided()
-                if healthy is not None and (healthy or not self._teller.is_waiting):
-                    return healthy
-            elif self._clock.now() >= self._deadline_s:
-                self.timed_out = True
-                return False
-            for notice in self._feed.next(self._pause_s()):
-                self._view.take(notice)
+        while (healthy := self.advance()) is None:
+            pass
+        return healthy
+
+    def advance(self) -> bool | None:
+        """
+        Look once; if nothing is decided, take in what happens next.
+
+        Returns:
+            True: all are ready; False: some failed or the time ran out; None: go on.
+        """
+        if self._view.complete:
+            self._look()
+            healthy = self._decided()
+            if healthy is not None and (healthy or not self._teller.is_waiting):
+                return healthy
+        elif self._clock.now() >= self._deadline_s:
+            self.timed_out = True
+            return False
+        for notice in self._feed.next(self._pause_s()):
+            self._view.take(notice)
+        return None
 
     def results(self) -> list[Result]:
         """Return what became of every object seen so far."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationError
-from codexctl_tasks.settings import DeployDefaults
+from codexctl_tasks.requests import DeployDefaults
 from codexctl_tasks.stack.documents import read_documents
 from codexctl_tasks.stack.files import display, read_text
 from codexctl_tasks.stack.manifests import Manifest, read_manifests
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from codexctl_tasks.settings import Source
+    from codexctl_tasks.requests import Source
+    from codexctl_tasks.stack.loading import LoadedStack
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,8 @@ class Desired:
     """Why this can be rendered but not applied."""
     defaults: DeployDefaults = field(default_factory=DeployDefaults)
     """What ``services.yaml`` says about a deploy."""
+    loaded: LoadedStack | None = field(default=None, repr=False, compare=False)
+    """What the objects were rendered of; None: of plain YAML."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values to mask besides those that `Source.secrets` knows."""
 

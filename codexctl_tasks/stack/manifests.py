@@ -66,6 +66,8 @@ class Manifest:
     file: str = ""
     """The file that ``services.yaml`` names, relative to it; *location* may be in an included
     one. Empty: not from a file."""
+    item: str = ""
+    """The item it belongs to: ``service web``; empty: none, as of plain manifests."""
     locate: Callable[[Sequence[str | int]], Location] = field(repr=False, compare=False)
     """Finds the line of a field, given its path in *body*."""
 

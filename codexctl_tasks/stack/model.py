@@ -198,15 +198,18 @@ class HookStep(Part):
     when: Text = ""
     """`false`, `0`, `no` or blank after rendering: the step is left out. Absent: it runs."""
     timeout: Duration = ""
-    """How long the step may take, such as `90s`."""
+    """How long the step may take, such as `90s`; absent: 10 minutes."""
     continue_on_error: Flag = False
     """Whether the work goes on when the step fails."""
+    always: Flag = False
+    """In `afterAll`: whether the step runs also after a failure or Ctrl-C."""
     run: Text = ""
-    """Script for bash, a template; wins over `use`. Rendered when it is used."""
+    """Script for bash, a template; wins over `use`. Rendered when it is used. It sees all variables
+    in its environment."""
     use: Text = ""
-    """Name of a built-in hook."""
+    """Name of a hook; hooks.md lists those that are built in."""
     parameters: dict[str, Any] = Field(default={}, alias="with")
-    """Parameters of the built-in hook."""
+    """Parameters of that hook."""
 
 
 class StackHooks(Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,18 +12,20 @@ from codexctl_tasks.errors import (
     ConfigurationError,
     did_you_mean,
 )
-from codexctl_tasks.settings import DeployDefaults, Filters
+from codexctl_tasks.requests import DeployDefaults, Filters
 from codexctl_tasks.stack.desired import Desired
 from codexctl_tasks.stack.documents import read_documents
 from codexctl_tasks.stack.files import display, inside, read_text
+from codexctl_tasks.stack.items import taking_part, title_of, unmatched_filters
 from codexctl_tasks.stack.loading import LoadedStack, leaves_project
 from codexctl_tasks.stack.manifests import Manifest, read_manifests
-from codexctl_tasks.stack.model import Item, Service, Stack
+from codexctl_tasks.stack.model import Item, Service
 from codexctl_tasks.stack.overlays import overlay_mounts, with_changes
+from codexctl_tasks.stack.steps import doubtful_steps
 from codexctl_tasks.stack.validation import KeyPath, unknown_key_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from codexctl_tasks.stack.documents import Document
 
@@ -37,7 +40,7 @@ def desired_of(loaded: LoadedStack) -> Desired:
     source = loaded.source
     manifests: list[Manifest] = []
     problems: list[CodexctlError] = []
-    for item, path in _items(loaded.stack, source.filters):
+    for item, path in taking_part(loaded):
         try:
             manifests += _objects(loaded, item, path)
         except CodexctlError as error:
@@ -52,8 +55,8 @@ def desired_of(loaded: LoadedStack) -> Desired:
         is_partial=source.filters != Filters(),
         warnings=(
             *(str(problem) for problem in unknown_key_problems(loaded.stack, loaded.document)),
-            *_unmatched_filters(source.filters, loaded.stack, loaded.file),
-            *_doubtful_hooks(loaded),
+            *unmatched_filters(source.filters, loaded.stack, loaded.file),
+            *doubtful_steps(loaded),
             *(
                 ()
                 if manifests
@@ -62,14 +65,13 @@ def desired_of(loaded: LoadedStack) -> Desired:
         ),
         obstacles=tuple(_obstacles(loaded)),
         defaults=_defaults(loaded),
+        loaded=loaded,
         secrets=loaded.secrets,
     )
 
 
 def _objects(loaded: LoadedStack, item: Item, path: KeyPath) -> list[Manifest]:
-    """Render the files of an item, unless `when` leaves it out."""
-    if not loaded.wants(item, path):
-        return []
+    """Render the files of an item."""
     namespace, image, overlay = "", "", loaded.overlay(item)
     # Objects of infrastructure are applied as they are written: they often belong elsewhere.
     if isinstance(item, Service):
@@ -91,7 +93,8 @@ def _objects(loaded: LoadedStack, item: Item, path: KeyPath) -> list[Manifest]:
             problems.extend(error.problems)
     if problems:
         raise CombinedError(problems)
-    return [with_changes(m, item.name, image=image, mounts=mounts) for m in manifests]
+    changed = (with_changes(m, item.name, image=image, mounts=mounts) for m in manifests)
+    return [replace(manifest, item=title_of(item)) for manifest in changed]
 
 
 def _render_file(loaded: LoadedStack, path: str, declared: KeyPath) -> Iterator[Document]:
@@ -107,22 +110,6 @@ def _render_file(loaded: LoadedStack, path: str, declared: KeyPath) -> Iterator[
     name = display(loaded.source.config.parent / path)
     rendered = loaded.templates.render(read_text(file, name), name)
     return read_documents(rendered.text, name, source_place=rendered.place)
-
-
-def _items(stack: Stack, filters: Filters) -> Iterator[tuple[Item, KeyPath]]:
-    """Yield what the filters let take part, each with its path in the file."""
-    groups: tuple[tuple[str, Sequence[Item], Callable[[str], bool]], ...] = (
-        ("infrastructure", stack.infrastructure, _chooser(filters.only_infra, filters.skip_infra)),
-        ("services", stack.services, _chooser(filters.only_services, filters.skip_services)),
-    )
-    for key, items, is_chosen in groups:
-        for index, item in enumerate(items):
-            if is_chosen(item.name.strip().lower()):
-                yield item, (key, index)
-
-
-def _chooser(only: frozenset[str], skip: frozenset[str]) -> Callable[[str], bool]:
-    return lambda name: name not in skip and (not only or name in only)
 
 
 def _defaults(loaded: LoadedStack) -> DeployDefaults:
@@ -153,34 +140,3 @@ def _obstacles(loaded: LoadedStack) -> Iterator[ConfigurationError]:
             f"environment {env!r} has no namespace without a slot",
             "give --slot N or --namespace NAME",
         )
-
-
-def _unmatched_filters(filters: Filters, stack: Stack, file: str) -> Iterator[str]:
-    """Warn of names that match no item; no error, so that workflows can serve many stacks."""
-    for flag, names, items in (
-        ("--only-services", filters.only_services, stack.services),
-        ("--skip-services", filters.skip_services, stack.services),
-        ("--only-infra", filters.only_infra, stack.infrastructure),
-        ("--skip-infra", filters.skip_infra, stack.infrastructure),
-    ):
-        known = sorted(item.name.strip().lower() for item in items)
-        for name in sorted(names - set(known)):
-            hint = did_you_mean(name, known, f"known are {', '.join(known)}")
-            yield f"{flag}: {file} has no item {name!r}: {hint}"
-
-
-def _doubtful_hooks(loaded: LoadedStack) -> Iterator[str]:
-    """Warn of steps that do nothing, or not what they say."""
-    stack = loaded.stack
-    holders = [(("hooks",), stack.hooks)] + [
-        ((key, index, "hooks"), item.hooks)
-        for key, items in (("infrastructure", stack.infrastructure), ("services", stack.services))
-        for index, item in enumerate(items)
-    ]
-    for path, hooks in holders:
-        for name, field_info in type(hooks).model_fields.items():
-            for index, step in enumerate(getattr(hooks, name)):
-                if bool(step.run.strip()) == bool(step.use.strip()):
-                    at = (*path, field_info.alias or name, index)
-                    what = "has both run and use: run wins" if step.run.strip() else "does nothing"
-                    yield f"{loaded.document.location(at)}: {loaded.path(at)} {what}"

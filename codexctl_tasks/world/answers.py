@@ -41,7 +41,8 @@ def parse_discovery(answer: Mapping[str, Any]) -> Iterator[Resource]:
             for entry in version.get("resources") or ():
                 kind = (entry.get("responseKind") or {}).get("kind", "")
                 namespaced = entry["scope"] == "Namespaced"
-                yield Resource(api_version, kind, entry["resource"], namespaced)
+                aliases = (entry.get("singularResource") or "", *(entry.get("shortNames") or ()))
+                yield Resource(api_version, kind, entry["resource"], namespaced, aliases)
 
 
 def parse_status(data: bytes) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
@@ -24,6 +24,8 @@ class Resource:
     kind: str
     plural: str
     namespaced: bool
+    aliases: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """Further names that people write: singular and short ones."""
 
     def path(self, namespace: str = "", name: str = "") -> str:
         """Return the URL path of the collection, or of one object."""
@@ -56,12 +58,18 @@ class Cluster(Protocol):
     """What the rest of the package needs of Kubernetes."""
 
     address: str
+    context: str
+    """Of the kubeconfig; empty: none, it is the pod's own account."""
     default_namespace: str
     deadline_s: float
     """Nothing is repeated after this moment of the clock; infinity: no limit."""
 
     def now(self) -> datetime | None:
         """Return the server's own time, up to some 1 s behind; None: nothing was answered yet."""
+        ...
+
+    def version(self) -> str:
+        """Return the server's version, such as ``v1.34.0``; empty: it does not tell."""
         ...
 
     def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from urllib3 import HTTPConnectionPool
 
-    from codexctl_tasks.settings import ClusterSettings
+    from codexctl_tasks.requests import ClusterSettings
 
 _POD_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -35,6 +35,8 @@ class Access:
     address: str
     namespace: str
     """Of the context."""
+    context: str
+    """Its name in the kubeconfig; empty: the pod's own account."""
     pool: HTTPConnectionPool
     """Connections to the server, or to the proxy before it."""
     prefix: str
@@ -61,7 +63,7 @@ def load_access(settings: ClusterSettings) -> Access:
     configuration.retries = False
     configuration.connection_pool_maxsize = CONNECTIONS * 2  # watches hold connections of their own
     configuration.socket_options = _keepalive()
-    namespace = "default"
+    context, namespace = "", "default"
     try:
         if settings.kubeconfig or _has_home_config() or not _POD_ACCOUNT.exists():
             with _complaints_raised():
@@ -71,7 +73,7 @@ def load_access(settings: ClusterSettings) -> Access:
                     client_configuration=configuration,
                     persist_config=False,
                 )
-            namespace = _context_namespace(settings, loaded)
+            context, namespace = _context(settings, loaded)
         else:
             loaded.load_incluster_config(client_configuration=configuration)
             namespace = (_POD_ACCOUNT / "namespace").read_text().strip()
@@ -84,6 +86,7 @@ def load_access(settings: ClusterSettings) -> Access:
         return Access(
             address=configuration.host,
             namespace=namespace,
+            context=context,
             pool=pool,
             prefix=configuration.host if through_proxy else (url.path or "").rstrip("/"),
             authorization=_header(str(configuration.api_key.get("BearerToken") or "")),
@@ -153,10 +156,11 @@ def _has_home_config() -> bool:
         return False
 
 
-def _context_namespace(settings: ClusterSettings, config: Any) -> str:
+def _context(settings: ClusterSettings, config: Any) -> tuple[str, str]:
+    """Return name and namespace of the context that is used."""
     try:
         contexts, active = config.list_kube_config_contexts(settings.kubeconfig or None)
     except config.ConfigException:  # no current context, which --context makes up for
-        return "default"
+        return settings.context, "default"
     chosen = next((c for c in contexts if c["name"] == settings.context), active)
-    return str(chosen["context"].get("namespace") or "default")
+    return str(chosen["name"]), str(chosen["context"].get("namespace") or "default")

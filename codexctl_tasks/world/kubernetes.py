@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from codexctl_tasks.settings import ClusterSettings
+    from codexctl_tasks.requests import ClusterSettings
     from codexctl_tasks.world.clock import Clock
 
 WATCH_TIMEOUT_S = 290
@@ -72,6 +72,7 @@ class KubernetesCluster:
         """
         self._transport = transport
         self.address: str = transport.address
+        self.context: str = transport.context
         self.default_namespace = default_namespace
         self._resources: dict[tuple[str, str], Resource] = {}
 
@@ -87,6 +88,17 @@ class KubernetesCluster:
     def now(self) -> datetime | None:
         """Return the server's own time, up to some 1 s behind; None: nothing was answered yet."""
         return self._transport.server_time()
+
+    def version(self) -> str:
+        """Return the server's version, such as ``v1.34.0``; empty: it does not tell."""
+        try:
+            return str(json.loads(self._transport.read_text("/version", {}))["gitVersion"])
+        except (KeyError, TypeError, ValueError):  # a proxy in between
+            return ""
+        except ClusterError as error:
+            if error.status == HTTPStatus.FORBIDDEN:
+                return ""
+            raise
 
     def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:
         """Return every kind the server knows; asked once unless *refresh*."""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from codexctl_tasks.world.clock import Clock, SystemClock
 from codexctl_tasks.world.kubernetes import connect
+from codexctl_tasks.world.process import RunProgram, run_program
 from codexctl_tasks.world.watching import ClusterFeed, Feed, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from codexctl_tasks.console import Console
-    from codexctl_tasks.settings import ClusterSettings
+    from codexctl_tasks.requests import ClusterSettings
     from codexctl_tasks.world.cluster import Cluster
 
 
@@ -49,6 +50,7 @@ class Outside:
     clock: Clock
     connect: Connect
     watch: Watch
+    run: RunProgram = run_program
 
 
 def real_outside(console: Console) -> Outside:

@@ -7,6 +7,7 @@ that does not answer. Daemon threads do not hold anybody up.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from contextlib import suppress
@@ -20,7 +21,11 @@ R = TypeVar("R")
 
 
 def in_parallel(
-    function: Callable[[T], R], items: Sequence[T], *, limit: int
+    function: Callable[[T], R],
+    items: Sequence[T],
+    *,
+    limit: int,
+    left_s: Callable[[], float] = lambda: math.inf,
 ) -> Iterator[tuple[T, R]]:
     """
     Call *function* for every item and yield each item with its result as soon as it is there.
@@ -30,6 +35,8 @@ def in_parallel(
             more is begun.
         items: In the order in which to begin.
         limit: Most calls at the same time.
+        left_s: Seconds to wait for the next result; when they are over, the rest is given up and
+            not yielded.
     """
     waiting: queue.SimpleQueue[T] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[T, R | None, BaseException | None]] = queue.SimpleQueue()
@@ -52,7 +59,11 @@ def in_parallel(
         threading.Thread(target=work, daemon=True).start()
     try:
         for _ in items:
-            item, result, error = done.get()
+            wait_s = left_s()
+            try:
+                item, result, error = done.get(timeout=wait_s if wait_s < math.inf else None)
+            except queue.Empty:
+                return
             if error is not None:
                 raise error
             yield item, result  # type: ignore[misc]  # None only beside an error

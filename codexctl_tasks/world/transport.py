@@ -70,6 +70,7 @@ class Transport:
         self._told_s: dict[tuple[str, int], float] = {}
         self._reloaded_s = -math.inf
         self.address, self.namespace = self._access.address, self._access.namespace
+        self.context = self._access.context
         self.deadline_s = math.inf
         self._date = ""
         self._dated: tuple[datetime, float] | None = None

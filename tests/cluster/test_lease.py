@@ -17,7 +17,7 @@ import yaml
 
 from codexctl_tasks.apply.lease import RunLease
 from codexctl_tasks.errors import ClusterError, DeadlineError
-from codexctl_tasks.settings import ClusterSettings
+from codexctl_tasks.requests import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.kubernetes import connect
 from tests.support.proxy import Proxy

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from codexctl_tasks.settings import ClusterSettings
+    from codexctl_tasks.requests import ClusterSettings
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.cluster import Cluster, WatchEvent
     from codexctl_tasks.world.watching import Feed, Notice, Scope
@@ -38,6 +38,14 @@ KINDS = {
     ("apps/v1", "StatefulSet"): ("statefulsets", True),
     ("batch/v1", "Job"): ("jobs", True),
 }
+
+ALIASES = {
+    "Deployment": ("deployment", "deploy"),
+    "StatefulSet": ("statefulset", "sts"),
+    "Pod": ("pod", "po"),
+    "ConfigMap": ("configmap", "cm"),
+}
+"""Further names of kinds, as discovery tells them."""
 
 
 class FakeClock:
@@ -117,8 +125,12 @@ class FakeCluster:
 
     def __init__(self) -> None:
         self.address = "https://fake:6443"
+        self.context = "fake"
         self.default_namespace = "default"
         self.deadline_s = math.inf
+        self.user = "system:serviceaccount:shop:deployer"
+        self.review_refusal: ClusterError | None = None
+        """What asking for `user` gets."""
         self.time: datetime | None = None
         """What the server's clock shows."""
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -144,11 +156,15 @@ class FakeCluster:
         """Return `time`."""
         return self.time
 
+    def version(self) -> str:
+        """Return a version."""
+        return "v1.34.0"
+
     def resources(self, *, refresh: bool = False) -> Mapping[tuple[str, str], Resource]:
         """Return the kinds of `KINDS`."""
         del refresh
         return {
-            (version, kind): Resource(version, kind, plural, namespaced)
+            (version, kind): Resource(version, kind, plural, namespaced, ALIASES.get(kind, ()))
             for (version, kind), (plural, namespaced) in KINDS.items()
         }
 
@@ -214,6 +230,10 @@ class FakeCluster:
         if resource.kind == "SelfSubjectRulesReview":
             self.calls.append("review rules")
             return {"status": {"resourceRules": self.rules, "incomplete": False}}
+        if resource.kind == "SelfSubjectReview":
+            if self.review_refusal is not None:
+                raise self.review_refusal
+            return {"status": {"userInfo": {"username": self.user}}}
         key = (resource.kind, namespace, body["metadata"]["name"])
         self.calls.append(f"create {resource.kind} {key[2]}")
         self._check_namespace(resource, namespace)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from codexctl_tasks.hooks.contract import Hook
+    from codexctl_tasks.stack.manifests import Manifest
+    from codexctl_tasks.stack.steps import Step
     from codexctl_tasks.world.outside import Outside
 
 
@@ -29,6 +31,10 @@ class HookBench:
     stack: Mapping[str, Any] = field(default_factory=dict)
     """What ``services.yaml`` holds, beside the project."""
     variables: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+    """All steps of the run."""
+    manifests: tuple[Manifest, ...] = ()
+    """The desired objects."""
     folder: Path = Path("/project")
     env: str = "ai"
     slot: int = 3
@@ -66,6 +72,8 @@ class HookBench:
             folder=self.folder,
             stack=Stack.model_validate({"project": "shop", **self.stack}),
             variables=self.variables,
+            manifests=self.manifests,
+            steps=self.steps,
             outside=self.outside,
             connect=lambda: self.cluster,
             deadline_s=end_s if math.isfinite(self.timeout_s) else math.inf,

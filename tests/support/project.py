@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.settings import Source, render_request
+from codexctl_tasks.settings import render_request
 from codexctl_tasks.stack.desired import Desired, load_desired
 from codexctl_tasks.stack.loading import LoadedStack, load_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from codexctl_tasks.requests import Source
 
 
 class Project:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.errors import CodexctlError
-from codexctl_tasks.settings import DeployRequest, deploy_request
+from codexctl_tasks.settings import deploy_request
 from tests.support.fakes import FakeCluster, fake_outside
 from tests.support.objects import pod, replica_set, waiting
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from codexctl_tasks.requests import DeployRequest
     from codexctl_tasks.world.outside import Outside
     from tests.support.fakes import FakeClock
 

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from codexctl_tasks.errors import UsageError
+from codexctl_tasks.requests import DeployDefaults, DeployRequest
 from codexctl_tasks.settings import (
-    DeployDefaults,
-    DeployRequest,
     colour_wanted,
     debugging,
     deploy_request,

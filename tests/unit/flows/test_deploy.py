@@ -261,7 +261,7 @@ def test_the_report_as_json(stage: Stage, capsys: pytest.CaptureFixture[str]) ->
     report = report_of(capsys)
     assert set(report) == {
         *("version", "exitCode", "elapsedSeconds", "workloads", "skipped"),
-        *("stack", "namespace", "objects", "leaving", "problems"),
+        *("stack", "namespace", "hooks", "objects", "leaving", "problems"),
     }
     assert [each["outcome"] for each in report["objects"]] == ["created", "created", "not applied"]
     assert (report["exitCode"], report["skipped"]) == (1, ["Job shop/later"])

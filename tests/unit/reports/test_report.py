@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from codexctl_tasks.errors import DONE, TIMED_OUT, WORKLOAD_FAILED
-from codexctl_tasks.reports.report import LOG_LINES_SHOWN, as_json, headline, text_lines
+from codexctl_tasks.reports.report import as_json, headline, text_lines
 from codexctl_tasks.rollout.diagnosis import Diagnosis
+from codexctl_tasks.rollout.findings import LOG_LINES_SHOWN
 from codexctl_tasks.rollout.wait import Outcome, Result
 from tests.support import output_schema, stories
 from tests.support.objects import manifests, target, yaml_of

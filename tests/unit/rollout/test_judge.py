@@ -9,7 +9,8 @@ import pytest
 
 from codexctl_tasks.errors import ClusterError
 from codexctl_tasks.rollout.courses import RUNS_WELL_S, SYMPTOM_MEMORY_S
-from codexctl_tasks.rollout.judge import GRACE_AFTER_CURE_S, Judge, State, Verdict
+from codexctl_tasks.rollout.custom import read_rules
+from codexctl_tasks.rollout.judge import ADDRESS_S, GRACE_AFTER_CURE_S, Judge, State, Verdict
 from codexctl_tasks.rollout.pods import TELL_PROBE_AFTER_S
 from codexctl_tasks.rollout.settling import CLOCK_LAG_S, SETTLE_DOUBTED_S, SETTLE_S
 from codexctl_tasks.rollout.symptoms import (
@@ -333,3 +334,13 @@ def test_probed_and_patient_containers_need_not_prove_themselves() -> None:
 def _up(restarts: int = 0, second: int = 0) -> dict[str, Any]:
     started = STARTED.replace(":00+", f":{second:02}+")
     return {**running(restarts), "state": {"running": {"startedAt": started}}}
+
+
+def test_a_service_without_an_address() -> None:
+    """It is given up after a while, unless the address is what is asked for."""
+    service = found("Service", "web", spec={"type": "LoadBalancer"})
+    address = read_rules("jsonpath={.status.loadBalancer.ingress}")
+    for rules, state in (((), State.READY), (address, State.WAITING)):
+        story = _Story(target("Service", ready_when=rules))
+        assert story.at(0, service).state is State.WAITING
+        assert story.at(ADDRESS_S + 1, service).state is state

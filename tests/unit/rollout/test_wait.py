@@ -451,3 +451,16 @@ def test_what_is_odd_about_something_ready_is_a_warning(clock: FakeClock) -> Non
 
 
 _COMPLETE = {"updatedReplicas": 1, "readyReplicas": 1, "currentRevision": "2"}
+
+
+def test_an_object_that_is_forgotten_is_waited_for_no_longer(clock: FakeClock) -> None:
+    """Who waits for whatever matches drops what is gone, and decides by the rest."""
+    run = _Run(clock, (1, deployment()), (2, DONE_JOB))
+    run.wait.expect([target(), target("Job", "job")])
+    while clock.time < 3:
+        assert run.wait.advance() is None
+
+    run.wait.forget(target())
+
+    assert run.wait.advance() is True
+    assert list(run.results) == ["job"]

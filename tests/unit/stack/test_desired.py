@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.errors import CodexctlError
-from codexctl_tasks.settings import Source, deploy_request
+from codexctl_tasks.settings import deploy_request
 from codexctl_tasks.stack.desired import load_desired
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from codexctl_tasks.requests import Source
 
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n"
 STACK = """\

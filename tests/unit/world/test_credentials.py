@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from codexctl_tasks.errors import ClusterError, TransientClusterError
-from tests.support.api_server import Answer, api_server, write_kubeconfig
+from tests.support.api_server import Answer, write_kubeconfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.api_server import ApiServer
     from tests.support.fakes import FakeClock
     from tests.unit.world.conftest import Connect
-
-SELF_SIGNED = {
-    "PRIVATE KEY": """
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgtPoac/jjc7LqPuGH
-Y8fbKiEvZypLzwTXem/zFXsLwIyhRANCAASafTUt++JHi2YDFnZKP/LPGarQdqu9
-3ML28hDE6uNweBiIelTrmBJ5swopvU+L/RcavQO9eDxVLC7uApmuG9jl""",
-    "CERTIFICATE": """
-MIIBkDCCATagAwIBAgIUe23sr4u4xqK9v6aOr5cakCDhmMswCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyMjIwNDYxMloYDzIxMjYxMDI5
-MjA0NjEyWjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAASafTUt++JHi2YDFnZKP/LPGarQdqu93ML28hDE6uNweBiIelTrmBJ5
-swopvU+L/RcavQO9eDxVLC7uApmuG9jlo2QwYjAdBgNVHQ4EFgQUjbRQOO/ucvYl
-njUvG/VHOpYaZPgwHwYDVR0jBBgwFoAUjbRQOO/ucvYlnjUvG/VHOpYaZPgwDwYD
-VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0gAMEUC
-IHem+I5nKBax0VycH08eGkQDUO4/WqwFSsBu2EyoYt6yAiEAik4NSj8ZT6Djxp28
-YdRa/wJtzfNdfDfKjQJuP0BeyWY=""",
-}
-"""A key and certificate for 127.0.0.1, made for this test, trusted by nobody."""
 
 
 def test_the_namespace_of_the_context_is_the_default(tmp_path: Path, connected: Connect) -> None:
@@ -46,6 +26,7 @@ def test_the_namespace_of_the_context_is_the_default(tmp_path: Path, connected: 
     namespaces = [cluster.default_namespace for cluster in chosen.values()]
     assert namespaces == ["mine", "mine", "default"]
     assert chosen["main"].address == "https://c.example:6443"
+    assert [cluster.context for cluster in chosen.values()] == ["main", "main", "bare"]
 
 
 @pytest.mark.parametrize(
@@ -77,25 +58,6 @@ def test_an_unusable_kubeconfig_is_one_line(
     assert str(caught.value).startswith(f"{file}: no usable cluster access: ")
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 4
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """Return a file with a key and its certificate."""
-    file = tmp_path / "server.pem"
-    file.write_text(
-        "".join(f"-----BEGIN {k}-----{v}\n-----END {k}-----\n" for k, v in SELF_SIGNED.items())
-    )
-    return file
-
-
-@pytest.fixture
-def tls_server(certificate: Path) -> Iterator[ApiServer]:
-    """Run a scripted server with TLS."""
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
-    with api_server(tls) as running:
-        yield running
 
 
 def test_a_certificate_of_another_authority_is_named(

@@ -316,3 +316,20 @@ def test_logs(cluster: KubernetesCluster, server: ApiServer) -> None:
         assert cluster.logs("n", "web-1", "app", previous=False, lines=2) == []
     with pytest.raises(ClusterError, match="403"):
         cluster.logs("n", "web-1", "app", previous=False, lines=2)
+
+
+def test_the_version_of_the_server(cluster: KubernetesCluster, server: ApiServer) -> None:
+    """As it calls itself; what a proxy in between says instead, or a refusal, is no version."""
+    server.will(
+        Answer(b'{"major": "1", "gitVersion": "v1.34.2"}'),
+        Answer(b"<html>"),
+        Answer(b"[]"),
+        status(403),
+        status(401),
+        status(401),
+    )
+
+    assert [cluster.version() for _ in range(4)] == ["v1.34.2", "", "", ""]
+    with pytest.raises(ClusterError, match="401"):
+        cluster.version()
+    assert {request.path for request in server.requests} == {"/version"}

@@ -85,3 +85,18 @@ def test_who_stops_reading_stops_the_calls() -> None:
 
     assert len(begun) <= 4
     assert all(daemons)
+
+
+def test_what_does_not_end_in_time_is_given_up() -> None:
+    """Whoever waits has something else to tell."""
+    release = threading.Event()
+
+    def call(item: str) -> str:
+        if item == "stuck":
+            assert release.wait(5)
+        return item
+
+    found = in_parallel(call, ["stuck", "quick"], limit=2, left_s=lambda: 0.2)
+
+    assert list(found) == [("quick", "quick")]
+    release.set()

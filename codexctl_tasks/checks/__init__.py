@@ -1,0 +1,1 @@
+"""What has to be there before the work: programs, cluster, permissions, registries, disk."""
