@@ -241,6 +241,16 @@ def test_an_immutable_secret(agent: Agent) -> None:
     assert agent.cluster.writes == 0
 
 
+def test_no_room_beside_what_others_have_added(agent: Agent) -> None:
+    """Together it would be more than a Secret may hold: the server says so."""
+    half = LARGEST // 2
+    _create(agent.playground, "create", stringData={"theirs": "x" * half})
+
+    error = _failure(agent, {"OPENAI_API_KEY": "y" * (half + 1)})
+
+    assert error.endswith("answered 422: data: Too long: may not be more than 1048576 bytes")
+
+
 def test_two_runs_at_once(agent: Agent) -> None:
     """Whoever comes second finds it there; with different values one of them is the last."""
     for round_ in range(5):

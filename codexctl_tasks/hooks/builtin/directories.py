@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from typing import Self
 
 READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+"""To open a directory for reading, and nothing else."""
+NO_DIRECTORY = (errno.ENOTDIR, errno.ELOOP)
+"""What opening anything else says, a link among them; which of both depends on the system."""
+
 _PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
 """To go through a directory one needs no right to read it; only Linux can say so."""
 _ATTEMPTS = 10
 """How often a directory that another run removes is made anew."""
-NO_DIRECTORY = (errno.ENOTDIR, errno.ELOOP)
-"""What opening anything else says, a link among them; which of both depends on the system."""
 
 
 class Descent:
@@ -199,9 +201,9 @@ def grant(way: Descent, wanted: Access) -> Iterator[str]:
 
 
 @contextmanager
-def opened(parent: int, name: str = ".") -> Iterator[int]:
-    """Open a directory to read and to change it; never through a link."""
-    fd = os.open(name, READ, dir_fd=parent)
+def opened(directory: int) -> Iterator[int]:
+    """Open a directory once more, to read and to change it."""
+    fd = os.open(".", READ, dir_fd=directory)
     try:
         yield fd
     finally:

@@ -22,7 +22,7 @@ _SECRET = Resource("v1", "Secret", "secrets", namespaced=True)
 _HARMLESS = re.compile(
     r'User "[^"]*" cannot \w+ resource "secrets"|exceeded quota: .*'
     r'|admission webhook "[^"]*" denied the request|failed calling webhook "[^"]*"'
-    r"|ValidatingAdmissionPolicy '[^']*' .*?denied request"
+    r"|ValidatingAdmissionPolicy '[^']*' .*?denied request|data: Too long: [\w ]* bytes"
 )
 """What is repeated of an answer: names and numbers. The rest may quote what was sent."""
 
@@ -60,15 +60,15 @@ class SecretStore:
         live = self._ask(name, lambda: self._cluster.get(_SECRET, self._namespace, name))
         if live is None:
             return Update(name, "created", self._body(name, _written(data), {}))
+        if live["metadata"].get("deletionTimestamp"):
+            what = "is being deleted, so what is written now would be lost"
+            raise ClusterError(self._place(name), what, "run again when it is gone")
         known: Mapping[str, str] = live.get("data") or {}
         if all(key in known and b64decode(known[key]) == value for key, value in data.items()):
             return Update(name, "unchanged", {})
         if live.get("immutable"):
             what = "holds other values and is immutable"
             raise ClusterError(self._place(name), what, "delete it, and run again")
-        if live["metadata"].get("deletionTimestamp"):
-            what = "is being deleted, so what is written now would be lost"
-            raise ClusterError(self._place(name), what, "run again when it is gone")
         kept = {key: known[key] for key in unset if key in known}
         return Update(name, "changed", self._body(name, kept | _written(data), live))
 

@@ -42,6 +42,10 @@ def ground() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="data-dirs-")).resolve()
     folder.chmod(0o777)
     yield folder
+    for path, names, _ in os.walk(folder):
+        for name in names:  # or a normal user could not remove what a test has closed
+            if not Path(path, name).is_symlink():
+                Path(path, name).chmod(0o700)
     shutil.rmtree(folder)
 
 

@@ -288,10 +288,11 @@ def test_an_immutable_secret_with_the_right_value() -> None:
     assert "unchanged Secret shop-dev-3/context7-secret" in bench.run()
 
 
-def test_a_secret_that_is_being_deleted() -> None:
-    """What is written into it would vanish with it."""
+@pytest.mark.parametrize("value", [b"ctx7-value", b"old"])
+def test_a_secret_that_is_being_deleted(value: bytes) -> None:
+    """What it holds, or what is written into it now, vanishes with it."""
     gone = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
-    bench = _bench(cluster=_existing("context7-secret", {}, **gone))
+    bench = _bench(cluster=_existing("context7-secret", {"CONTEXT7_API_KEY": value}, **gone))
 
     with pytest.raises(ClusterError, match="is being deleted, so what is written now"):
         bench.run()

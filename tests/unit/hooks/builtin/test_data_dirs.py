@@ -411,6 +411,20 @@ def test_what_cannot_be_removed_is_named(ground: Path) -> None:
     assert kept.read_text() == "mine"
 
 
+def test_a_directory_that_cannot_be_read_is_not_emptied(ground: Path) -> None:
+    """The line names it; what it holds stays."""
+    bench = _bench(ground)
+    bench.run()
+    closed = ground / "slots" / "3" / "redis"
+    (closed / "file").write_text("mine")
+    closed.chmod(0o311)
+
+    with as_somebody(), pytest.raises(HookError, match=f"{closed}: cannot be emptied: Permission"):
+        bench.run(mode="0311", clean=True)
+
+    assert (closed / "file").read_text() == "mine"
+
+
 @pytest.fixture
 def mounted(ground: Path) -> Iterator[Path]:
     """Mount a folder a second time, inside of a data directory."""
