@@ -136,7 +136,8 @@ class DataPaths(Part):
     root: Text = ""
     """Folder that holds all data directories."""
     env_dir: Text = ""
-    """Folder of the environment; without it: `root`."""
+    """Folder of the environment below `root`; without it: `slots/<slot>`, or the environment's
+    name."""
     dirs: tuple[Text, ...] = ()
     """Directories in the folder of the environment."""
     paths: tuple[Text, ...] = ()
