@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.checks.finding import Finding, State, doubt, ok, skipped
-from codexctl_tasks.checks.references import parse_host, parse_reference
+from codexctl_tasks.references import parse_host, parse_reference
 from codexctl_tasks.world.cluster import CONNECTIONS
 from codexctl_tasks.world.parallel import in_parallel
 from codexctl_tasks.world.registry import TIMEOUT_S, RegistryError, find_registry, is_loopback

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexctl_tasks.checks.references import Reference, parse_host, parse_reference
+from codexctl_tasks.references import Reference, parse_host, parse_reference
 
 DIGEST = "sha256:" + "a" * 64
 

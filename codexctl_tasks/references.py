@@ -35,6 +35,25 @@ class Reference:
     digest: str = ""
     """Such as ``sha256:...``; wins over the tag; empty: none."""
 
+    def __str__(self) -> str:
+        """Return it in full, as every tool reads it."""
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.host}/{self.repository}{tag}{digest}"
+
+    @property
+    def name(self) -> str:
+        """Host and repository, without tag and digest."""
+        return f"{self.host}/{self.repository}"
+
+    def with_tag(self, tag: str) -> Reference:
+        """Return another tag of the same repository."""
+        return Reference(self.host, self.repository, tag)
+
+    def with_digest(self, digest: str) -> Reference:
+        """Return exactly this content of the same repository, whatever its tag."""
+        return Reference(self.host, self.repository, digest=digest)
+
 
 def parse_reference(text: str) -> Reference:
     """

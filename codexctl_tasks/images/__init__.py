@@ -1,0 +1,1 @@
+"""Images: mirrored, built, and removed when nobody needs them any more."""

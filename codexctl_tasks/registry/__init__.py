@@ -1,0 +1,1 @@
+"""Registries of images: what they hold, and how it gets there."""
