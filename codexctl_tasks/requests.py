@@ -51,6 +51,8 @@ class Source:
     """From ``--var-file``."""
     strict: bool
     """Whether unknown keys in ``services.yaml`` are errors."""
+    pins: Path | None
+    """File that says which digest each image has; None: tags are deployed."""
     now: datetime
     """The moment that templates call `Now`: one for the whole run."""
     environ: Mapping[str, str] = field(repr=False)

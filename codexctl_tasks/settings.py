@@ -49,6 +49,7 @@ def source(
     only_infra: str = "",
     skip_infra: str = "",
     strict: bool = False,
+    pins: str = "",
     is_optional: bool = False,
 ) -> Source:
     """
@@ -74,6 +75,7 @@ def source(
         variables=_variables(_value("vars", vars)),
         var_file=Path(file) if file else None,
         strict=strict or _switch("CODEXCTL_STRICT"),
+        pins=_path(_value("pins", pins)),
         now=datetime.now(UTC),
         environ=dict(os.environ),
     )
