@@ -198,6 +198,36 @@ class DoctorRequest(ClusterRequest):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ImagesRequest:
+    """Everything `flows.images` needs to know."""
+
+    source: Source
+    only: frozenset[str]
+    """Names under ``images``; empty: all of them."""
+    platform: str
+    """``linux/amd64``; empty: all platforms when mirroring, the builder's own when building."""
+    dry_run: bool
+    """Say what would be done; nothing is written."""
+    force: bool
+    """Build although nothing has changed."""
+    pushes: bool
+    """False: what is built goes nowhere."""
+    jobs: int
+    """Builds at the same time; 0: as many as this machine is good for."""
+    backend: str
+    """Name of the builder; empty: the first that works here."""
+    pin: Path | None
+    """File to write digests to; None: not wanted."""
+    logs: Path
+    """Folder for the logs of builds."""
+    build_timeout_s: float
+    """For each build."""
+    output: str
+    """``text`` or ``json``."""
+    files: ReportFiles
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RenderRequest:
     """What `flows.render` needs to know to print manifests."""
 

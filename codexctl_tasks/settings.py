@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import socket
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from codexctl_tasks.requests import (
     ExplainRequest,
     Filters,
     HooksRequest,
+    ImagesRequest,
     RenderRequest,
     ReportFiles,
     Source,
@@ -31,6 +34,8 @@ from codexctl_tasks.requests import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DEFAULT_BUILD_TIMEOUT_S = 3600.0
+"""Of one image; GitHub's own limit for a job is six hours."""
 DEFAULT_WAIT_TIMEOUT_S = 600.0
 """Kubernetes' own default progress deadline: a rollout that needs longer says so explicitly."""
 
@@ -215,6 +220,60 @@ def hooks_request(
         timeout_s=_timeout("timeout", timeout, DEFAULT_WAIT_TIMEOUT_S),
         output=_choice("output", _value("output", output, "text"), ("text", "json")),
     )
+
+
+def images_request(
+    *,
+    only: str = "",
+    platform: str = "",
+    dry_run: bool = False,
+    force: bool = False,
+    no_push: bool = False,
+    jobs: str = "",
+    backend: str = "",
+    pin: str = "",
+    logs: str = "",
+    build_timeout: str = "",
+    output: str = "",
+    **given: Any,
+) -> ImagesRequest:
+    """Combine flags and ``CODEXCTL_*``; *given* are those of `source`."""
+    pin_file = _path(_value("pin", pin))
+    if pin_file and (dry_run or no_push):
+        raise UsageError(
+            "--pin", "needs images that are pushed", "leave --dry-run or --no-push out"
+        )
+    return ImagesRequest(
+        source=source(**given),
+        only=frozenset(filter(None, (name.strip() for name in _value("only", only).split(",")))),
+        platform=_platform(_value("platform", platform)),
+        dry_run=dry_run,
+        force=force,
+        pushes=not no_push,
+        jobs=_count("jobs", jobs),
+        backend=_value("backend", backend),
+        pin=pin_file,
+        logs=Path(_value("logs", logs, str(Path(tempfile.gettempdir()) / "codexctl-builds"))),
+        build_timeout_s=_timeout("build-timeout", build_timeout, DEFAULT_BUILD_TIMEOUT_S),
+        output=_choice("output", _value("output", output, "text"), ("text", "json")),
+        files=ReportFiles(
+            step_summary=_path(os.environ.get("GITHUB_STEP_SUMMARY", "")),
+            step_outputs=_path(os.environ.get("GITHUB_OUTPUT", "")),
+        ),
+    )
+
+
+def _platform(text: str) -> str:
+    if text and not re.fullmatch(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?", text):
+        raise UsageError("--platform", f"{text!r} is no platform", "write linux/amd64")
+    return text
+
+
+def _count(flag: str, given: str) -> int:
+    text = _value(flag, given, "0")
+    if not (text.isascii() and text.isdecimal()):
+        raise UsageError(f"--{flag}", f"{text!r} is no number", "give a whole number")
+    return int(text)
 
 
 def _cluster(kubeconfig: str, context: str) -> ClusterSettings:
