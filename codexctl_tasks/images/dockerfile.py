@@ -26,6 +26,7 @@ class Needed:
     """An image that a build pulls."""
 
     reference: Reference
+    """With tag or digest, not both."""
     location: Location
     """Where it is named for the first time."""
 
@@ -73,6 +74,13 @@ def needed_images(
         frontend = _needed(source.syntax, Location(file, 1))
         found.setdefault(frontend.reference, frontend)
     return tuple(found.values())
+
+
+def pulled(reference: Reference) -> Reference:
+    """Return what a builder asks for: by digest, else by tag, which may be understood."""
+    if reference.digest:
+        return reference.with_digest(reference.digest)
+    return reference.with_tag(reference.tag or "latest")
 
 
 class _Reader:
@@ -166,7 +174,7 @@ class _Reader:
 
 def _needed(name: str, location: Location) -> Needed:
     try:
-        return Needed(parse_reference(name), location)
+        return Needed(pulled(parse_reference(name)), location)
     except ValueError:
         what = "names something that is no reference of an image"
         raise ConfigurationError(location, what, "write HOST/NAME:TAG") from None
