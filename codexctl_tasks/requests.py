@@ -51,7 +51,7 @@ class Source:
     """From ``--var-file``."""
     strict: bool
     """Whether unknown keys in ``services.yaml`` are errors."""
-    pins: Path | None
+    pins: Path | None = None
     """File that says which digest each image has; None: tags are deployed."""
     now: datetime
     """The moment that templates call `Now`: one for the whole run."""
