@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -92,34 +93,56 @@ def run_program(
     Raises:
         FileNotFoundError, PermissionError: The program cannot be started.
     """
-    with _as_file(script) as handed_over:
-        _adopt_orphans()
-        strangers = frozenset(_orphans())
-        process = subprocess.Popen(
-            [*command, *(f"/dev/fd/{fd}" for fd in handed_over)],
-            cwd=folder,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=handed_over,
-        )
-    _RUNNING.add(process.pid)
-    family = _Family(process, strangers)
-    output: IO[bytes] = process.stdout  # type: ignore[assignment]  # as PIPE was asked for
-    with output:
+    _adopt_orphans()
+    family = _Family()
+    with _taken_along(family), _as_file(script) as handed_over:
         try:
-            is_over_time = not _follow(process, output, tell, time.monotonic() + timeout_s)
+            process = subprocess.Popen(
+                [*command, *(f"/dev/fd/{fd}" for fd in handed_over)],
+                cwd=folder,
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=handed_over,
+            )
+            family.begin(process)
+            is_over_time = not _follow(process, tell, time.monotonic() + timeout_s)
             if is_over_time or process.poll():
                 family.end()
-        except BaseException:
-            family.end()
+        except BaseException as error:
+            # What could not be started has left nothing; another thread's may just be starting.
+            if family.has_begun or not isinstance(error, Exception):
+                with _taken_along(family):  # the first signal has taken the handlers away
+                    family.end()
             raise
         finally:
-            _RUNNING.discard(process.pid)
+            family.leave()
     code = process.wait()
     return Ended(code if code >= 0 else 128 - code, is_over_time)
+
+
+@contextmanager
+def _taken_along(family: _Family) -> Iterator[None]:
+    """Let a signal that ends this process at once, such as a second Ctrl-C, end *family* first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def die(number: int, _: object) -> None:
+        family.kill()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    deadly = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) == signal.SIG_DFL]
+    for number in deadly:
+        signal.signal(number, die)
+    try:
+        yield
+    finally:
+        for number in deadly:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
@@ -135,12 +158,12 @@ def _as_file(script: str) -> Iterator[tuple[int, ...]]:
 
 def _follow(
     process: subprocess.Popen[bytes],
-    output: IO[bytes],
     tell: Callable[[str], None],
     deadline_s: float,
 ) -> bool:
     """Tell the output until the program has ended; False: its time is over."""
     lines = _Lines(tell)
+    output: IO[bytes] = process.stdout  # type: ignore[assignment]  # as PIPE was asked for
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
         while (left_s := deadline_s - time.monotonic()) > 0:
@@ -184,10 +207,33 @@ class _Lines:
 
 
 class _Family:
-    """A program with everything it has started."""
+    """
+    A program with everything it has started.
 
-    def __init__(self, process: subprocess.Popen[bytes], strangers: frozenset[int]) -> None:
-        self._process, self._strangers = process, strangers
+    It exists before the program does: an exception that a signal raises while that is being
+    started leaves nothing behind either.
+    """
+
+    def __init__(self) -> None:
+        self._strangers = frozenset(_orphans())
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def begin(self, process: subprocess.Popen[bytes]) -> None:
+        """Remember the program."""
+        self._process = process
+        _RUNNING.add(process.pid)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the program is known."""
+        return self._process is not None
+
+    def leave(self) -> None:
+        """Look after it no longer; its output was open so far, for what its traps may say."""
+        if self._process:
+            _RUNNING.discard(self._process.pid)
+        if self._process and self._process.stdout:
+            self._process.stdout.close()
 
     def end(self) -> None:
         """End all of it: politely, then for certain."""
@@ -198,8 +244,13 @@ class _Family:
                 self._signal(signal.SIGKILL)
                 if self._is_gone_within(_TICK_S):
                     break
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(GRACE_S)
+        if self._process:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(GRACE_S)
+
+    def kill(self) -> None:
+        """End all of it at once, as far as it is known in this moment."""
+        self._signal(signal.SIGKILL)
 
     def _is_gone_within(self, seconds: float) -> bool:
         end_s = time.monotonic() + seconds
@@ -210,7 +261,7 @@ class _Family:
         return True
 
     def _signal(self, number: signal.Signals) -> None:
-        if not _knows_processes():
+        if self._process and not _knows_processes():
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
         for pid in self._members():
@@ -219,15 +270,15 @@ class _Family:
 
     def _members(self) -> set[int]:
         """Return the processes that still run."""
-        running = self._process.poll() is None
+        own = {self._process.pid} if self._process else set()
+        running = own if self._process and self._process.poll() is None else set()
         if not _knows_processes():
-            return {self._process.pid} if running else set()
-        orphans = set(_orphans(not_of=_RUNNING - {self._process.pid})) - self._strangers
-        orphans.discard(self._process.pid)
+            return running
+        orphans = set(_orphans(not_of=_RUNNING - own)) - self._strangers - own
         for pid in orphans:
             with suppress(ChildProcessError):  # only we can bury those that were given to us
                 os.waitpid(pid, os.WNOHANG)
-        return _descendants(orphans | ({self._process.pid} if running else set()))
+        return _descendants(orphans | running)
 
 
 def _knows_processes() -> bool:
