@@ -118,9 +118,13 @@ class _Run:
         self.done: dict[str, BuildResult] = {}
         self._selected, self._failed = selected, frozenset(settings.failed)
         self._digests = Digests(registry)
-        fingerprints = Fingerprints(teller.warn, settings.platform)
         self._making = Making(
-            registry, builders, self._digests, fingerprints, settings, teller.tell
+            registry,
+            builders,
+            self._digests,
+            Fingerprints(teller.warn, settings.platform),
+            settings=settings,
+            tell=teller.tell,
         )
 
     def results(self) -> Iterator[BuildResult]:

@@ -87,6 +87,7 @@ class Making:
         builders: Builders,
         digests: Digests,
         fingerprints: Fingerprints,
+        *,
         settings: BuildSettings,
         tell: Callable[[str], None],
     ) -> None:
