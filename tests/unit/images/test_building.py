@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from codexctl_tasks.images.catalogue import Build, External
+    from tests.support.fakes import FakeClock
 
 
 class Bench:
@@ -47,7 +48,12 @@ class Bench:
             externals,
             self.registry,
             self._backend,
-            BuildSettings(console=self.console, clock=SystemClock(), logs=self.logs, **settings),
+            BuildSettings(
+                console=self.console,
+                clock=settings.pop("clock", SystemClock()),
+                logs=self.logs,
+                **settings,
+            ),
             announce=self.announced.append,
         )
         assert sorted(results, key=id) == sorted(self.announced, key=id)
@@ -389,6 +395,23 @@ def test_the_usual_number_of_jobs(bench: Bench) -> None:
     """Half of the cores, at least one, at most four."""
     settings = BuildSettings(console=bench.console, clock=SystemClock(), logs=bench.logs)
     assert 1 <= jobs_of(settings) <= 4
+
+
+def test_a_long_build_says_where_it_is(project: Project, bench: Bench, clock: FakeClock) -> None:
+    """Every half minute a line of the builder, the others are in the log."""
+    bench.backend.lines = [f"step {number}" for number in range(10)]
+    original = clock.now
+
+    def now() -> float:
+        clock.time += 4
+        return original()
+
+    clock.now = now
+    bench.run(project.build("web"), clock=clock)
+
+    told = [line for line in bench.told.getvalue().splitlines() if " s: step" in line]
+    assert len(told) == 1
+    assert told[0].startswith("build    web: 3")
 
 
 def test_an_interruption_begins_nothing_more(project: Project, bench: Bench) -> None:
