@@ -30,6 +30,7 @@ TIMEOUT_S = 3600.0
 _MOST_JOBS = 4
 _LOOKS = 16
 """Images that are looked at side by side; builds have a limit of their own."""
+_LACKS = {What.BUILT: "was not pushed", What.FAILED: "failed", What.SKIPPED: "was skipped"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +119,13 @@ class _Run:
         self.done: dict[str, BuildResult] = {}
         self._selected, self._failed = selected, frozenset(settings.failed)
         self._digests = Digests(registry)
-        fingerprints = Fingerprints(teller.warn, settings.platform)
         self._making = Making(
-            registry, builders, self._digests, fingerprints, settings, teller.tell
+            registry,
+            builders,
+            self._digests,
+            Fingerprints(teller.warn, settings.platform),
+            settings=settings,
+            tell=teller.tell,
         )
 
     def results(self) -> Iterator[BuildResult]:
@@ -148,8 +153,7 @@ class _Run:
             if needed.what is What.WOULD_BUILD:
                 what, note = What.WOULD_BUILD, note or f"needs {needed.name}"
             elif not needed.digest:
-                how = "not pushed" if needed.what is What.BUILT else str(needed.what)
-                what, note = What.SKIPPED, f"needs {needed.name}, which was {how}"
+                what, note = What.SKIPPED, f"needs {needed.name}, which {_LACKS[needed.what]}"
                 break
         if not note:
             return None

@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from codexctl_tasks.console import HEARTBEAT_S
 from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.images.backend import BuildError, BuildOrder
 from codexctl_tasks.images.ignoring import ignore_file_of
@@ -87,6 +88,7 @@ class Making:
         builders: Builders,
         digests: Digests,
         fingerprints: Fingerprints,
+        *,
         settings: BuildSettings,
         tell: Callable[[str], None],
     ) -> None:
@@ -171,9 +173,24 @@ class Making:
         )
         with log:
             self._tell(f"{build.name}: building, log in {log.path}")
+            tell = self._telling(build, log)
             return self._builders.build(
-                order, log.write, lambda: settings.clock.now() + settings.timeout_s
+                order, tell, lambda: settings.clock.now() + settings.timeout_s
             )
+
+    def _telling(self, build: Build, log: BuildLog) -> Callable[[str], None]:
+        """Return what writes lines to the log and tells one now and then: it still goes on."""
+        begun_s = told_s = self._settings.clock.now()
+
+        def tell(line: str) -> None:
+            nonlocal told_s
+            log.write(line)
+            now_s = self._settings.clock.now()
+            if line.strip() and now_s - told_s >= HEARTBEAT_S:
+                told_s = now_s
+                self._tell(f"{build.name}: {now_s - begun_s:.0f} s: {line.strip()}")
+
+        return tell
 
     def _remember(self, build: Build, memory: Reference, digest: str) -> _Made:
         """Set the ``c-`` tag for what has been built; if another run was first, take its image."""
