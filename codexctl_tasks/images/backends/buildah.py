@@ -15,7 +15,7 @@ from codexctl_tasks.images.backend import BuildError
 from codexctl_tasks.images.backends.build_arguments import hand_over
 from codexctl_tasks.images.backends.buildkit import named_contexts
 from codexctl_tasks.images.backends.registry_settings import auth_file, write_settings
-from codexctl_tasks.images.backends.workshop import Bench, RefusedError, Workshop
+from codexctl_tasks.images.backends.workshop import RefusedError, Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +47,7 @@ class Buildah:
 
     def build(self, order: BuildOrder, *, tell: Callable[[str], None], deadline_s: float) -> str:
         """See `Backend`."""
-        bench = Bench(workshop=self.workshop, image=order.name, tell=tell, deadline_s=deadline_s)
+        bench = self.workshop.bench("buildah", order, tell, deadline_s)
         with self._folder() as folder:
             words, values = self._words(order)
             base, environ = self._base(order, folder)
@@ -65,7 +65,8 @@ class Buildah:
         storage = ["--root", str(folder / "root"), "--runroot", str(folder / "run")]
         storage += ["--storage-driver", self.storage, "--registries-conf", str(settings)]
         storage += ["--short-name-alias-conf", str(folder / "aliases.conf")]
-        environ = {"TMPDIR": str(folder), **auth_file(self.workshop.environ)}
+        home = _home(self.workshop, folder)
+        environ = {"TMPDIR": str(folder), **home, **auth_file(self.workshop.environ)}
         return [*(_ROOT_SPACE if self.is_root else ()), self.program, *storage], environ
 
     def _words(self, order: BuildOrder) -> tuple[list[str], dict[str, str]]:
@@ -108,18 +109,27 @@ def probe_buildah(workshop: Workshop) -> Buildah:
     """
     program = workshop.find("buildah")
     workshop.find("unshare")
-    said = " ".join(workshop.ask(program, "--version"))
-    found = re.search(r"(\d+)\.(\d+)", said)
-    if found is None or (int(found[1]), int(found[2])) < OLDEST:
-        oldest = ".".join(map(str, OLDEST))
-        raise RefusedError(f"{said or 'its version is unknown'}: {oldest} or newer is needed")
     folder = make_folder(workshop.environ)
     try:
+        _check_version(workshop, program, folder)
         is_root = _may_mount_as_root(workshop, folder)
         storage = "overlay" if _has_overlay(workshop, folder, is_root=is_root) else "vfs"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Buildah(workshop=workshop, program=program, storage=storage, is_root=is_root)
+
+
+def _check_version(workshop: Workshop, program: str, folder: Path) -> None:
+    said = " ".join(workshop.ask(program, "--version", **_home(workshop, folder)))
+    found = re.search(r"(\d+)\.(\d+)", said)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise RefusedError(f"{said or 'its version is unknown'}: {oldest} or newer is needed")
+
+
+def _home(workshop: Workshop, folder: Path) -> dict[str, str]:
+    """Return the home of who has none: without one buildah does not begin."""
+    return {} if workshop.environ.get("HOME") else {"HOME": str(folder)}
 
 
 def _may_mount_as_root(workshop: Workshop, folder: Path) -> bool:

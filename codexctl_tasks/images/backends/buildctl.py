@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.images.backends.buildkit import (
@@ -14,11 +12,12 @@ from codexctl_tasks.images.backends.buildkit import (
     named_contexts,
     output_of,
 )
-from codexctl_tasks.images.backends.workshop import Bench, RefusedError, Workshop
+from codexctl_tasks.images.backends.workshop import RefusedError, Workshop
 from codexctl_tasks.images.catalogue import IMAGE_SCHEME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from codexctl_tasks.images.backend import BuildOrder
 
@@ -37,10 +36,10 @@ class Buildctl:
 
     def build(self, order: BuildOrder, *, tell: Callable[[str], None], deadline_s: float) -> str:
         """See `Backend`."""
-        bench = Bench(workshop=self.workshop, image=order.name, tell=tell, deadline_s=deadline_s)
+        bench = self.workshop.bench("buildctl", order, tell, deadline_s)
         warn_of_arguments(order, tell)
-        with tempfile.TemporaryDirectory(prefix="codexctl-buildctl-") as folder:
-            metadata = Path(folder, "metadata.json")
+        with self.workshop.scratch() as folder:
+            metadata = folder / "metadata.json"
             words = build_words(order, self.workshop, metadata)
             bench.work([self.program, "--addr", self.address, *words], EPOCH)
             return digest_in(metadata, order) if order.push else ""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.images.backends.build_arguments import hand_over
@@ -17,10 +15,11 @@ from codexctl_tasks.images.backends.buildkit import (
     named_contexts,
     output_of,
 )
-from codexctl_tasks.images.backends.workshop import Bench, RefusedError, Workshop
+from codexctl_tasks.images.backends.workshop import RefusedError, Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from codexctl_tasks.images.backend import BuildOrder
 
@@ -50,16 +49,16 @@ class Buildx:
 
     def build(self, order: BuildOrder, *, tell: Callable[[str], None], deadline_s: float) -> str:
         """See `Backend`."""
-        bench = Bench(workshop=self.workshop, image=order.name, tell=tell, deadline_s=deadline_s)
+        bench = self.workshop.bench("docker buildx", order, tell, deadline_s)
         if order.cache and order.push and not self.exports_cache:
             tell("this Docker daemon cannot store layers in a registry: they are not kept there")
-        with tempfile.TemporaryDirectory(prefix="codexctl-buildx-") as folder:
+        with self.workshop.scratch() as folder:
             builder, environ = [], dict(EPOCH)
             if self.address:
-                environ[_CONFIG] = folder
+                environ[_CONFIG] = str(folder)
                 builder = ["--builder", _BUILDER]
                 bench.work(_creation(self.program, self.address), environ)
-            metadata = Path(folder, "metadata.json")
+            metadata = folder / "metadata.json"
             words, values = self._words(order, metadata)
             command = [self.program, "buildx", "build", *builder, *words]
             bench.work(command, {**environ, **values})
@@ -100,8 +99,8 @@ def probe_buildx(workshop: Workshop) -> Buildx:
     """
     address = find_address(workshop)
     program = _find(workshop)
-    with tempfile.TemporaryDirectory(prefix="codexctl-buildx-") as folder:
-        config = {_CONFIG: folder}
+    with workshop.scratch() as folder:
+        config = {_CONFIG: str(folder)}
         workshop.ask(*_creation(program, address), **config)
         said = workshop.ask(program, "buildx", "inspect", "--bootstrap", _BUILDER, **config)
     if _field("Status", said) != "running":

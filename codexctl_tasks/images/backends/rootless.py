@@ -14,7 +14,7 @@ from codexctl_tasks.images.backends.buildah import make_folder
 from codexctl_tasks.images.backends.buildctl import build_words, warn_of_arguments
 from codexctl_tasks.images.backends.buildkit import EPOCH, digest_in
 from codexctl_tasks.images.backends.registry_settings import plain_http_hosts
-from codexctl_tasks.images.backends.workshop import Bench, RefusedError, Workshop
+from codexctl_tasks.images.backends.workshop import RefusedError, Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ class Rootless:
 
     def build(self, order: BuildOrder, *, tell: Callable[[str], None], deadline_s: float) -> str:
         """See `Backend`."""
-        bench = Bench(workshop=self.workshop, image=order.name, tell=tell, deadline_s=deadline_s)
+        bench = self.workshop.bench("buildkitd", order, tell, deadline_s)
         warn_of_arguments(order, tell)
         with self._folder() as folder:
             metadata = folder / "metadata.json"

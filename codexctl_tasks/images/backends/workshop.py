@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +14,9 @@ from codexctl_tasks.images.backend import BuildError
 from codexctl_tasks.world.registry import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from codexctl_tasks.images.backend import BuildOrder
     from codexctl_tasks.references import Reference
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.process import RunProgram
@@ -40,6 +43,13 @@ class Workshop:
     def speaks_plain_http(self, reference: Reference) -> bool:
         """Tell whether the registry of an image needs no TLS."""
         return reference.host in self.plain_http or is_loopback(reference.host)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a folder for small files that are needed only now."""
+        place = self.environ.get("TMPDIR") or None
+        with tempfile.TemporaryDirectory(prefix="codexctl-build-", dir=place) as folder:
+            yield Path(folder)
 
     def find(self, program: str) -> str:
         """
@@ -79,6 +89,14 @@ class Workshop:
             raise RefusedError(said[-1] if said else f"{name} ended with {ended.exit_code}")
         return lines
 
+    def bench(
+        self, program: str, order: BuildOrder, tell: Callable[[str], None], deadline_s: float
+    ) -> Bench:
+        """Return the place of one build; *program*: the builder's name."""
+        return Bench(
+            workshop=self, image=order.name, program=program, tell=tell, deadline_s=deadline_s
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bench:
@@ -87,6 +105,8 @@ class Bench:
     workshop: Workshop
     image: str
     """Name of the image, for messages."""
+    program: str
+    """Name of the builder, for messages; what is run may only lead to it."""
     tell: Callable[[str], None]
     deadline_s: float
 
@@ -102,7 +122,7 @@ class Bench:
             BuildError: It failed.
             DeadlineError: The time of the build was over.
         """
-        name, workshop = Path(command[0]).name, self.workshop
+        workshop = self.workshop
         try:
             ended = workshop.run(
                 command,
@@ -113,10 +133,10 @@ class Bench:
             )
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise BuildError(self.image, f"{name} cannot be started: {reason}") from error
+            raise BuildError(self.image, f"{self.program} cannot be started: {reason}") from error
         if ended.is_over_time:
             fix = "give it more time, or find out from its log what it waits for"
             raise DeadlineError(self.image, "the build was not done in time", fix)
         if ended.exit_code:
-            what = f"{name} failed with exit code {ended.exit_code}"
+            what = f"{self.program} failed with exit code {ended.exit_code}"
             raise BuildError(self.image, what, "its log says why")
