@@ -53,7 +53,8 @@ def gc_images(request: GcImagesRequest, outside: Outside, registry: Registry) ->
     stacks = load_environments(request.source)
     outside.console.hide(secret for stack in stacks for secret in stack.secrets)
     repositories = _repositories(stacks, request)
-    clusters = _connected(_cluster_settings(stacks, request), outside)
+    settings = _cluster_settings(stacks, request) if repositories else []
+    clusters = _connected(settings, outside)
     collection = _Collection(request, outside, repositories, clusters, registry)
     collection.survey()
     if request.deletes:
