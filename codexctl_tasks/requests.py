@@ -51,6 +51,8 @@ class Source:
     """From ``--var-file``."""
     strict: bool
     """Whether unknown keys in ``services.yaml`` are errors."""
+    pins: Path | None = None
+    """File that says which digest each image has; None: tags are deployed."""
     now: datetime
     """The moment that templates call `Now`: one for the whole run."""
     environ: Mapping[str, str] = field(repr=False)
@@ -219,6 +221,36 @@ class GcImagesRequest:
     """False: only tell what would go."""
     output: str
     """``text`` or ``json``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImagesRequest:
+    """Everything `flows.images` needs to know."""
+
+    source: Source
+    only: frozenset[str]
+    """Names under ``images``; empty: all of them."""
+    platform: str
+    """``linux/amd64``; empty: all platforms when mirroring, the builder's own when building."""
+    dry_run: bool
+    """Say what would be done; nothing is written."""
+    force: bool
+    """Build although nothing has changed."""
+    pushes: bool
+    """False: what is built goes nowhere."""
+    jobs: int
+    """Builds at the same time; 0: as many as this machine is good for."""
+    backend: str
+    """Name of the builder; empty: the first that works here."""
+    pin: Path | None
+    """File to write digests to; None: not wanted."""
+    logs: Path
+    """Folder for the logs of builds."""
+    build_timeout_s: float
+    """For each build."""
+    output: str
+    """``text`` or ``json``."""
+    files: ReportFiles
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,6 +32,7 @@ SOURCE = (
     Flag("only-infra", "Leave out all infrastructure items but these."),
     Flag("skip-infra", "Leave out these infrastructure items."),
     Flag("strict", "Refuse unknown keys in services.yaml instead of warning.", bool),
+    Flag("pins", "File of images --pin: deploy exactly what was mirrored and built."),
 )
 CLUSTER = (
     Flag("kubeconfig", "Path of the kubeconfig (default: KUBECONFIG, then ~/.kube/config)."),

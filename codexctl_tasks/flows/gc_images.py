@@ -22,14 +22,14 @@ from codexctl_tasks.errors import (
     UsageError,
     did_you_mean,
 )
-from codexctl_tasks.images import account
-from codexctl_tasks.images.account import Account, Outcome
 from codexctl_tasks.images.catalogue import catalogue_of
 from codexctl_tasks.images.collecting import Repository
 from codexctl_tasks.images.retention import Rules
 from codexctl_tasks.images.usage import Usage, read_usage
 from codexctl_tasks.references import parse_reference
 from codexctl_tasks.registry.interface import RegistryError
+from codexctl_tasks.reports import retention as report
+from codexctl_tasks.reports.retention import Account, Outcome
 from codexctl_tasks.requests import ClusterSettings
 from codexctl_tasks.stack.items import taking_part
 from codexctl_tasks.stack.loading import load_environments
@@ -94,7 +94,7 @@ class _Collection:
             except RegistryError as error:
                 self._problems.append(error)
             else:
-                self._console.lines(account.verdict_lines(told))
+                self._console.lines(report.verdict_lines(told))
 
     def delete(self) -> None:
         """Delete what goes; a registry that refuses ends the work on a repository."""
@@ -116,12 +116,12 @@ class _Collection:
         """Print the sums, and everything as JSON if asked for; return the exit code."""
         deletes = self._request.deletes
         accounts = [told for _, told in self._repositories]
-        self._console.lines([account.closing_line(accounts, deletes=deletes)])
+        self._console.lines([report.closing_line(accounts, deletes=deletes)])
         exit_code = CombinedError(self._problems).exit_code if self._problems else DONE
         if self._problems:
             self._console.error(CombinedError(self._problems))
         if self._request.output == "json":
-            data = account.as_json(
+            data = report.as_json(
                 accounts, self._objects, self._problems, exit_code=exit_code, deletes=deletes
             )
             masked = self._console.masked_data(data)

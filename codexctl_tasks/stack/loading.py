@@ -8,7 +8,7 @@ that are used later (`when`, `tagTemplate`, ...), their rendered text once more.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import (
     CodexctlError,
@@ -22,6 +22,7 @@ from codexctl_tasks.stack.documents import not_one_mapping, read_documents
 from codexctl_tasks.stack.files import display, inside, read_text
 from codexctl_tasks.stack.functions import functions
 from codexctl_tasks.stack.gotemplate.times import Time
+from codexctl_tasks.stack.gotemplate.values import StringMap
 from codexctl_tasks.stack.header import Header, read_header
 from codexctl_tasks.stack.model import Item, Overlay, Service, Stack
 from codexctl_tasks.stack.sealing import is_dangerous, is_sealed, unsealed
@@ -57,6 +58,9 @@ class LoadedStack:
         self.context = replace(context, stack=stack)
         self._dialect = dialect
         self.templates = _templates(source, self.context, dialect)
+        if stack.images:
+            self.context = replace(self.context, images=ImageNames(self))
+            self.templates = _templates(source, self.context, dialect)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -100,6 +104,15 @@ class LoadedStack:
                 where, f"{self.path(path)}: {error.what}", error.fix
             ) from error
 
+    def image_name(self, name: str) -> str:
+        """Return where an image of `images` is; empty: the entry does not say."""
+        image = self.stack.images[name]
+        if image.type != "build":
+            return image.local.strip() or image.source.strip()
+        key = "tag" if image.tag else "tagTemplate"
+        tag = self.render_again(image.tag or image.tag_template, ("images", name, key))
+        return f"{image.repository.strip()}:{tag}"
+
     def wants(self, item: Item, path: KeyPath) -> bool:
         """Tell whether `when` lets an item take part; a blank one does."""
         return self.render_again(item.when, (*path, "when")).lower() not in _LEAVES_OUT
@@ -123,6 +136,26 @@ class LoadedStack:
     def path(self, path: KeyPath) -> str:
         """Write a path in the file as a person would."""
         return named_path(self.document.value, path)
+
+
+class ImageNames(StringMap):
+    """
+    Where each image of a stack is, for templates.
+
+    A tag is rendered when it is asked for: stacks may have images whose tags need variables that
+    only the job that builds them has.
+    """
+
+    def __init__(self, loaded: LoadedStack) -> None:
+        super().__init__(dict.fromkeys(loaded.stack.images, ""))
+        self._loaded = loaded
+
+    def __getitem__(self, name: str) -> str:
+        return self._loaded.image_name(name) if name in self else super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the reference of an image, or *default*."""
+        return self.get(name, default)
 
 
 def load_stack(source: Source) -> LoadedStack:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -69,6 +69,43 @@ def in_parallel(
             yield item, result  # type: ignore[misc]  # None only beside an error
     finally:
         _empty(waiting)  # whoever stops reading, at Ctrl-C for instance, wants nothing more begun
+
+
+def in_order(
+    function: Callable[[T], R], needs: Mapping[T, Collection[T]], *, limit: int
+) -> Iterator[tuple[T, R]]:
+    """
+    Call *function* for every item as soon as the results of what it needs have been taken.
+
+    Args:
+        function: Runs in a thread of its own; an exception of its is raised here, and nothing
+            more is begun.
+        needs: For each item those that come before it; all of them are keys, none needs itself.
+        limit: Most calls at the same time.
+    """
+    waiting, taken, running = dict(needs), set[T](), 0
+    done: queue.SimpleQueue[tuple[T, R | None, BaseException | None]] = queue.SimpleQueue()
+
+    def work(item: T) -> None:
+        try:
+            done.put((item, function(item), None))
+        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+            done.put((item, None, error))
+
+    while waiting or running:
+        ready = [item for item, before in waiting.items() if taken.issuperset(before)]
+        for item in ready[: limit - running]:
+            del waiting[item]
+            running += 1
+            threading.Thread(target=work, args=(item,), daemon=True).start()
+        if not running:
+            raise ValueError(f"these need each other: {sorted(map(str, waiting))}")
+        item, result, error = done.get()
+        running -= 1
+        if error is not None:
+            raise error
+        yield item, result  # type: ignore[misc]  # None only beside an error
+        taken.add(item)
 
 
 def _empty(waiting: queue.SimpleQueue[T]) -> None:

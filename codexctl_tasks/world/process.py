@@ -1,41 +1,31 @@
-"""
-Run a program, tell its output line by line, and end it with everything it has started.
-
-The program gets a session of its own. On Linux this process becomes the one to which orphans are
-given, so that also a child which called ``setsid``, forked and lost its parent is found: it is one
-of our children then, in a session that is not ours. Elsewhere the process group has to do.
-"""
+"""Run a program, tell its output line by line, and end it with everything it has started."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, Self
+
+from codexctl_tasks.errors import Interrupted
+from codexctl_tasks.world.families import GRACE_S, RUNNING, TICK_S, Family, adopt_orphans, orphans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
-GRACE_S = 5.0
-"""Between SIGTERM and SIGKILL: enough for a shell's trap to clean up."""
 DRAIN_S = 0.5
 """For output that is still in the pipe when the program has ended: a child may hold it open."""
 LONGEST_LINE = 16 * 1024
 """In bytes; what is longer is told in pieces."""
-_TICK_S = 0.1
-_SET_CHILD_SUBREAPER = 36
-"""Of ``prctl``, see prctl(2)."""
-_RUNNING: set[int] = set()
-"""Programs that run now, in any thread; a session has the number of the program it was made for."""
+_THREAD = threading.local()
+"""Of each thread: ``crew``, to which the programs belong that it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +81,37 @@ def run_program(
 
     Raises:
         FileNotFoundError, PermissionError: The program cannot be started.
+        Interrupted: The crew to which this thread belongs has been stopped.
     """
+    crew: Crew | None = getattr(_THREAD, "crew", None)
+    adopt_orphans()
+    strangers = frozenset(orphans())
+    if crew:
+        crew.check()
+    process = _start(command, script, folder, environ)
+    RUNNING.add(process.pid)
+    family = Family(process, strangers, is_alone=crew is None)
+    check = crew.check if crew else lambda: None
+    output: IO[bytes] = process.stdout  # type: ignore[assignment]  # as PIPE was asked for
+    with output:
+        try:
+            is_over_time = not _follow(process, output, tell, time.monotonic() + timeout_s, check)
+            if is_over_time or process.poll():
+                family.end()
+        except BaseException:
+            family.end()
+            raise
+        finally:
+            RUNNING.discard(process.pid)
+    code = process.wait()
+    return Ended(code if code >= 0 else 128 - code, is_over_time)
+
+
+def _start(
+    command: Sequence[str], script: str, folder: Path, environ: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     with _as_file(script) as handed_over:
-        _adopt_orphans()
-        strangers = frozenset(_orphans())
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [*command, *(f"/dev/fd/{fd}" for fd in handed_over)],
             cwd=folder,
             env=dict(environ),
@@ -105,21 +121,6 @@ def run_program(
             start_new_session=True,
             pass_fds=handed_over,
         )
-    _RUNNING.add(process.pid)
-    family = _Family(process, strangers)
-    output: IO[bytes] = process.stdout  # type: ignore[assignment]  # as PIPE was asked for
-    with output:
-        try:
-            is_over_time = not _follow(process, output, tell, time.monotonic() + timeout_s)
-            if is_over_time or process.poll():
-                family.end()
-        except BaseException:
-            family.end()
-            raise
-        finally:
-            _RUNNING.discard(process.pid)
-    code = process.wait()
-    return Ended(code if code >= 0 else 128 - code, is_over_time)
 
 
 @contextmanager
@@ -138,23 +139,27 @@ def _follow(
     output: IO[bytes],
     tell: Callable[[str], None],
     deadline_s: float,
+    check: Callable[[], None],
 ) -> bool:
-    """Tell the output until the program has ended; False: its time is over."""
+    """Tell the output until the program has ended, checking on; False: its time is over."""
     lines = _Lines(tell)
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
         while (left_s := deadline_s - time.monotonic()) > 0:
+            check()
             if process.poll() is not None:
                 deadline_s = min(deadline_s, time.monotonic() + DRAIN_S)
-            if selector.select(min(left_s, _TICK_S)):
+            if selector.select(min(left_s, TICK_S)):
                 if not (piece := os.read(output.fileno(), LONGEST_LINE)):
                     break  # closed: nobody can write any more
                 lines.take(piece)
             elif process.poll() is not None:
                 break
     lines.flush()
-    with suppress(subprocess.TimeoutExpired):  # it may have closed its output and go on
-        process.wait(max(deadline_s - time.monotonic(), 0.0))
+    while process.poll() is None and time.monotonic() < deadline_s:
+        check()  # it has closed its output and goes on
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(min(TICK_S, max(deadline_s - time.monotonic(), 0.0)))
     return process.poll() is not None
 
 
@@ -183,98 +188,48 @@ class _Lines:
         self._tell(shown.decode("utf-8", "replace"))
 
 
-class _Family:
-    """A program with everything it has started."""
-
-    def __init__(self, process: subprocess.Popen[bytes], strangers: frozenset[int]) -> None:
-        self._process, self._strangers = process, strangers
-
-    def end(self) -> None:
-        """End all of it: politely, then for certain."""
-        self._signal(signal.SIGTERM)
-        if not self._is_gone_within(GRACE_S):
-            end_s = time.monotonic() + GRACE_S
-            while time.monotonic() < end_s:  # what forks while it is being killed is found again
-                self._signal(signal.SIGKILL)
-                if self._is_gone_within(_TICK_S):
-                    break
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(GRACE_S)
-
-    def _is_gone_within(self, seconds: float) -> bool:
-        end_s = time.monotonic() + seconds
-        while self._members():
-            if time.monotonic() >= end_s:
-                return False
-            time.sleep(_TICK_S / 5)
-        return True
-
-    def _signal(self, number: signal.Signals) -> None:
-        if not _knows_processes():
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, number)
-        for pid in self._members():
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
-
-    def _members(self) -> set[int]:
-        """Return the processes that still run."""
-        running = self._process.poll() is None
-        if not _knows_processes():
-            return {self._process.pid} if running else set()
-        orphans = set(_orphans(not_of=_RUNNING - {self._process.pid})) - self._strangers
-        orphans.discard(self._process.pid)
-        for pid in orphans:
-            with suppress(ChildProcessError):  # only we can bury those that were given to us
-                os.waitpid(pid, os.WNOHANG)
-        return _descendants(orphans | ({self._process.pid} if running else set()))
-
-
-def _knows_processes() -> bool:
-    return sys.platform == "linux"
-
-
-def _adopt_orphans() -> None:
-    if _knows_processes():
-        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Process:
-    pid: int
-    parent: int
-    session: int
-
-
-def _processes() -> list[_Process]:
-    """Return everything that runs on this machine, as far as it can be seen; no zombies."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/stat") if _knows_processes() else ():
-        with suppress(OSError):  # gone meanwhile
-            # The name in brackets may hold blanks and brackets itself.
-            state, parent, _, session = (
-                entry.read_text("utf-8", "replace").rpartition(")")[2].split()[:4]
-            )
-            if state != "Z":
-                found.append(_Process(int(entry.parent.name), int(parent), int(session)))
-    return found
-
-
-def _orphans(*, not_of: AbstractSet[int] = frozenset()) -> Iterator[int]:
+class Crew:
     """
-    Yield our children in other sessions: programs that we run, and what they left behind.
+    Programs that several threads run side by side: stopped together, and nothing of them is left.
 
-    *not_of*: Sessions that somebody else looks after.
+    A signal reaches only the main thread. It stays in the ``with`` block of a crew while others,
+    inside of `joined`, run programs: when the block is left by an exception, these are ended, and
+    whoever wants to start another one gets `Interrupted`. What programs have left in the
+    background ends with the block, however it ends.
     """
-    theirs = not_of | {os.getsid(0)}
-    for process in _processes():
-        if process.parent == os.getpid() and process.session not in theirs:
-            yield process.pid
 
+    def __init__(self) -> None:
+        self._is_stopped = threading.Event()
+        self._members = 0
+        self._change = threading.Condition()
+        self._strangers: frozenset[int] = frozenset()
 
-def _descendants(roots: set[int]) -> set[int]:
-    found, processes = set(roots), _processes()
-    alive = {process.pid for process in processes}
-    while more := {p.pid for p in processes if p.parent in found} - found:
-        found |= more
-    return found & alive
+    def __enter__(self) -> Self:
+        adopt_orphans()
+        self._strangers = frozenset(orphans())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_stopped.set()
+        with self._change:
+            self._change.wait_for(lambda: not self._members, timeout=3 * GRACE_S)
+        Family(None, self._strangers).end()
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Let what this thread runs inside of the block belong to the crew."""
+        with self._change:
+            self._members += 1
+        _THREAD.crew = self
+        try:
+            yield
+        finally:
+            _THREAD.crew = None
+            with self._change:
+                self._members -= 1
+                self._change.notify_all()
+
+    def check(self) -> None:
+        """Raise `Interrupted` if it has been stopped."""
+        if self._is_stopped.is_set():
+            raise Interrupted(signal.SIGINT)

@@ -178,7 +178,7 @@ def test_a_trap_has_time_to_clean_up(tmp_path: Path) -> None:
     """SIGTERM comes first."""
     witness = tmp_path / "cleaned"
 
-    ended, _ = run(f"trap 'touch {witness}; exit 1' TERM; sleep 30 & wait", timeout_s=0.5)
+    ended, _ = run(f"trap 'touch {witness}; exit 1' TERM; sleep 30 & wait", timeout_s=3)
 
     assert ended.is_over_time
     assert witness.exists()

@@ -88,9 +88,7 @@ def test_a_dry_run(bench: Bench) -> None:
         "localhost:5001/shop/web: 1 image with 1 tag",
         "  keep    1  desired by images.web in staging",
     ]
-    closing = (
-        "DRY RUN  2 images with 2 tags would be deleted (up to 2.6 kB), 4 images with 4 tags kept"
-    )
+    closing = "2 images with 2 tags would be deleted (up to 2.5 KiB), 4 images with 4 tags kept"
     assert closing_line == f"DRY RUN  {closing}; --delete does it"
     assert bench.registry.deleted == []
 

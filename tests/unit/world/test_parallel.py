@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from codexctl_tasks.world.parallel import in_parallel
+from codexctl_tasks.world.parallel import in_order, in_parallel
 
 
 def test_every_item_comes_with_its_result() -> None:
@@ -100,3 +100,58 @@ def test_what_does_not_end_in_time_is_given_up() -> None:
 
     assert list(found) == [("quick", "quick")]
     release.set()
+
+
+def test_what_is_needed_comes_first() -> None:
+    """An item begins when the results of all that it needs are taken, others meanwhile."""
+    taken: list[str] = []
+    seen: dict[str, set[str]] = {}
+
+    def call(item: str) -> str:
+        seen[item] = set(taken)
+        return item.upper()
+
+    needs = {"d": ["b", "c"], "c": ["a"], "b": ["a"], "a": []}
+    for item, result in in_order(call, needs, limit=4):
+        assert result == item.upper()
+        taken.append(item)
+
+    assert seen["a"] == set()
+    assert "a" in seen["b"] & seen["c"]
+    assert seen["d"] == {"a", "b", "c"}
+
+
+def test_items_that_need_nothing_run_side_by_side_up_to_the_limit() -> None:
+    """Two builds that have nothing to do with each other do not wait for each other."""
+    together = threading.Barrier(2, timeout=5)
+    running: list[int] = []
+    most: list[int] = []
+
+    def call(item: int) -> None:
+        running.append(item)
+        most.append(len(running))
+        together.wait()
+        running.remove(item)
+        together.wait()
+
+    assert len(list(in_order(call, {n: [] for n in range(6)}, limit=2))) == 6
+    assert max(most) == 2
+
+
+def test_an_error_in_order_begins_nothing_more() -> None:
+    """What needs the failed one is never called."""
+    begun: list[str] = []
+
+    def call(item: str) -> None:
+        begun.append(item)
+        raise ZeroDivisionError(item)
+
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(call, {"base": [], "web": ["base"]}, limit=2))
+    assert begun == ["base"]
+
+
+def test_a_circle_is_an_error_not_a_hang() -> None:
+    """Whoever has not looked for circles is told."""
+    with pytest.raises(ValueError, match=r"need each other: \['a', 'b'\]"):
+        list(in_order(str, {"a": ["b"], "b": ["a"]}, limit=2))

@@ -12,7 +12,7 @@ from urllib3.exceptions import NameResolutionError, SSLError
 
 from codexctl_tasks.world.registry import RegistryError, explained, find_registry, is_loopback
 from tests.support.api_server import Answer, ApiServer, api_server
-from tests.unit.world.test_credentials import SELF_SIGNED
+from tests.unit.world.conftest import SELF_SIGNED
 
 if TYPE_CHECKING:
     from pathlib import Path

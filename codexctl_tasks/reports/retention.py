@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.images.retention import freed_bytes
+from codexctl_tasks.reports.images import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,7 +69,7 @@ def closing_line(accounts: Sequence[Account], *, deletes: bool) -> tuple[str, st
     verb = "deleted" if deletes else "would be deleted"
     parts = [f"{_counted(done)} {verb}" if done else f"nothing {verb}"]
     if done:
-        parts[0] += f" (up to {_size(_bytes(accounts, done))})"
+        parts[0] += f" (up to {size_text(_bytes(accounts, done))})"
     parts.append(f"{_counted(staying)} kept" if staying else "nothing kept")
     if left:
         parts.append(f"{_counted(left)} left after all")
@@ -158,11 +159,3 @@ def _bytes(accounts: Sequence[Account], done: Sequence[Verdict]) -> int:
 def _counted(verdicts: Sequence[Verdict]) -> str:
     images, tags = len(verdicts), sum(len(verdict.image.tags) for verdict in verdicts)
     return f"{images} image{'s' * (images != 1)} with {tags} tag{'s' * (tags != 1)}"
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:  # noqa: PLR2004 - what the units are about
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
