@@ -198,6 +198,32 @@ class DoctorRequest(ClusterRequest):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GcImagesRequest:
+    """Everything `flows.gc_images` needs to know."""
+
+    source: Source
+    """Its environment is looked at beside those that ``services.yaml`` names."""
+    kubeconfig: str
+    """Empty: the default places."""
+    contexts: tuple[str, ...]
+    """Which clusters are asked; empty: the current one and those of all environments."""
+    only: frozenset[str]
+    """Names of entries of ``images``; empty: all."""
+    newest: int
+    """So many images of each repository stay."""
+    protected: tuple[str, ...]
+    """Patterns of tags that stay."""
+    younger_s: float
+    """What was made within so many seconds stays."""
+    ignored_kinds: frozenset[str]
+    """Kinds that are not read: ``plural.group``."""
+    deletes: bool
+    """False: only tell what would go."""
+    output: str
+    """``text`` or ``json``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ImagesRequest:
     """Everything `flows.images` needs to know."""
 

@@ -23,6 +23,7 @@ from codexctl_tasks.requests import (
     DoctorRequest,
     ExplainRequest,
     Filters,
+    GcImagesRequest,
     HooksRequest,
     ImagesRequest,
     RenderRequest,
@@ -38,6 +39,13 @@ DEFAULT_BUILD_TIMEOUT_S = 3600.0
 """Of one image; GitHub's own limit for a job is six hours."""
 DEFAULT_WAIT_TIMEOUT_S = 600.0
 """Kubernetes' own default progress deadline: a rollout that needs longer says so explicitly."""
+
+
+KEPT_IMAGES = 10
+"""Newest images of each repository that stay."""
+PROTECTED_TAGS = "v*,latest,main,master,stable"
+YOUNG_S = 24 * 3600.0
+"""A deploy may be under way that is to use what was made just now."""
 
 
 def source(
@@ -222,6 +230,34 @@ def hooks_request(
     )
 
 
+def gc_images_request(
+    *,
+    kubeconfig: str = "",
+    contexts: str = "",
+    only: str = "",
+    keep: str = "",
+    protect: str = "",
+    younger_than: str = "",
+    ignore_kinds: str = "",
+    delete: bool = False,
+    output: str = "",
+    **given: Any,
+) -> GcImagesRequest:
+    """Combine flags and ``CODEXCTL_*``, but for *delete*: only a flag makes it happen."""
+    return GcImagesRequest(
+        source=source(**given, is_optional=True),
+        kubeconfig=_cluster(kubeconfig, "").kubeconfig,
+        contexts=_parts("contexts", contexts),
+        only=frozenset(_parts("only", only)),
+        newest=_count("keep", keep, KEPT_IMAGES),
+        protected=_parts("protect", protect, PROTECTED_TAGS),
+        younger_s=_age_s("younger-than", younger_than, YOUNG_S),
+        ignored_kinds=frozenset(_parts("ignore-kinds", ignore_kinds)),
+        deletes=delete,
+        output=_choice("output", _value("output", output, "text"), ("text", "json")),
+    )
+
+
 def images_request(
     *,
     only: str = "",
@@ -269,8 +305,8 @@ def _platform(text: str) -> str:
     return text
 
 
-def _count(flag: str, given: str) -> int:
-    text = _value(flag, given, "0")
+def _count(flag: str, given: str, default: int = 0) -> int:
+    text = _value(flag, given, str(default))
     if not (text.isascii() and text.isdecimal()):
         raise UsageError(f"--{flag}", f"{text!r} is no number", "give a whole number")
     return int(text)
@@ -362,6 +398,18 @@ def _switch(variable: str) -> bool:
 def _names(flag: str, given: str) -> frozenset[str]:
     names = (name.strip().lower() for name in _value(flag, given).split(","))
     return frozenset(name for name in names if name)
+
+
+def _parts(flag: str, given: str, default: str = "") -> tuple[str, ...]:
+    """Return the parts of a list with commas, each once, as they are written."""
+    parts = (part.strip() for part in _value(flag, given, default).split(","))
+    return tuple(dict.fromkeys(filter(None, parts)))
+
+
+def _age_s(flag: str, given: str, default_s: float) -> float:
+    """Return a duration that may also be 0."""
+    is_none = re.fullmatch(r"0+[hms]?", _value(flag, given))
+    return 0.0 if is_none else _timeout(flag, given, default_s)
 
 
 def _slot(given: str) -> int:

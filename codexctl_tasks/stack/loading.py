@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import (
+    CodexctlError,
     CombinedError,
     ConfigurationError,
     Location,
@@ -164,8 +165,7 @@ def load_stack(source: Source) -> LoadedStack:
     Raises:
         ConfigurationError, CombinedError: What is wrong, with file and line.
     """
-    file = display(source.config)
-    text = read_text(source.config, file, _MISSING_CONFIG).removeprefix("\ufeff")
+    file, text = display(source.config), _read(source)
     dialect = _dialect_of(source, text)
     header = read_header(text, file, statements=dialect is Dialect.JINJA)
     context = _context(source, header, dialect)
@@ -181,6 +181,33 @@ def load_stack(source: Source) -> LoadedStack:
     if source.strict and (unknown := unknown_key_problems(stack, documents[0])):
         raise CombinedError(unknown)
     return loaded
+
+
+def load_environments(source: Source) -> list[LoadedStack]:
+    """
+    Load ``services.yaml`` for every environment that it names, and for that of *source*.
+
+    Raises:
+        ConfigurationError, CombinedError: What is wrong in any of them, with file and line.
+    """
+    file, text = display(source.config), _read(source)
+    is_jinja = _dialect_of(source, text) is Dialect.JINJA
+    names = read_header(text, file, statements=is_jinja).environments
+    loaded: list[LoadedStack] = []
+    problems: dict[str, CodexctlError] = {}
+    for name in dict.fromkeys((*names, source.env) if source.env or not names else names):
+        try:
+            loaded.append(load_stack(replace(source, env=name)))
+        except CodexctlError as error:
+            problems.update({str(problem): problem for problem in error.problems})
+    if problems:
+        raise CombinedError(list(problems.values()))
+    return loaded
+
+
+def _read(source: Source) -> str:
+    file = display(source.config)
+    return read_text(source.config, file, _MISSING_CONFIG).removeprefix("\ufeff")
 
 
 def _dialect_of(source: Source, text: str) -> Dialect:
