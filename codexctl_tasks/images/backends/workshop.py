@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import DeadlineError
 from codexctl_tasks.images.backend import BuildError
-from codexctl_tasks.world.registry import is_loopback
+from codexctl_tasks.registry.connections import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
