@@ -214,9 +214,29 @@ def hooks(_: Context, **given: Any) -> int:
     return hooks.hooks(settings.hooks_request(**given), _outside())
 
 
+@command(
+    Flag("only", "Only these entries of images in services.yaml: a,b (default: all)."),
+    Flag("delete", "Really delete; without it only told. No CODEXCTL_DELETE.", bool),
+    Flag("keep", "Newest images of each repository that stay in any case (default: 10)."),
+    Flag("protect", "Tags that stay: v*,main (default: v*,latest,main,master,stable)."),
+    Flag("younger-than", "What was made within this time stays (default: 24h)."),
+    Flag("contexts", "Clusters to ask: a,b (default: the current one, and all of services.yaml)."),
+    Flag("ignore-kinds", "Custom kinds that need not be read: rollouts.argoproj.io,..."),
+    *(flag for flag in SOURCE if flag.name in ("config", "vars", "var-file", "slot", "strict")),
+    Flag("env", "Environment to look at beside those that services.yaml names."),
+    *(flag for flag in CLUSTER if flag.name == "kubeconfig"),
+    Flag("output", "Report on stdout: text (nothing there, the default) or json."),
+)
+def gc_images(_: Context, **given: Any) -> int:
+    """Delete images of the stack's repositories that no cluster uses; tells only, by default."""
+    from codexctl_tasks.flows import gc_images
+
+    return gc_images.gc_images(settings.gc_images_request(**given), _outside())
+
+
 namespace = Collection(
     *(render, render_template, config, schema, plan),
-    *(images, images_mirror, images_build),
+    *(images, images_mirror, images_build, gc_images),
     *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
 )
 

@@ -27,6 +27,7 @@ from codexctl_tasks.images.collecting import Repository
 from codexctl_tasks.images.retention import Rules
 from codexctl_tasks.images.usage import Usage, read_usage
 from codexctl_tasks.references import parse_reference
+from codexctl_tasks.registry.client import connect as connect_registries
 from codexctl_tasks.registry.interface import RegistryError
 from codexctl_tasks.reports import retention as report
 from codexctl_tasks.reports.retention import Account, Outcome
@@ -46,16 +47,29 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
 
+_NO_DELETION = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
 
-def gc_images(request: GcImagesRequest, outside: Outside, registry: Registry) -> int:
-    """Tell which images nobody needs, and delete them if that is wanted."""
+
+def gc_images(request: GcImagesRequest, outside: Outside, registry: Registry | None = None) -> int:
+    """
+    Tell which images nobody needs, and delete them if that is wanted.
+
+    *registry*: None: those of the world.
+    """
     outside.console.hide(request.source.secrets)
     stacks = load_environments(request.source)
     outside.console.hide(secret for stack in stacks for secret in stack.secrets)
     repositories = _repositories(stacks, request)
     settings = _cluster_settings(stacks, request) if repositories else []
     clusters = _connected(settings, outside)
-    collection = _Collection(request, outside, repositories, clusters, registry)
+    registries = registry or connect_registries(
+        request.source.environ,
+        plain_http_hosts=(),
+        clock=outside.clock,
+        announce=outside.console.retrying,
+        run=outside.run,
+    )
+    collection = _Collection(request, outside, repositories, clusters, registries)
     collection.survey()
     if request.deletes:
         collection.delete()
@@ -106,7 +120,7 @@ class _Collection:
                 self._collect(repository, told)
             except RegistryError as error:
                 self._problems.append(_explained(error, told.reference))
-                if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
+                if error.status in _NO_DELETION:
                     refusing.add(told.reference.host)
             except ClusterError as error:
                 self._problems.append(error)
@@ -241,7 +255,7 @@ def _connected(settings: Sequence[ClusterSettings], outside: Outside) -> list[Cl
 
 def _explained(error: RegistryError, reference: Reference) -> RegistryError:
     """Say what a refused deletion means."""
-    if error.status in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
+    if error.status in _NO_DELETION:
         what, fix = (
             "this registry does not allow to delete",
             "set storage.delete.enabled: true in its configuration and start it anew",

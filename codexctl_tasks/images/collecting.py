@@ -117,7 +117,14 @@ class Repository:
 
     def _delete(self, verdict: Verdict, images: Sequence[Stored], usage: Usage) -> Deleted:
         """Delete the index before its parts: without them it would be broken."""
-        was_there = self._registry.delete(self.reference.with_digest(verdict.image.digest))
+        digest = verdict.image.digest
+        was_there = self._registry.delete(self.reference.with_digest(digest))
+        if not was_there and self._find(digest=digest):  # some say so when they do not delete
+            what, status = (
+                "says that an image which it has is not there",
+                HTTPStatus.NOT_IMPLEMENTED,
+            )
+            raise RegistryError(self.reference.host, what, status=status)
         parts = parts_to_delete(verdict.image, images, usage)
         gone = [self._registry.delete(self.reference.with_digest(part)) for part in parts]
         return Deleted(verdict=verdict, was_there=was_there, parts=sum(gone))

@@ -64,8 +64,9 @@ class FakeRegistry:
         """Return the digest of an image's configuration."""
         return str(self.manifests[reference.name][digest].content["config"]["digest"])
 
-    def find(self, reference: Reference) -> Descriptor | None:
+    def find(self, reference: Reference, *, for_writing: bool = False) -> Descriptor | None:
         """Return what a tag or digest stands for."""
+        del for_writing
         self._ask("find", reference)
         found = self._found(reference)
         return Descriptor(found.digest, found.media_type, len(found.raw)) if found else None

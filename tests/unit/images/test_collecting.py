@@ -226,6 +226,16 @@ def test_somebody_else_deletes_too(clock: FakeClock) -> None:
     assert not done.was_there
 
 
+def test_a_registry_that_only_seems_to_delete(clock: FakeClock) -> None:
+    """It says that the image is not there, and has it: this is no success."""
+    registry = FakeRegistry()
+    registry.push(API.with_tag("1"), OLD)
+    registry.delete = lambda _: False  # type: ignore[method-assign]
+
+    with pytest.raises(RegistryError, match="which it has"):
+        _collect(registry, clock)
+
+
 def test_a_registry_that_refuses(clock: FakeClock) -> None:
     """The first refusal ends it: nothing is tried again and again."""
     registry = FakeRegistry()
