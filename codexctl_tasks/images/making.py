@@ -20,6 +20,7 @@ from codexctl_tasks.images.ignoring import ignore_file_of
 from codexctl_tasks.images.logs import BuildLog
 from codexctl_tasks.images.results import BuildResult, Done, layers_size
 from codexctl_tasks.images.tree import is_whole
+from codexctl_tasks.registry.interface import RegistryError
 from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
@@ -195,8 +196,12 @@ class Making:
             self._registry.store(build.target, manifest)
             note = "another run was first, its image is used"
             return _Made(Done.BUILT, first.digest, layers_size(manifest), note)
-        self._registry.store(memory, manifest)
-        return _Made(Done.BUILT, digest, layers_size(manifest))
+        note = ""
+        try:
+            self._registry.store(memory, manifest)
+        except RegistryError as error:  # the image itself is there, and complete
+            note = f"the next run will build it again, as {memory.tag} cannot be set: {error}"
+        return _Made(Done.BUILT, digest, layers_size(manifest), note)
 
     def _fetch(self, build: Build, digest: str) -> Manifest:
         manifest = self._registry.fetch(build.target.with_digest(digest))
