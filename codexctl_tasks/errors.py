@@ -83,6 +83,25 @@ class ConfigurationError(CodexctlError):
     exit_code = 3
 
 
+class Patience(Enum):
+    """Which kind of passing trouble this is: each has limits of its own."""
+
+    SERVER = "server"
+    """Unreachable or overloaded."""
+    WEBHOOK = "webhook"
+    """An admission or conversion webhook does not answer; its pods may be starting."""
+    CONTENTION = "contention"
+    """Somebody else wrote the object, or a quota, at the same moment."""
+
+
+class TransientError(CodexctlError):
+    """The same request may work later; each boundary has a class of its own."""
+
+    patience: Patience = Patience.SERVER
+    retry_after_s: float = 0.0
+    """What the server asked for in ``Retry-After``, in seconds; 0 if it did not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """What an answer of the API server says about one field."""
@@ -144,23 +163,8 @@ class ClusterError(CodexctlError):
         self.causes, self.conflicts = causes, conflicts
 
 
-class Patience(Enum):
-    """Which kind of passing trouble this is: each has limits of its own."""
-
-    SERVER = "server"
-    """Unreachable or overloaded."""
-    WEBHOOK = "webhook"
-    """An admission or conversion webhook does not answer; its pods may be starting."""
-    CONTENTION = "contention"
-    """Somebody else wrote the object, or a quota, at the same moment."""
-
-
-class TransientClusterError(ClusterError):
-    """The same request may work later."""
-
-    patience: Patience = Patience.SERVER
-    retry_after_s: float = 0.0
-    """What the server asked for in ``Retry-After``, in seconds; 0 if it did not."""
+class TransientClusterError(ClusterError, TransientError):
+    """The same request to the cluster may work later."""
 
 
 class BrokenStreamError(TransientClusterError):

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.checks.finding import Finding, State, doubt, ok, skipped
 from codexctl_tasks.references import parse_host, parse_reference
+from codexctl_tasks.registry.connections import is_loopback
+from codexctl_tasks.registry.interface import RegistryError
+from codexctl_tasks.registry.presence import TIMEOUT_S, find_registry
 from codexctl_tasks.world.cluster import CONNECTIONS
 from codexctl_tasks.world.parallel import in_parallel
-from codexctl_tasks.world.registry import TIMEOUT_S, RegistryError, find_registry, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

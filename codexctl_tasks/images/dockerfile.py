@@ -26,6 +26,7 @@ class Needed:
     """An image that a build pulls."""
 
     reference: Reference
+    """With tag or digest, not both."""
     location: Location
     """Where it is named for the first time."""
 
@@ -75,6 +76,13 @@ def needed_images(
     return tuple(found.values())
 
 
+def pulled(reference: Reference) -> Reference:
+    """Return what a builder asks for: by digest, else by tag, which may be understood."""
+    if reference.digest:
+        return reference.with_digest(reference.digest)
+    return reference.with_tag(reference.tag or "latest")
+
+
 class _Reader:
     """Reads a Dockerfile instruction by instruction."""
 
@@ -96,16 +104,16 @@ class _Reader:
                 self._need(self.stages[-1], name, instruction)
 
     def needed(self) -> Iterator[Needed]:
-        """Yield what the last stage needs."""
+        """Yield what the last stage needs, in the order of the file."""
         waiting, seen = [len(self.stages) - 1], set[int]()
         while waiting:
             number = waiting.pop()
-            stage = self.stages[number]
-            if number in seen or (stage.name and _context_key(stage.name) in self._contexts):
-                continue
-            seen.add(number)
-            yield from stage.images
-            waiting += stage.stages
+            name = self.stages[number].name
+            if number not in seen and not (name and _context_key(name) in self._contexts):
+                seen.add(number)
+                waiting += self.stages[number].stages
+        for number in sorted(seen):
+            yield from self.stages[number].images
 
     def _declare(self, instruction: Instruction) -> None:
         """Remember arguments that stand before the first FROM: only those count there."""
@@ -166,7 +174,7 @@ class _Reader:
 
 def _needed(name: str, location: Location) -> Needed:
     try:
-        return Needed(parse_reference(name), location)
+        return Needed(pulled(parse_reference(name)), location)
     except ValueError:
         what = "names something that is no reference of an image"
         raise ConfigurationError(location, what, "write HOST/NAME:TAG") from None

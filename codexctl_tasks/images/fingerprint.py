@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationError
 from codexctl_tasks.images.contexts import Content, FileHashes
-from codexctl_tasks.images.dockerfile import Needed, needed_images
+from codexctl_tasks.images.dockerfile import Needed, needed_images, pulled
 from codexctl_tasks.images.ignoring import ignore_file_of, read_rules
+from codexctl_tasks.registry.interface import Descriptor, RegistryError
 from codexctl_tasks.stack.files import display, read_text
 from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from codexctl_tasks.images.catalogue import Build
     from codexctl_tasks.references import Reference
@@ -49,49 +50,49 @@ class Digests:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._known: dict[Reference, str] = {}
-        self._lock = threading.Lock()
+        self._known: dict[Reference, Descriptor | RegistryError | None] = {}
 
     def know(self, reference: Reference, digest: str) -> None:
         """Remember what has just been pushed."""
-        with self._lock:
-            self._known[reference] = digest
+        self._known[reference] = Descriptor(digest)
 
-    def look_up(self, needed: Iterable[Needed]) -> dict[Reference, str]:
+    def look_up(self, needed: Iterable[Needed]) -> None:
+        """Ask the registries for all of these side by side, and remember what they answer."""
+        references = {each.reference: None for each in needed if not each.reference.digest}
+        unknown = [reference for reference in references if reference not in self._known]
+        self._known.update(in_parallel(self._ask, unknown, limit=_LOOKUPS))
+
+    def of(self, needed: Sequence[Needed]) -> dict[Reference, str]:
         """
         Return the digest of each image, in the same order.
 
         Raises:
-            CombinedError: All that do not exist or that a registry does not tell.
+            CombinedError: All that do not exist or of which a registry does not tell.
         """
-        images = list(needed)
-        found: dict[Reference, str] = {}
-        problems: list[CodexctlError] = []
-        for image, answer in in_parallel(self._answer, images, limit=_LOOKUPS):
-            if isinstance(answer, CodexctlError):
-                problems.append(answer)
-            else:
-                found[image.reference] = answer
+        self.look_up(needed)
+        problems = [problem for each in needed if (problem := self._problem(each))]
         if problems:
             raise CombinedError(problems)
-        return {image.reference: found[image.reference] for image in images}
+        return {each.reference: self._digest(each.reference) for each in needed}
 
-    def _answer(self, needed: Needed) -> str | CodexctlError:
+    def _ask(self, reference: Reference) -> Descriptor | RegistryError | None:
         try:
-            return self._look_up(needed)
-        except CodexctlError as error:
+            return self._registry.find(reference)
+        except RegistryError as error:
             return error
 
-    def _look_up(self, needed: Needed) -> str:
-        reference = needed.reference
-        if digest := reference.digest or self._known.get(reference):
-            return digest
-        found = self._registry.find(reference)
-        if found is None:
-            fix = "check name and tag, and whether the registry wants a login"
-            raise ConfigurationError(needed.location, f"{reference} does not exist", fix)
-        self.know(reference, found.digest)
-        return found.digest
+    def _digest(self, reference: Reference) -> str:
+        known = self._known.get(reference)
+        return known.digest if isinstance(known, Descriptor) else reference.digest
+
+    def _problem(self, needed: Needed) -> CodexctlError | None:
+        known = self._known.get(needed.reference)
+        if isinstance(known, RegistryError):
+            return known
+        if self._digest(needed.reference):
+            return None
+        fix = "check name and tag; mirror it first if it is one of images"
+        return ConfigurationError(needed.location, f"{needed.reference} does not exist", fix)
 
 
 def images_of(build: Build, platform: str = "") -> tuple[Needed, ...]:
@@ -110,23 +111,24 @@ def images_of(build: Build, platform: str = "") -> tuple[Needed, ...]:
         platform=platform or native_platform(),
     )
     named = (each for each in build.contexts.values() if not isinstance(each, Path))
-    return (*found, *(Needed(reference, build.location) for reference in named))
+    return (*found, *(Needed(pulled(reference), build.location) for reference in named))
 
 
 class Fingerprints:
-    """Makes content hashes."""
+    """Makes content hashes for the builds of one run; a folder is looked at once."""
 
-    def __init__(self, hashes: FileHashes, warn: Callable[[str], None], platform: str) -> None:
+    def __init__(self, warn: Callable[[str], None], platform: str = "") -> None:
         """
-        Prepare for builds of one run.
+        Prepare.
 
         Args:
-            hashes: Of the files that were read already.
             warn: Is told of contexts that are too large to be meant.
             platform: Which is built; empty: that of this machine.
         """
-        self._hashes, self._warn = hashes, warn
-        self._platform = platform or native_platform()
+        self._warn, self._platform = warn, platform or native_platform()
+        self._files = FileHashes()
+        self._folders: dict[tuple[Path, Path | None], str] = {}
+        self._lock = threading.Lock()
 
     def of(self, build: Build, digests: Mapping[Reference, str]) -> str:
         """
@@ -140,19 +142,17 @@ class Fingerprints:
         Raises:
             ConfigurationError: A file cannot be read.
         """
-        context = self._folder(
-            build, build.context, ignore_file_of(build.context, build.dockerfile)
-        )
+        ignore_file = ignore_file_of(build.context, build.dockerfile)
         parts = {
             "format": FORMAT,
             "dockerfile": read_text(build.dockerfile, display(build.dockerfile)),
             "arguments": dict(build.arguments),
             "platform": self._platform,
-            "context": context,
+            "context": self._folder(build, build.context, ignore_file),
             "contexts": {
                 name: self._folder(build, named, ignore_file_of(named))
                 if isinstance(named, Path)
-                else digests[named]
+                else digests[pulled(named)]
                 for name, named in build.contexts.items()
             },
             "images": list(digests.values()),
@@ -161,10 +161,13 @@ class Fingerprints:
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS]
 
     def _folder(self, build: Build, folder: Path, ignore_file: Path | None) -> str:
-        content = Content(folder, read_rules(ignore_file))
-        if content.size > LARGE_CONTEXT:
-            self._warn(_too_large(build, content))
-        return self._hashes.of_content(content)
+        with self._lock:
+            if (folder, ignore_file) not in self._folders:
+                content = Content(folder, read_rules(ignore_file))
+                if content.size > LARGE_CONTEXT:
+                    self._warn(_too_large(build, content))
+                self._folders[folder, ignore_file] = self._files.of_content(content)
+            return self._folders[folder, ignore_file]
 
 
 def _too_large(build: Build, content: Content) -> str:

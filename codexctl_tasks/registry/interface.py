@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from codexctl_tasks.errors import CodexctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from codexctl_tasks.references import Reference
 
@@ -83,8 +83,13 @@ class Registry(Protocol):
     from several threads.
     """
 
-    def find(self, reference: Reference) -> Descriptor | None:
-        """Return what a tag or digest stands for, by HEAD; None: there is no such image."""
+    def find(self, reference: Reference, *, for_writing: bool = False) -> Descriptor | None:
+        """
+        Return what a tag or digest stands for, by HEAD; None: there is no such image.
+
+        *for_writing*: something will be stored there. Some registries say only to those who may
+        write that a repository does not exist yet.
+        """
         ...
 
     def fetch(self, reference: Reference) -> Manifest | None:
@@ -107,8 +112,13 @@ class Registry(Protocol):
         """Tell whether a repository holds a blob."""
         ...
 
-    def read_blob(self, repository: Reference, blob: Descriptor) -> Iterator[bytes]:
-        """Yield a blob in pieces, resumed when the connection breaks; its digest is verified."""
+    def read_blob(self, repository: Reference, blob: Descriptor) -> Iterable[bytes]:
+        """
+        Return a blob in pieces, resumed when the connection breaks; its digest is verified.
+
+        It is fetched when it is iterated, each time anew. That its digest is wrong is raised
+        after the last piece.
+        """
         ...
 
     def mount_blob(self, repository: Reference, digest: str, source: Reference) -> bool:
@@ -116,5 +126,5 @@ class Registry(Protocol):
         ...
 
     def write_blob(self, repository: Reference, blob: Descriptor, pieces: Iterable[bytes]) -> None:
-        """Upload a blob from pieces that are made when they are sent."""
+        """Upload a blob from pieces; whenever it is sent again they are iterated again."""
         ...

@@ -18,9 +18,10 @@ from tenacity import (
     retry_if_exception_type,
     wait_exponential,
     wait_random,
+    wait_random_exponential,
 )
 
-from codexctl_tasks.errors import Patience, TransientClusterError
+from codexctl_tasks.errors import Patience, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _BACKOFF = wait_exponential(multiplier=0.25, max=8.0) + wait_random(0.0, 0.25)
+_FULL_JITTER = wait_random_exponential(multiplier=0.5, max=30.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +42,11 @@ class RetryPolicy:
     """Calls in total, the first included."""
     budget_s: float
     """No new attempt begins later than this after the first, in seconds."""
+    spreads: bool = False
+    """Pauses are anything up to 0.5 s, doubling to 30 s: many clients of one registry must not
+    come back at the same moment."""
+    longest_wish_s: float = math.inf
+    """A longer ``Retry-After`` is not waited for."""
 
 
 FIRST_CONTACT = RetryPolicy(attempts=5, budget_s=10.0)
@@ -53,6 +60,9 @@ WEBHOOK = RetryPolicy(attempts=120, budget_s=240.0)
 WEBHOOK_PAUSE_S = 2.0
 """Steady instead of growing: it is a rollout that is waited for, not an overloaded server."""
 
+REGISTRY = RetryPolicy(attempts=6, budget_s=math.inf, spreads=True, longest_wish_s=120.0)
+"""Of images; half a minute, or as long as a rate limit asks for."""
+
 CONTENTION = RetryPolicy(attempts=10, budget_s=90.0)
 """Each attempt reads anew: losing ten times in a row is no accident."""
 
@@ -61,7 +71,7 @@ CONTENTION = RetryPolicy(attempts=10, budget_s=90.0)
 class Repetition:
     """An attempt that is about to follow a failed one."""
 
-    error: TransientClusterError
+    error: TransientError
     """Of the failed one."""
     attempt: int
     """Its number, from 2."""
@@ -88,10 +98,10 @@ def retrying(
     not_for: Collection[Patience] = (),
 ) -> T:
     """
-    Return what *call* returns, repeating it while it raises `TransientClusterError`.
+    Return what *call* returns, repeating it while it raises `TransientError`.
 
-    Pauses grow from 0.25 s to 8 s with jitter, and are never shorter than the server's
-    ``Retry-After``. The last error is raised unchanged.
+    Pauses grow from 0.25 s to 8 s with jitter, unless the policy spreads them, and are never
+    shorter than the server's ``Retry-After``. The last error is raised unchanged.
 
     Args:
         call: Safe to repeat.
@@ -104,7 +114,7 @@ def retrying(
     attempt_s = clock.now()
     try:
         return call()  # nearly always enough: the rest costs as much as a tenth of a request
-    except TransientClusterError as error:
+    except TransientError as error:
         if error.patience in not_for:
             raise
         first = error
@@ -121,7 +131,7 @@ def retrying(
 
     def spent(state: RetryCallState) -> bool:
         chosen = _policy_for(error := _error(state), policy)
-        if error.patience in not_for:
+        if error.patience in not_for or error.retry_after_s > chosen.longest_wish_s:
             return True
         attempts[chosen] += 1
         budget_ends_s = begun_s.setdefault(chosen, attempt_s) + chosen.budget_s
@@ -134,28 +144,29 @@ def retrying(
         announce(Repetition(error=error, attempt=next_attempt, of=chosen.attempts, pause_s=pause_s))
 
     return Retrying(
-        retry=retry_if_exception_type(TransientClusterError),
+        retry=retry_if_exception_type(TransientError),
         stop=spent,
-        wait=_pause,
+        wait=lambda state: _pause(state, policy),
         before_sleep=tell,
         sleep=clock.sleep,
         reraise=True,
     )(attempt)
 
 
-def _error(state: RetryCallState) -> TransientClusterError:
+def _error(state: RetryCallState) -> TransientError:
     error = state.outcome.exception() if state.outcome else None
-    if not isinstance(error, TransientClusterError):  # nothing else is repeated
+    if not isinstance(error, TransientError):  # nothing else is repeated
         raise TypeError(error)
     return error
 
 
-def _policy_for(error: TransientClusterError, otherwise: RetryPolicy) -> RetryPolicy:
+def _policy_for(error: TransientError, otherwise: RetryPolicy) -> RetryPolicy:
     return _OF_ITS_OWN.get(error.patience, otherwise)
 
 
-def _pause(state: RetryCallState) -> float:
+def _pause(state: RetryCallState, policy: RetryPolicy) -> float:
     error = _error(state)
     if error.patience is Patience.WEBHOOK:
         return WEBHOOK_PAUSE_S
-    return max(error.retry_after_s, _BACKOFF(state))
+    backoff = _FULL_JITTER if policy.spreads else _BACKOFF
+    return max(error.retry_after_s, backoff(state))

@@ -75,10 +75,17 @@ def test_plain_yaml(stage: Stage) -> None:
     assert stage.shown.splitlines()[-1].startswith("FAILED  ")
 
 
-def test_the_worst_decides_about_the_exit_code(stage: Stage) -> None:
-    """A cluster that refuses is 4; this machine is 5."""
+def test_the_worst_decides_about_the_exit_code(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster or a registry that refuses is 4; this machine is 5."""
     host = _refused_host()
-    _write_stack(stage, f"images: {{a: {{type: build, repository: {host}/a, tag: '1'}}}}")
+    images = f"images: {{a: {{type: build, repository: {host}/a, tag: '1'}}}}"
+    _write_stack(stage, images)
+    assert _doctor(stage, env="staging") == 4
+
+    _write_stack(stage, f"{images}\nhooks: {{beforeAll: [{{run: 'true'}}]}}")
+    monkeypatch.setenv("PATH", str(stage.folder))
     stage.cluster.review_refusal = ClusterError("POST", "Unauthorized", status=401)
 
     assert _doctor(stage) == 4

@@ -10,6 +10,7 @@ from codexctl_tasks.errors import ClusterError, ExpiredError, Patience, Transien
 from codexctl_tasks.world.retrying import (
     CONTENTION,
     FIRST_CONTACT,
+    REGISTRY,
     STEADY,
     WEBHOOK,
     WEBHOOK_PAUSE_S,
@@ -65,6 +66,27 @@ def test_retry_after_is_honoured(clock: FakeClock) -> None:
 
     assert clock.sleeps[0] == 7.0
     assert clock.sleeps[1] < 2.0
+
+
+def test_pauses_for_a_registry_are_spread(clock: FakeClock) -> None:
+    """Twenty images that were refused together do not come back together."""
+    call, left = _failing(*[_passing() for _ in range(REGISTRY.attempts)])
+
+    with pytest.raises(TransientClusterError):
+        retrying(call, clock, REGISTRY)
+    assert (len(left), len(clock.sleeps)) == (0, 5)
+    for number, pause in enumerate(clock.sleeps):
+        assert 0 <= pause <= 0.5 * 2**number
+    assert len({round(pause, 6) for pause in clock.sleeps}) == 5, "no jitter"
+
+
+def test_a_wish_that_is_too_long_is_not_waited_for(clock: FakeClock) -> None:
+    """A rate limit that lasts for hours is told at once; one of two minutes is waited for."""
+    call, left = _failing(_passing(120.0), _passing(121.0))
+
+    with pytest.raises(TransientClusterError):
+        retrying(call, clock, REGISTRY)
+    assert (left, clock.sleeps) == ([], [120.0])
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 from urllib3.exceptions import NameResolutionError, SSLError
 
-from codexctl_tasks.world.registry import RegistryError, explained, find_registry, is_loopback
+from codexctl_tasks.registry.connections import is_loopback
+from codexctl_tasks.registry.failures import explained
+from codexctl_tasks.registry.interface import RegistryError
+from codexctl_tasks.registry.presence import find_registry
 from tests.support.api_server import Answer, ApiServer, api_server
-from tests.unit.world.test_credentials import SELF_SIGNED
+from tests.support.certificates import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,11 +96,8 @@ def test_a_server_without_tls(server: ApiServer) -> None:
 
 def test_a_certificate_that_nobody_has_signed(tmp_path: Path) -> None:
     """TLS on this machine is looked at as well, after plain HTTP."""
-    file = tmp_path / "server.pem"
-    pieces = (f"-----BEGIN {k}-----{v}\n-----END {k}-----\n" for k, v in SELF_SIGNED.items())
-    file.write_text("".join(pieces))
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(file)
+    tls.load_cert_chain(Authority().issue("127.0.0.1", self_signed=True).write(tmp_path))
 
     with (
         api_server(tls) as server,
