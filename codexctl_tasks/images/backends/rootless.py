@@ -55,14 +55,14 @@ class Rootless:
         return [*space, sys.executable, "-I", companion.__file__]
 
 
-def probe_rootless(workshop: Workshop) -> Rootless:
+def probe_rootless(workshop: Workshop, uid: int | None = None) -> Rootless:
     """
-    Return what starts a BuildKit without root.
+    Return what starts a BuildKit without root; *uid*: of the user, None: of this process.
 
     Raises:
         RefusedError: One of its programs is missing, or this user may make no namespaces.
     """
-    if os.geteuid() == 0:
+    if (os.geteuid() if uid is None else uid) == 0:
         raise RefusedError("it is for users other than root")
     names = ("rootlesskit", "buildkitd", "buildctl")
     rootlesskit, daemon, client = (workshop.find(name) for name in names)
