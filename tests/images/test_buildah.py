@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 import tempfile
@@ -23,10 +25,11 @@ from tests.support.builders import (
     command_lines,
     install_builders,
     is_running,
-    running_registry,
     workshop,
 )
-from tests.support.tiny_images import find_digest, push_base, read_config, read_files
+from tests.support.image_files import find_digest, push_base, read_config, read_files
+from tests.support.images import Pusher, digest_of
+from tests.support.registries import PASSWORD, USER, registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,9 +49,9 @@ CMD ["cat", "/made/copy"]
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give a registry that holds ``base:1``."""
     install_builders()
-    with running_registry(tmp_path_factory.mktemp("registry")) as host:
-        push_base(host)
-        yield host
+    with registry(tmp_path_factory.mktemp("registry")) as running:
+        push_base(running.host)
+        yield running.host
 
 
 @pytest.fixture
@@ -265,6 +268,27 @@ def test_where_layers_cannot_be_laid_over_each_other(project: Project, buildah: 
     assert buildah.storage == "overlay"
 
     assert project.build(replace(buildah, storage="vfs"), order) == project.build(buildah, order)
+
+
+def test_a_registry_that_wants_a_password(project: Project, tmp_path: Path, room: Path) -> None:
+    """It is where Docker keeps it; without it the registry's answer is told."""
+    auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    order = project.order("FROM scratch\nCOPY Dockerfile /")
+    environ = {"PATH": os.environ["PATH"], "HOME": str(room), "TMPDIR": str(room)}
+    stranger = probe_buildah(workshop(**environ))
+    backend = probe_buildah(workshop(**environ, DOCKER_CONFIG=str(tmp_path / "docker")))
+
+    with registry(tmp_path / "closed", passwords=True) as closed:
+        login = {"auths": {closed.host: {"auth": auth}}}
+        (tmp_path / "docker").mkdir()
+        (tmp_path / "docker/config.json").write_text(json.dumps(login))
+        order = replace(order, target=parse_reference(f"{closed.host}/app:1"))
+        digest = project.build(backend, order)
+        with pytest.raises(BuildError):
+            project.build(stranger, order)
+
+        assert digest_of(Pusher(closed.host, USER, PASSWORD).raw("app", "1")) == digest
+    assert "authentication required" in project.said[-1]
 
 
 def test_a_user_who_may_not_mount(ground: Path) -> None:

@@ -21,12 +21,11 @@ from codexctl_tasks.references import parse_reference
 from tests.support.builders import (
     Project,
     StandIns,
-    install_builders,
     is_running,
-    running_registry,
     workshop,
 )
-from tests.support.tiny_images import find_digest
+from tests.support.image_files import find_digest
+from tests.support.registries import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +39,8 @@ CACHE = "type=registry,ref=registry.example.com/shop/app:cache"
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give a registry."""
-    install_builders()
-    with running_registry(tmp_path_factory.mktemp("registry")) as host:
-        yield host
+    with registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running.host
 
 
 @pytest.fixture

@@ -5,11 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +21,11 @@ from sandbox import prerequisites
 from tests.support.shell import QUICK_S, ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from codexctl_tasks.images.backend import Backend
 
-PACKAGES = {"buildah": "buildah", "busybox-static": "busybox", "docker-registry": "docker-registry"}
+PACKAGES = {"buildah": "buildah", "busybox-static": "busybox"}
 """Debian's packages, each with a program that it brings."""
 
 
@@ -40,38 +36,6 @@ def install_builders() -> None:
         pytest.skip(f"missing packages: {' '.join(missing)}; only root can install them")
     if missing:
         prerequisites.install(*missing)
-
-
-@contextmanager
-def running_registry(folder: Path) -> Iterator[str]:
-    """Run a registry without any rights on a free port; give its host."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        port = taken.getsockname()[1]
-    config = folder / "registry.yml"
-    config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\nlog: {{level: error}}\n"
-    )
-    with (folder / "registry.log").open("w") as log:
-        process = subprocess.Popen(
-            ["docker-registry", "serve", str(config)], stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        _wait_for(port, process)
-        yield f"localhost:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline_s = time.monotonic() + QUICK_S
-    while process.poll() is None and time.monotonic() < deadline_s:
-        with closing(socket.socket()) as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    pytest.fail("the registry did not start")
 
 
 @dataclass

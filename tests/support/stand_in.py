@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.support.tiny_images import push_image
+from tests.support.image_files import push_files
 
 
 def act(folder: str) -> int:
@@ -56,7 +56,7 @@ def _build(arguments: list[str], answers: dict[str, str]) -> int:
     output = _value("--output", arguments)
     target = re.search(r"name=([^/,]+)/([^:,]+):([^,]+)", output)
     if target and "push=true" in output:
-        digest = push_image(*target.groups(), {"etc/built": b"by a stand-in"})
+        digest = push_files(*target.groups(), {"etc/built": b"by a stand-in"})
         metadata = {} if "mute" in answers else {"containerimage.digest": digest}
         Path(_value("--metadata-file", arguments)).write_text(json.dumps(metadata))
     return 0

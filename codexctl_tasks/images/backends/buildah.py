@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.images.backend import BuildError
@@ -18,7 +15,8 @@ from codexctl_tasks.images.backends.registry_settings import auth_file, write_se
 from codexctl_tasks.images.backends.workshop import RefusedError, Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
+    from pathlib import Path
 
     from codexctl_tasks.images.backend import BuildOrder
 
@@ -48,7 +46,7 @@ class Buildah:
     def build(self, order: BuildOrder, *, tell: Callable[[str], None], deadline_s: float) -> str:
         """See `Backend`."""
         bench = self.workshop.bench("buildah", order, tell, deadline_s)
-        with self._folder() as folder:
+        with self.workshop.storage(*self._as_owner()) as folder:
             words, values = self._words(order)
             base, environ = self._base(order, folder)
             bench.work([*base, "build", *words], {**environ, **values})
@@ -87,17 +85,8 @@ class Buildah:
             words += ["--cache-to", order.cache.name] if order.push else []
         return [*words, str(order.context)], values
 
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        """Give a folder for the storage; it goes with everything in it, whoever owns that."""
-        folder = make_folder(self.workshop.environ)
-        try:
-            yield folder
-        finally:
-            if not self.is_root:  # files in it belong to users of its namespace
-                with suppress(RefusedError):
-                    self.workshop.ask(self.program, "unshare", "rm", "-rf", str(folder / "root"))
-            shutil.rmtree(folder, ignore_errors=True)
+    def _as_owner(self) -> tuple[str, ...]:
+        return () if self.is_root else (self.program, "unshare")
 
 
 def probe_buildah(workshop: Workshop) -> Buildah:
@@ -109,13 +98,10 @@ def probe_buildah(workshop: Workshop) -> Buildah:
     """
     program = workshop.find("buildah")
     workshop.find("unshare")
-    folder = make_folder(workshop.environ)
-    try:
+    with workshop.storage() as folder:
         _check_version(workshop, program, folder)
         is_root = _may_mount_as_root(workshop, folder)
         storage = "overlay" if _has_overlay(workshop, folder, is_root=is_root) else "vfs"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return Buildah(workshop=workshop, program=program, storage=storage, is_root=is_root)
 
 
@@ -155,13 +141,6 @@ def _has_overlay(workshop: Workshop, folder: Path, *, is_root: bool) -> bool:
     except RefusedError:
         return False
     return True
-
-
-def make_folder(environ: Mapping[str, str]) -> Path:
-    """Make a folder with room for images: ``/tmp`` may be memory."""
-    places = [environ.get("TMPDIR", ""), "/var/tmp"]  # noqa: S108 - the name in it is not guessable
-    place = next((each for each in places if each and os.access(each, os.W_OK)), None)
-    return Path(tempfile.mkdtemp(prefix="codexctl-build-", dir=place))
 
 
 def _read(digest: Path, order: BuildOrder) -> str:

@@ -54,12 +54,10 @@ def plain_http_hosts(order: BuildOrder, workshop: Workshop) -> Iterator[str]:
 
 
 def auth_file(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variable that leads buildah to Docker's credentials; nothing: there are none."""
-    if environ.get(_AUTH):
+    """Return the variable that leads to credentials in a ``DOCKER_CONFIG``; it knows the others."""
+    if environ.get(_AUTH) or not environ.get("DOCKER_CONFIG"):
         return {}
-    folder = environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or Path.home(), ".docker")
-    file = Path(folder, "config.json")
-    return {_AUTH: str(file.absolute())} if file.is_file() else {}
+    return {_AUTH: str(Path(environ["DOCKER_CONFIG"], "config.json").absolute())}
 
 
 def _machine_settings(environ: Mapping[str, str]) -> str:

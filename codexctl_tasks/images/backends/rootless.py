@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.images.backends import companion
-from codexctl_tasks.images.backends.buildah import make_folder
 from codexctl_tasks.images.backends.buildctl import build_words, warn_of_arguments
 from codexctl_tasks.images.backends.buildkit import EPOCH, digest_in
 from codexctl_tasks.images.backends.registry_settings import plain_http_hosts
 from codexctl_tasks.images.backends.workshop import RefusedError, Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from codexctl_tasks.images.backend import BuildOrder
@@ -42,7 +39,7 @@ class Rootless:
         """See `Backend`."""
         bench = self.workshop.bench("buildkitd", order, tell, deadline_s)
         warn_of_arguments(order, tell)
-        with self._folder() as folder:
+        with self.workshop.storage(self.rootlesskit) as folder:
             metadata = folder / "metadata.json"
             address = f"unix://{folder}/buildkitd.sock"
             (folder / "buildkitd.toml").write_text(_settings(order, self.workshop))
@@ -57,27 +54,15 @@ class Rootless:
         space = [self.rootlesskit, "--net=host", f"--state-dir={folder / 'state'}"]
         return [*space, sys.executable, "-I", companion.__file__]
 
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        """Give a folder for the daemon; it goes with everything in it, whoever owns that."""
-        folder = make_folder(self.workshop.environ)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            if folder.exists():  # files in it belong to users of the namespace
-                with suppress(RefusedError):
-                    self.workshop.ask(self.rootlesskit, "rm", "-rf", str(folder))
 
-
-def probe_rootless(workshop: Workshop) -> Rootless:
+def probe_rootless(workshop: Workshop, uid: int | None = None) -> Rootless:
     """
-    Return what starts a BuildKit without root.
+    Return what starts a BuildKit without root; *uid*: of the user, None: of this process.
 
     Raises:
         RefusedError: One of its programs is missing, or this user may make no namespaces.
     """
-    if os.geteuid() == 0:
+    if (os.geteuid() if uid is None else uid) == 0:
         raise RefusedError("it is for users other than root")
     names = ("rootlesskit", "buildkitd", "buildctl")
     rootlesskit, daemon, client = (workshop.find(name) for name in names)

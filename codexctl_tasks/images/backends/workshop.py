@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 PROBE_TIMEOUT_S = 5.0
 """For one question to a program; a healthy one needs tenths of a second."""
+
+REMOVAL_TIMEOUT_S = 60.0
 
 
 class RefusedError(Exception):
@@ -50,6 +54,40 @@ class Workshop:
         place = self.environ.get("TMPDIR") or None
         with tempfile.TemporaryDirectory(prefix="codexctl-build-", dir=place) as folder:
             yield Path(folder)
+
+    @contextmanager
+    def storage(self, *as_owner: str) -> Iterator[Path]:
+        """
+        Give a folder with room for images: ``/tmp`` may be memory. It goes with all that is in it.
+
+        *as_owner*: What runs a program as the users of a namespace, to whom files in it belong.
+        """
+        places = [self.environ.get("TMPDIR", ""), "/var/tmp"]  # noqa: S108 - mkdtemp's name is unique
+        place = next((each for each in places if each and os.access(each, os.W_OK)), None)
+        folder = Path(tempfile.mkdtemp(prefix="codexctl-build-", dir=place))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            if as_owner and folder.exists():
+                self._finish(*as_owner, "rm", "-rf", str(folder))
+
+    def _finish(self, *command: str) -> None:
+        """Run a program although this thread may have been told to stop: then it starts none."""
+
+        def run() -> None:
+            with suppress(OSError):
+                self.run(
+                    command,
+                    folder=Path(),
+                    environ=self.environ,
+                    timeout_s=REMOVAL_TIMEOUT_S,
+                    tell=lambda _: None,
+                )
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join()
 
     def find(self, program: str) -> str:
         """
