@@ -70,7 +70,7 @@ class _Images:
         self._rows: list[ImageRow] = []
         self._errors: list[CodexctlError] = []
         self._unmirrored: list[str] = []
-        self._registry = registry_of(self._loaded, outside)
+        self._registry = registry_of([self._loaded], outside)
 
     def mirror(self) -> None:
         """Bring external images into the registry of the project."""
@@ -87,7 +87,7 @@ class _Images:
                 tell=lambda line: self._console.step("mirror", line),
             )
         for result in results:
-            self._note(result, what=result.done.value, size_bytes=result.moved)
+            self._note(result, size_bytes=result.moved)
             if result.error:
                 self._unmirrored.append(result.name)
 
@@ -114,7 +114,7 @@ class _Images:
             catalogue.builds, catalogue.externals, self._registry, self._backend, settings
         )
         for result in results:
-            self._note(result, what=result.what.value, size_bytes=result.size, note=result.note)
+            self._note(result, size_bytes=result.size, note=result.note)
 
     def report(self) -> int:
         """Tell what became of every image, and return the exit code."""
@@ -143,13 +143,11 @@ class _Images:
     def _is_chosen(self, name: str) -> bool:
         return not self._request.only or name in self._request.only
 
-    def _note(
-        self, result: Mirrored | BuildResult, *, what: str, size_bytes: int, note: str = ""
-    ) -> None:
+    def _note(self, result: Mirrored | BuildResult, *, size_bytes: int, note: str = "") -> None:
         row = ImageRow(
             name=result.name,
             target=str(result.target),
-            what=what,
+            what=result.done.value,
             digest=result.digest,
             size_bytes=size_bytes,
             seconds=result.seconds,

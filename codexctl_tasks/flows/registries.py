@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 from codexctl_tasks.registry.client import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from codexctl_tasks.registry.client import RegistryClient
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.world.outside import Outside
 
 
-def registry_of(loaded: LoadedStack, outside: Outside) -> RegistryClient:
-    """Return the registries; nothing is sent before the first call."""
+def registry_of(stacks: Sequence[LoadedStack], outside: Outside) -> RegistryClient:
+    """
+    Return the registries; nothing is sent before the first call.
+
+    *stacks*: One stack, in some of its environments; the variables of the first one count.
+    """
     return connect(
-        variables_of(loaded),
-        plain_http_hosts=plain_http_hosts(loaded),
+        variables_of(stacks[0]) if stacks else {},
+        plain_http_hosts=frozenset().union(*map(plain_http_hosts, stacks)),
         clock=outside.clock,
         announce=outside.console.retrying,
         run=outside.run,
