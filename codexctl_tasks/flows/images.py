@@ -122,8 +122,8 @@ class _Images:
         masked = self._console.masked
         rows = [replace(row, error=masked(row.error)) for row in self._rows]
         self._console.lines([report.headline(rows), *report.table_lines(rows)])
-        for error in self._errors:
-            self._console.annotate(error.location, str(error))
+        for problem in (each for error in self._errors for each in error.problems):
+            self._console.annotate(problem.location, str(problem))
         if summary := self._request.files.step_summary:
             write_report(summary, report.markdown(rows), self._console, "a")
         if outputs := self._request.files.step_outputs:
@@ -152,7 +152,8 @@ class _Images:
             size_bytes=size_bytes,
             seconds=result.seconds,
         )
-        error = str(result.error or (note if row.is_bad else ""))
+        problems = result.error.problems if result.error else ()
+        error = "; ".join(map(str, problems)) or (note if row.is_bad else "")
         self._rows.append(replace(row, error=error))
         if result.error:
             self._errors.append(result.error)
