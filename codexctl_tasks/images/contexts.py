@@ -65,6 +65,10 @@ class Content:
         """All files together, in bytes."""
         return sum(entry.status.st_size for entry in self.entries if entry.is_file)
 
+    def has(self, path: str) -> bool:
+        """Tell whether something is there."""
+        return any(entry.path == path for entry in self.entries)
+
     def largest(self, count: int) -> list[tuple[str, int]]:
         """Return what is largest at the top of the folder, with its size in bytes."""
         sizes: dict[str, int] = {}
