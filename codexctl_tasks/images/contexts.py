@@ -130,9 +130,10 @@ def _hash_file(entry: Entry) -> bytes:
     try:
         opened = os.open(entry.full, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            content = hashlib.sha256()
-            while piece := os.read(opened, min(_PIECE, entry.status.st_size + 1)):
+            content, left = hashlib.sha256(), entry.status.st_size + 1
+            while left > 1 and (piece := os.read(opened, min(_PIECE, left))):
                 content.update(piece)
+                left -= len(piece)  # 1: as long as it was a moment ago, so that this is the end
         finally:
             os.close(opened)
     except OSError as error:
