@@ -9,14 +9,18 @@ several runs that have built the same sets the ``c-`` tag, and the others take i
 from __future__ import annotations
 
 import functools
+import tempfile
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.console import HEARTBEAT_S
 from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.images.backend import BuildError, BuildOrder
-from codexctl_tasks.images.ignoring import ignore_file_of
+from codexctl_tasks.images.contexts import Content
+from codexctl_tasks.images.ignoring import ignore_file_of, read_rules
 from codexctl_tasks.images.logs import BuildLog
 from codexctl_tasks.images.results import BuildResult, Done, layers_size
 from codexctl_tasks.images.tree import is_whole
@@ -24,7 +28,7 @@ from codexctl_tasks.registry.interface import RegistryError
 from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from codexctl_tasks.images.backend import Backend
     from codexctl_tasks.images.building import BuildSettings
@@ -153,25 +157,29 @@ class Making:
         return _Made(Done.RETAGGED, digest, layers_size(manifest))
 
     def _build(self, build: Build, log: BuildLog) -> str:
+        with log, _named_contexts(build) as contexts:
+            self._tell(f"{build.name}: building, log in {log.path}")
+            tell, settings = self._telling(build, log), self._settings
+            return self._builders.build(
+                self._order(build, contexts),
+                tell,
+                lambda: settings.clock.now() + settings.timeout_s,
+            )
+
+    def _order(self, build: Build, contexts: Mapping[str, Path | Reference]) -> BuildOrder:
         settings = self._settings
-        order = BuildOrder(
+        return BuildOrder(
             name=build.name,
             dockerfile=build.dockerfile,
             context=build.context,
             ignore_file=ignore_file_of(build.context, build.dockerfile),
-            contexts=build.contexts,
+            contexts=contexts,
             arguments=build.arguments,
             target=build.target,
             platform=settings.platform,
             push=settings.push,
             cache=build.target.with_tag(CACHE_TAG) if settings.caches_layers else None,
         )
-        with log:
-            self._tell(f"{build.name}: building, log in {log.path}")
-            tell = self._telling(build, log)
-            return self._builders.build(
-                order, tell, lambda: settings.clock.now() + settings.timeout_s
-            )
 
     def _telling(self, build: Build, log: BuildLog) -> Callable[[str], None]:
         """Return what writes lines to the log and tells one now and then: it still goes on."""
@@ -212,3 +220,20 @@ class Making:
             )
             raise BuildError(f"image {build.name}", what, fix)
         return manifest
+
+
+@contextmanager
+def _named_contexts(build: Build) -> Iterator[dict[str, Path | Reference]]:
+    """
+    Give the named contexts as every builder is to see them.
+
+    Not all builders heed the ignore file of a named context: whoever has one is given as a copy.
+    """
+    with tempfile.TemporaryDirectory(prefix="codexctl-contexts-") as name:
+        given = dict(build.contexts)
+        for number, (key, context) in enumerate(build.contexts.items()):
+            if isinstance(context, Path) and (ignore_file := ignore_file_of(context)):
+                given[key] = folder = Path(name) / str(number)
+                folder.mkdir()
+                Content(context, read_rules(ignore_file)).copy_to(folder)
+        yield given

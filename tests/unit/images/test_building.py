@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,6 @@ from tests.support.builds import FakeBackend, FakeRegistry, Project, index_of, m
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from codexctl_tasks.images.catalogue import Build, External
     from tests.support.fakes import FakeClock
@@ -336,6 +336,32 @@ def test_a_dry_run_changes_nothing(project: Project, bench: Bench) -> None:
         dry_run=True,
     ) == {"same": "unchanged", "moved": "would retag", "base": "would build", "web": "would build"}
     assert bench.registry.count("store") == bench.looked_for == 0
+
+
+def test_ignore_files_of_named_contexts_hold_for_every_builder(
+    project: Project, bench: Bench
+) -> None:
+    """Some builders do not read them; all get a copy without what is left out."""
+    more = project.write("more/file", "1").parent
+    project.write("more/sub/script").chmod(0o755)
+    (more / "link").symlink_to("file")
+    project.write("more/noise")
+    project.write("more/.dockerignore", "noise\n.dockerignore\n")
+    plain = project.write("plain/file").parent
+    seen: dict[str, list[str]] = {}
+
+    def during(order: Any) -> None:
+        for name, folder in order.contexts.items():
+            seen[name] = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+        assert order.contexts["plain"] == plain
+        assert (order.contexts["more"] / "link").readlink() == Path("file")
+        assert (order.contexts["more"] / "sub/script").stat().st_mode & 0o111
+
+    bench.backend.during = during
+    build = project.build("web", contexts={"more": more, "plain": plain})
+    assert bench.what(build) == {"web": "built"}
+    assert seen == {"more": ["file", "link", "sub", "sub/script"], "plain": ["file"]}
+    assert not bench.backend.orders[0].contexts["more"].exists()
 
 
 def test_secrets_are_masked_in_logs(project: Project, bench: Bench) -> None:
