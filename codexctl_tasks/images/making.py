@@ -58,7 +58,8 @@ class Builders:
         self, order: BuildOrder, tell: Callable[[str], None], deadline_of: Callable[[], float]
     ) -> str:
         """Build an image when there is room for it; see `Backend.build`."""
-        backend = self._backend()
+        with self._crew.joined():
+            backend = self._backend()
         with self._room, self._crew.joined():
             self._crew.check()
             return backend.build(order, tell=tell, deadline_s=deadline_of())
