@@ -97,8 +97,8 @@ def probe_buildah(workshop: Workshop) -> Buildah:
     program = workshop.find("buildah")
     workshop.find("unshare")
     with workshop.storage(program, *_USERS) as folder:
-        _check_version(workshop, program, folder)
         is_root = _may_mount_as_root(workshop, folder)
+        _check_version(workshop, program, folder)
         storage = "overlay" if _has_overlay(workshop, folder, is_root=is_root) else "vfs"
     return Buildah(workshop=workshop, program=program, storage=storage, is_root=is_root)
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 PROBE_TIMEOUT_S = 5.0
 """For one question to a program; a healthy one needs tenths of a second."""
-
 REMOVAL_TIMEOUT_S = 60.0
 
 
