@@ -131,7 +131,7 @@ class Making:
         build = ordered.build
         key = self._fingerprints.of(build, self._digests.of(ordered.images))
         memory = build.target.with_tag(f"{CONTENT_TAG}{key}")
-        if not self._settings.force:
+        if not self._is_forced(build):
             known, present = self._find(memory, build.target)
             if known and is_whole(self._registry, memory, known):
                 return self._take(build, known.digest, present)
@@ -139,6 +139,11 @@ class Making:
             return _Made(Done.WOULD_BUILD)
         digest = self._build(build, log)
         return self._remember(build, memory, digest) if digest else _Made(Done.BUILT)
+
+    def _is_forced(self, build: Build) -> bool:
+        """Tell whether it is built anew; what only is needed by what was chosen is not."""
+        only = self._settings.only
+        return self._settings.force and (not only or build.name in only)
 
     def _find(self, *references: Reference) -> list[Descriptor | None]:
         """Look for tags side by side; where something may be pushed, with the right to do so."""
@@ -151,7 +156,7 @@ class Making:
         """Let the wanted tag stand for an image that is there."""
         if present and present.digest == digest:
             return _Made(Done.UNCHANGED, digest)
-        if self._settings.dry_run:
+        if self._settings.dry_run or not self._settings.push:
             return _Made(Done.WOULD_RETAG, digest)
         manifest = self._fetch(build, digest)
         self._registry.store(build.target, manifest)
@@ -199,7 +204,7 @@ class Making:
     def _remember(self, build: Build, memory: Reference, digest: str) -> _Made:
         """Set the ``c-`` tag for what has been built; if another run was first, take its image."""
         manifest = self._fetch(build, digest)
-        first = None if self._settings.force else self._registry.find(memory)
+        first = None if self._is_forced(build) else self._registry.find(memory)
         if first and first.digest != digest and is_whole(self._registry, memory, first):
             manifest = self._fetch(build, first.digest)
             self._registry.store(build.target, manifest)

@@ -320,6 +320,36 @@ def test_without_a_push(project: Project, bench: Bench) -> None:
     assert bench.registry.count("store") == 0
 
 
+def test_without_a_push_nothing_is_tagged(project: Project, bench: Bench) -> None:
+    """What is there is not built again; as its tag is missing, nothing can be built upon it."""
+    bench.run(project.build("base", tag="old"))
+    stores = bench.registry.count("store")
+    web = project.build("web", "FROM registry.test/base:new")
+    results = bench.run(web, project.build("base", tag="new"), push=False)
+
+    assert results["base"].done is Done.WOULD_RETAG
+    assert results["web"].note == "needs base, which was not tagged"
+    assert bench.registry.count("store") == stores
+
+
+def test_force_is_for_what_was_chosen(project: Project, bench: Bench) -> None:
+    """What it needs is there and stays as it is."""
+    builds = (project.build("web", "FROM registry.test/base:1"), project.build("base"))
+    bench.run(*builds)
+    assert bench.what(*builds, only=("web",), force=True) == {"web": "built", "base": "unchanged"}
+    assert bench.what(*builds, force=True) == {"web": "built", "base": "built"}
+
+
+def test_a_dry_run_of_what_is_not_mirrored_yet(project: Project, bench: Bench) -> None:
+    """An image that would be there by then is not missed."""
+    redis = project.external("redis")
+    build = project.build("web", f"FROM {redis.target}")
+    settings = {"externals": [redis], "dry_run": True}
+    assert bench.what(build, **settings, pending=["redis"]) == {"web": "would build"}
+    assert bench.announced[0].note == "needs redis, which would be mirrored"
+    assert bench.what(build, **settings) == {"web": "failed"}
+
+
 def test_a_dry_run_changes_nothing(project: Project, bench: Bench) -> None:
     """It tells what would be done; no builder is looked for."""
     same, moved = project.build("same"), project.build("moved", tag="old")
