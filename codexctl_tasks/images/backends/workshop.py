@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 PROBE_TIMEOUT_S = 5.0
 """For one question to a program; a healthy one needs tenths of a second."""
-
 REMOVAL_TIMEOUT_S = 60.0
 
 
@@ -60,7 +59,7 @@ class Workshop:
         """
         Give a folder with room for images: ``/tmp`` may be memory. It goes with all that is in it.
 
-        *as_owner*: What runs a program as the users of a namespace, to whom files in it belong.
+        *as_owner*: What runs a program as the users to whom files in it may belong.
         """
         places = [self.environ.get("TMPDIR", ""), "/var/tmp"]  # noqa: S108 - mkdtemp's name is unique
         place = next((each for each in places if each and os.access(each, os.W_OK)), None)
@@ -69,10 +68,10 @@ class Workshop:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            if as_owner and folder.exists():
-                self._finish(*as_owner, "rm", "-rf", str(folder))
+            if folder.exists():
+                self._finish([*as_owner, "rm", "-rf", str(folder)], TMPDIR=str(folder))
 
-    def _finish(self, *command: str) -> None:
+    def _finish(self, command: Sequence[str], **environ: str) -> None:
         """Run a program although this thread may have been told to stop: then it starts none."""
 
         def run() -> None:
@@ -80,7 +79,7 @@ class Workshop:
                 self.run(
                     command,
                     folder=Path(),
-                    environ=self.environ,
+                    environ={**self.environ, **environ},
                     timeout_s=REMOVAL_TIMEOUT_S,
                     tell=lambda _: None,
                 )
