@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import threading
 from dataclasses import replace
@@ -289,6 +290,22 @@ def test_a_registry_that_wants_a_password(project: Project, tmp_path: Path, room
 
         assert digest_of(Pusher(closed.host, USER, PASSWORD).raw("app", "1")) == digest
     assert "authentication required" in project.said[-1]
+
+
+def test_a_disk_that_is_full(project: Project, tmp_path: Path) -> None:
+    """One failure among others, and the room is given back."""
+    small = tmp_path / "small"
+    small.mkdir()
+    order = project.order(f"FROM {project.host}/base:1\nRUN true")
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(small)}
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", small], check=True)
+    try:
+        with pytest.raises(BuildError, match="buildah failed with exit code"):
+            project.build(probe_buildah(workshop(**environ)), order)
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+    assert any("no space left on device" in line for line in project.said)
 
 
 def test_a_user_who_may_not_mount(ground: Path) -> None:
