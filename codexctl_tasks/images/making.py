@@ -8,21 +8,27 @@ several runs that have built the same sets the ``c-`` tag, and the others take i
 
 from __future__ import annotations
 
+import functools
+import tempfile
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.console import HEARTBEAT_S
 from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.images.backend import BuildError, BuildOrder
-from codexctl_tasks.images.ignoring import ignore_file_of
+from codexctl_tasks.images.contexts import Content
+from codexctl_tasks.images.ignoring import ignore_file_of, read_rules
 from codexctl_tasks.images.logs import BuildLog
-from codexctl_tasks.images.results import BuildResult, What, layers_size
-from codexctl_tasks.registry.interface import INDEX_TYPES, Manifest
+from codexctl_tasks.images.results import BuildResult, Done, layers_size
+from codexctl_tasks.images.tree import is_whole
+from codexctl_tasks.registry.interface import RegistryError
 from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from codexctl_tasks.images.backend import Backend
     from codexctl_tasks.images.building import BuildSettings
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.images.fingerprint import Digests, Fingerprints
     from codexctl_tasks.images.order import Ordered
     from codexctl_tasks.references import Reference
-    from codexctl_tasks.registry.interface import Descriptor, Registry
+    from codexctl_tasks.registry.interface import Descriptor, Manifest, Registry
     from codexctl_tasks.world.process import Crew
 
 CONTENT_TAG = "c-"
@@ -52,7 +58,8 @@ class Builders:
         self, order: BuildOrder, tell: Callable[[str], None], deadline_of: Callable[[], float]
     ) -> str:
         """Build an image when there is room for it; see `Backend.build`."""
-        backend = self._backend()
+        with self._crew.joined():
+            backend = self._backend()
         with self._room, self._crew.joined():
             self._crew.check()
             return backend.build(order, tell=tell, deadline_s=deadline_of())
@@ -73,7 +80,7 @@ class Builders:
 class _Made:
     """What became of an image, before it is a result."""
 
-    what: What
+    done: Done
     digest: str = ""
     size: int = 0
     note: str = ""
@@ -100,7 +107,7 @@ class Making:
         """Make an image, or tell why that is not possible."""
         build, begun_s = ordered.build, self._settings.clock.now()
         log = BuildLog(self._settings.logs, build.name, self._settings.console.masked)
-        made, problem = _Made(What.FAILED), None
+        made, problem = _Made(Done.FAILED), None
         try:
             if ordered.mistake:
                 raise ordered.mistake
@@ -110,7 +117,7 @@ class Making:
         return BuildResult(
             name=build.name,
             target=build.target,
-            what=made.what,
+            done=made.done,
             digest=made.digest,
             size=made.size,
             seconds=self._settings.clock.now() - begun_s,
@@ -126,57 +133,54 @@ class Making:
         memory = build.target.with_tag(f"{CONTENT_TAG}{key}")
         if not self._settings.force:
             known, present = self._find(memory, build.target)
-            if known and self._is_whole(memory, known):
+            if known and is_whole(self._registry, memory, known):
                 return self._take(build, known.digest, present)
         if self._settings.dry_run:
-            return _Made(What.WOULD_BUILD)
+            return _Made(Done.WOULD_BUILD)
         digest = self._build(build, log)
-        return self._remember(build, memory, digest) if digest else _Made(What.BUILT)
+        return self._remember(build, memory, digest) if digest else _Made(Done.BUILT)
 
     def _find(self, *references: Reference) -> list[Descriptor | None]:
-        found = dict(in_parallel(self._registry.find, references, limit=len(references)))
+        """Look for tags side by side; where something may be pushed, with the right to do so."""
+        pushes = self._settings.push and not self._settings.dry_run
+        find = functools.partial(self._registry.find, for_writing=pushes)
+        found = dict(in_parallel(find, references, limit=len(references)))
         return [found[reference] for reference in references]
-
-    def _is_whole(self, reference: Reference, known: Descriptor) -> bool:
-        """Tell whether an index has all its manifests: some registries collect them too early."""
-        if known.media_type not in INDEX_TYPES:
-            return True
-        index = self._registry.fetch(reference.with_digest(known.digest))
-        if index is None:
-            return False
-        children = [reference.with_digest(each["digest"]) for each in index.content["manifests"]]
-        return all(found for _, found in in_parallel(self._registry.find, children, limit=8))
 
     def _take(self, build: Build, digest: str, present: Descriptor | None) -> _Made:
         """Let the wanted tag stand for an image that is there."""
         if present and present.digest == digest:
-            return _Made(What.UNCHANGED, digest)
+            return _Made(Done.UNCHANGED, digest)
         if self._settings.dry_run:
-            return _Made(What.WOULD_RETAG, digest)
+            return _Made(Done.WOULD_RETAG, digest)
         manifest = self._fetch(build, digest)
         self._registry.store(build.target, manifest)
-        return _Made(What.RETAGGED, digest, layers_size(manifest))
+        return _Made(Done.RETAGGED, digest, layers_size(manifest))
 
     def _build(self, build: Build, log: BuildLog) -> str:
+        with log, _named_contexts(build) as contexts:
+            self._tell(f"{build.name}: building, log in {log.path}")
+            tell, settings = self._telling(build, log), self._settings
+            return self._builders.build(
+                self._order(build, contexts),
+                tell,
+                lambda: settings.clock.now() + settings.timeout_s,
+            )
+
+    def _order(self, build: Build, contexts: Mapping[str, Path | Reference]) -> BuildOrder:
         settings = self._settings
-        order = BuildOrder(
+        return BuildOrder(
             name=build.name,
             dockerfile=build.dockerfile,
             context=build.context,
             ignore_file=ignore_file_of(build.context, build.dockerfile),
-            contexts=build.contexts,
+            contexts=contexts,
             arguments=build.arguments,
             target=build.target,
             platform=settings.platform,
             push=settings.push,
             cache=build.target.with_tag(CACHE_TAG) if settings.caches_layers else None,
         )
-        with log:
-            self._tell(f"{build.name}: building, log in {log.path}")
-            tell = self._telling(build, log)
-            return self._builders.build(
-                order, tell, lambda: settings.clock.now() + settings.timeout_s
-            )
 
     def _telling(self, build: Build, log: BuildLog) -> Callable[[str], None]:
         """Return what writes lines to the log and tells one now and then: it still goes on."""
@@ -196,13 +200,17 @@ class Making:
         """Set the ``c-`` tag for what has been built; if another run was first, take its image."""
         manifest = self._fetch(build, digest)
         first = None if self._settings.force else self._registry.find(memory)
-        if first and first.digest != digest and self._is_whole(memory, first):
+        if first and first.digest != digest and is_whole(self._registry, memory, first):
             manifest = self._fetch(build, first.digest)
             self._registry.store(build.target, manifest)
             note = "another run was first, its image is used"
-            return _Made(What.BUILT, first.digest, layers_size(manifest), note)
-        self._registry.store(memory, manifest)
-        return _Made(What.BUILT, digest, layers_size(manifest))
+            return _Made(Done.BUILT, first.digest, layers_size(manifest), note)
+        note = ""
+        try:
+            self._registry.store(memory, manifest)
+        except RegistryError as error:  # the image itself is there, and complete
+            note = f"the next run will build it again, as {memory.tag} cannot be set: {error}"
+        return _Made(Done.BUILT, digest, layers_size(manifest), note)
 
     def _fetch(self, build: Build, digest: str) -> Manifest:
         manifest = self._registry.fetch(build.target.with_digest(digest))
@@ -213,3 +221,20 @@ class Making:
             )
             raise BuildError(f"image {build.name}", what, fix)
         return manifest
+
+
+@contextmanager
+def _named_contexts(build: Build) -> Iterator[dict[str, Path | Reference]]:
+    """
+    Give the named contexts as every builder is to see them.
+
+    Not all builders heed the ignore file of a named context: whoever has one is given as a copy.
+    """
+    with tempfile.TemporaryDirectory(prefix="codexctl-contexts-") as name:
+        given = dict(build.contexts)
+        for number, (key, context) in enumerate(build.contexts.items()):
+            if isinstance(context, Path) and (ignore_file := ignore_file_of(context)):
+                given[key] = folder = Path(name) / str(number)
+                folder.mkdir()
+                Content(context, read_rules(ignore_file)).copy_to(folder)
+        yield given

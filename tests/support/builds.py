@@ -34,7 +34,10 @@ def manifest_of(text: str, *, size: int = 1000) -> Manifest:
 
 def index_of(*manifests: Manifest) -> Manifest:
     """Return the index of some manifests."""
-    children = [{"digest": each.digest, "size": len(each.raw)} for each in manifests]
+    children = [
+        {"mediaType": each.media_type, "digest": each.digest, "size": len(each.raw)}
+        for each in manifests
+    ]
     content = {"schemaVersion": 2, "manifests": children}
     return Manifest(json.dumps(content).encode(), INDEX_TYPES[0])
 
@@ -59,7 +62,7 @@ class FakeRegistry:
             self.tags_on[reference] = made.digest
         return made.digest
 
-    def find(self, reference: Reference) -> Descriptor | None:
+    def find(self, reference: Reference, *, for_writing: bool = False) -> Descriptor | None:  # noqa: ARG002
         """See `Registry.find`."""
         found = self._look("find", reference)
         return Descriptor(found.digest, found.media_type, len(found.raw)) if found else None

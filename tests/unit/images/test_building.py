@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from codexctl_tasks.console import Console
 from codexctl_tasks.errors import DeadlineError, Interrupted
 from codexctl_tasks.images.backend import BuildError
 from codexctl_tasks.images.building import BuildSettings, build_images, jobs_of
-from codexctl_tasks.images.results import BuildResult, What
+from codexctl_tasks.images.results import BuildResult, Done
 from codexctl_tasks.references import Reference, parse_reference
 from codexctl_tasks.registry.interface import RegistryError
 from codexctl_tasks.world.clock import SystemClock
@@ -21,7 +22,6 @@ from tests.support.builds import FakeBackend, FakeRegistry, Project, index_of, m
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from codexctl_tasks.images.catalogue import Build, External
     from tests.support.fakes import FakeClock
@@ -61,7 +61,7 @@ class Bench:
 
     def what(self, *builds: Build, **settings: Any) -> dict[str, str]:
         """Build and return what was done."""
-        return {name: str(each.what) for name, each in self.run(*builds, **settings).items()}
+        return {name: str(each.done) for name, each in self.run(*builds, **settings).items()}
 
     def content_tag(self, name: str) -> Reference:
         """Return the one tag of a repository that remembers a content hash."""
@@ -91,7 +91,7 @@ def test_what_is_nowhere_is_built_and_remembered(project: Project, bench: Bench)
 
     result = bench.run(build)["web"]
 
-    assert result.what is What.BUILT
+    assert result.done is Done.BUILT
     assert result.digest == bench.registry.tags_on[build.target]
     assert bench.registry.tags_on[bench.content_tag("web")] == result.digest
     assert result.size == 1000
@@ -111,7 +111,7 @@ def test_nothing_changed_starts_nothing(project: Project, bench: Bench) -> None:
 
     result = bench.run(build)["web"]
 
-    assert result.what is What.UNCHANGED
+    assert result.done is Done.UNCHANGED
     assert result.digest == bench.registry.tags_on[build.target]
     assert bench.looked_for == 0
     assert sorted(str(reference) for _, reference in bench.registry.calls) == sorted(
@@ -128,7 +128,7 @@ def test_a_new_tag_of_the_same_content_needs_no_builder(project: Project, bench:
 
     result = bench.run(second)["web"]
 
-    assert result.what is What.RETAGGED
+    assert result.done is Done.RETAGGED
     assert result.digest == first.digest == bench.registry.tags_on[second.target]
     assert result.size == 1000
     assert bench.looked_for == 0
@@ -140,7 +140,7 @@ def test_a_tag_that_somebody_else_has_moved_is_set_right(project: Project, bench
     digest = bench.run(build)["web"].digest
     bench.registry.add(str(build.target), manifest_of("something else"))
 
-    assert bench.run(build)["web"].what is What.RETAGGED
+    assert bench.run(build)["web"].done is Done.RETAGGED
     assert bench.registry.tags_on[build.target] == digest
 
 
@@ -149,11 +149,11 @@ def test_changed_content_is_built(project: Project, bench: Bench) -> None:
     build = project.build("web")
     first = bench.run(build)["web"].digest
     project.write("web/app", "changed")
-    assert bench.run(build)["web"].what is What.BUILT
+    assert bench.run(build)["web"].done is Done.BUILT
     project.write("web/app", "this is web\n")
     result = bench.run(build)["web"]
 
-    assert (result.what, result.digest) == (What.RETAGGED, first)
+    assert (result.done, result.digest) == (Done.RETAGGED, first)
 
 
 def test_a_new_base_image_builds_anew(project: Project, bench: Bench) -> None:
@@ -171,7 +171,7 @@ def test_force_builds_what_is_there(project: Project, bench: Bench) -> None:
     first = bench.run(build)["web"].digest
     forced = bench.run(build, force=True)["web"]
 
-    assert forced.what is What.BUILT
+    assert forced.done is Done.BUILT
     assert forced.digest != first
     assert bench.registry.tags_on[bench.content_tag("web")] == forced.digest
     assert bench.what(build) == {"web": "unchanged"}
@@ -203,7 +203,7 @@ def test_the_first_of_two_runs_wins(project: Project, bench: Bench) -> None:
 
     result = bench.run(build)["web"]
 
-    assert result.what is What.BUILT
+    assert result.done is Done.BUILT
     assert result.digest == others.digest == bench.registry.tags_on[build.target]
     assert result.note == "another run was first, its image is used"
 
@@ -245,7 +245,7 @@ def test_a_failure_stops_only_what_needs_it(project: Project, bench: Bench) -> N
         project.build("other"),
     )
 
-    assert {name: str(each.what) for name, each in results.items()} == {
+    assert {name: str(each.done) for name, each in results.items()} == {
         "web": "skipped",
         "site": "skipped",
         "base": "failed",
@@ -266,17 +266,17 @@ def test_a_failure_stops_only_what_needs_it(project: Project, bench: Bench) -> N
 def test_a_mistake_in_one_dockerfile(project: Project, bench: Bench) -> None:
     """It is a failure of this image, with exit code 3; nothing is started for it."""
     results = bench.run(project.build("web", "FROM"), project.build("other"))
-    assert results["web"].what is What.FAILED
+    assert results["web"].done is Done.FAILED
     assert results["web"].error.exit_code == 3
     assert results["web"].log == ""
-    assert results["other"].what is What.BUILT
+    assert results["other"].done is Done.BUILT
 
 
 def test_a_registry_that_refuses(project: Project, bench: Bench) -> None:
     """Exit code 4; images of other registries go on."""
     bench.registry.broken["registry.test/web"] = RegistryError("registry.test", "no entry")
     results = bench.run(project.build("web"), project.build("other"))
-    assert results["web"].what is What.FAILED
+    assert results["web"].done is Done.FAILED
     assert results["web"].error.exit_code == 4
     assert bench.backend.built == ["other"]
 
@@ -291,7 +291,7 @@ def test_no_builder_is_told_once_per_image(project: Project, bench: Bench) -> No
     results = bench.run(there, project.build("a"), project.build("b"))
 
     assert bench.looked_for == 1
-    assert results["there"].what is What.UNCHANGED
+    assert results["there"].done is Done.UNCHANGED
     assert {str(results[name].error) for name in "ab"} == {
         "builder: none works here: install buildah"
     }
@@ -313,9 +313,9 @@ def test_without_a_push(project: Project, bench: Bench) -> None:
     results = bench.run(
         project.build("web", "FROM registry.test/base:1"), project.build("base"), push=False
     )
-    assert results["base"].what is What.BUILT
+    assert results["base"].done is Done.BUILT
     assert not results["base"].digest
-    assert results["web"].what is What.SKIPPED
+    assert results["web"].done is Done.SKIPPED
     assert results["web"].note == "needs base, which was not pushed"
     assert bench.registry.count("store") == 0
 
@@ -336,6 +336,32 @@ def test_a_dry_run_changes_nothing(project: Project, bench: Bench) -> None:
         dry_run=True,
     ) == {"same": "unchanged", "moved": "would retag", "base": "would build", "web": "would build"}
     assert bench.registry.count("store") == bench.looked_for == 0
+
+
+def test_ignore_files_of_named_contexts_hold_for_every_builder(
+    project: Project, bench: Bench
+) -> None:
+    """Some builders do not read them; all get a copy without what is left out."""
+    more = project.write("more/file", "1").parent
+    project.write("more/sub/script").chmod(0o755)
+    (more / "link").symlink_to("file")
+    project.write("more/noise")
+    project.write("more/.dockerignore", "noise\n.dockerignore\n")
+    plain = project.write("plain/file").parent
+    seen: dict[str, list[str]] = {}
+
+    def during(order: Any) -> None:
+        for name, folder in order.contexts.items():
+            seen[name] = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+        assert order.contexts["plain"] == plain
+        assert (order.contexts["more"] / "link").readlink() == Path("file")
+        assert (order.contexts["more"] / "sub/script").stat().st_mode & 0o111
+
+    bench.backend.during = during
+    build = project.build("web", contexts={"more": more, "plain": plain})
+    assert bench.what(build) == {"web": "built"}
+    assert seen == {"more": ["file", "link", "sub", "sub/script"], "plain": ["file"]}
+    assert not bench.backend.orders[0].contexts["more"].exists()
 
 
 def test_secrets_are_masked_in_logs(project: Project, bench: Bench) -> None:
@@ -361,7 +387,7 @@ def test_a_log_that_cannot_be_written(project: Project, bench: Bench) -> None:
     """One line, exit code 5."""
     bench.logs.write_text("a file")
     result = bench.run(project.build("web"))["web"]
-    assert result.what is What.FAILED
+    assert result.done is Done.FAILED
     assert result.error.exit_code == 5
     assert "web.log: cannot be written: " in str(result.error)
 

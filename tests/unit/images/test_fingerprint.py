@@ -185,6 +185,22 @@ def test_a_context_by_mistake(project: Project, bench: Bench) -> None:
     assert warning.endswith("leave out in .dockerignore what the image does not need")
 
 
+def test_a_checkout_in_the_context(project: Project, bench: Bench) -> None:
+    """Its .git is another one in every checkout: nothing would ever be unchanged."""
+    build = project.build("web")
+    project.write("web/.git/index", "times of files")
+    bench.hash(build)
+    (warning,) = bench.warnings
+    assert warning.startswith(
+        f"services.yaml:10: the build of web sees {build.context}/.git, which"
+    )
+    assert warning.endswith(": add .git to .dockerignore")
+    bench.warnings.clear()
+    project.write("web/.dockerignore", ".git\n")
+    bench.hash(build)
+    assert bench.warnings == []
+
+
 def test_a_dockerfile_that_went_away(project: Project) -> None:
     """It was there when the stack was read."""
     build = project.build("web")
