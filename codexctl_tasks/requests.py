@@ -56,6 +56,8 @@ class Source:
     """From ``--var-file``."""
     strict: bool
     """Whether unknown keys in ``services.yaml`` are errors."""
+    pins: Path | None = None
+    """File that says which digest each image has; None: tags are deployed."""
     now: datetime
     """The moment that templates call `Now`: one for the whole run."""
     environ: Mapping[str, str] = field(repr=False)
@@ -198,6 +200,62 @@ class DoctorRequest(ClusterRequest):
     """Name under which applied objects are remembered; empty: that of ``services.yaml``."""
     output: str
     """``text`` or ``json``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GcImagesRequest:
+    """Everything `flows.gc_images` needs to know."""
+
+    source: Source
+    """Its environment is looked at beside those that ``services.yaml`` names."""
+    kubeconfig: str
+    """Empty: the default places."""
+    contexts: tuple[str, ...]
+    """Which clusters are asked; empty: the current one and those of all environments."""
+    only: frozenset[str]
+    """Names of entries of ``images``; empty: all."""
+    newest: int
+    """So many images of each repository stay."""
+    protected: tuple[str, ...]
+    """Patterns of tags that stay."""
+    younger_s: float
+    """What was made within so many seconds stays."""
+    ignored_kinds: frozenset[str]
+    """Kinds that are not read: ``plural.group``."""
+    deletes: bool
+    """False: only tell what would go."""
+    output: str
+    """``text`` or ``json``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImagesRequest:
+    """Everything `flows.images` needs to know."""
+
+    source: Source
+    only: frozenset[str]
+    """Names under ``images``; empty: all of them."""
+    platform: str
+    """``linux/amd64``; empty: all platforms when mirroring, the builder's own when building."""
+    dry_run: bool
+    """Say what would be done; nothing is written."""
+    force: bool
+    """Build although nothing has changed."""
+    pushes: bool
+    """False: what is built goes nowhere."""
+    jobs: int
+    """Builds at the same time; 0: as many as this machine is good for."""
+    backend: str
+    """Name of the builder; empty: the first that works here."""
+    pin: Path | None
+    """File to write digests to; None: not wanted."""
+    logs: Path
+    """Folder for the logs of builds."""
+    build_timeout_s: float
+    """For each build."""
+    output: str
+    """``text`` or ``json``."""
+    files: ReportFiles
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import socket
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,9 @@ from codexctl_tasks.requests import (
     DoctorRequest,
     ExplainRequest,
     Filters,
+    GcImagesRequest,
     HooksRequest,
+    ImagesRequest,
     RenderRequest,
     ReportFiles,
     Source,
@@ -31,8 +35,17 @@ from codexctl_tasks.requests import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DEFAULT_BUILD_TIMEOUT_S = 3600.0
+"""Of one image; GitHub's own limit for a job is six hours."""
 DEFAULT_WAIT_TIMEOUT_S = 600.0
 """Kubernetes' own default progress deadline: a rollout that needs longer says so explicitly."""
+
+
+KEPT_IMAGES = 10
+"""Newest images of each repository that stay."""
+PROTECTED_TAGS = "v*,latest,main,master,stable"
+YOUNG_S = 24 * 3600.0
+"""A deploy may be under way that is to use what was made just now."""
 
 
 def source(
@@ -49,6 +62,7 @@ def source(
     only_infra: str = "",
     skip_infra: str = "",
     strict: bool = False,
+    pins: str = "",
     is_optional: bool = False,
 ) -> Source:
     """
@@ -74,6 +88,7 @@ def source(
         variables=_variables(_value("vars", vars)),
         var_file=Path(file) if file else None,
         strict=strict or _switch("CODEXCTL_STRICT"),
+        pins=_path(_value("pins", pins)),
         now=datetime.now(UTC),
         environ=dict(os.environ),
     )
@@ -215,6 +230,88 @@ def hooks_request(
     )
 
 
+def gc_images_request(
+    *,
+    kubeconfig: str = "",
+    contexts: str = "",
+    only: str = "",
+    keep: str = "",
+    protect: str = "",
+    younger_than: str = "",
+    ignore_kinds: str = "",
+    delete: bool = False,
+    output: str = "",
+    **given: Any,
+) -> GcImagesRequest:
+    """Combine flags and ``CODEXCTL_*``, but for *delete*: only a flag makes it happen."""
+    return GcImagesRequest(
+        source=source(**given, is_optional=True),
+        kubeconfig=_cluster(kubeconfig, "").kubeconfig,
+        contexts=_parts("contexts", contexts),
+        only=frozenset(_parts("only", only)),
+        newest=_count("keep", keep, KEPT_IMAGES),
+        protected=_parts("protect", protect, PROTECTED_TAGS),
+        younger_s=_age_s("younger-than", younger_than, YOUNG_S),
+        ignored_kinds=frozenset(_parts("ignore-kinds", ignore_kinds)),
+        deletes=delete,
+        output=_choice("output", _value("output", output, "text"), ("text", "json")),
+    )
+
+
+def images_request(
+    *,
+    only: str = "",
+    platform: str = "",
+    dry_run: bool = False,
+    force: bool = False,
+    no_push: bool = False,
+    jobs: str = "",
+    backend: str = "",
+    pin: str = "",
+    logs: str = "",
+    build_timeout: str = "",
+    output: str = "",
+    **given: Any,
+) -> ImagesRequest:
+    """Combine flags and ``CODEXCTL_*``; *given* are those of `source`."""
+    pin_file = _path(_value("pin", pin))
+    if pin_file and (dry_run or no_push):
+        raise UsageError(
+            "--pin", "needs images that are pushed", "leave --dry-run or --no-push out"
+        )
+    return ImagesRequest(
+        source=source(**given),
+        only=frozenset(filter(None, (name.strip() for name in _value("only", only).split(",")))),
+        platform=_platform(_value("platform", platform)),
+        dry_run=dry_run,
+        force=force,
+        pushes=not no_push,
+        jobs=_count("jobs", jobs),
+        backend=_value("backend", backend),
+        pin=pin_file,
+        logs=Path(_value("logs", logs, str(Path(tempfile.gettempdir()) / "codexctl-builds"))),
+        build_timeout_s=_timeout("build-timeout", build_timeout, DEFAULT_BUILD_TIMEOUT_S),
+        output=_choice("output", _value("output", output, "text"), ("text", "json")),
+        files=ReportFiles(
+            step_summary=_path(os.environ.get("GITHUB_STEP_SUMMARY", "")),
+            step_outputs=_path(os.environ.get("GITHUB_OUTPUT", "")),
+        ),
+    )
+
+
+def _platform(text: str) -> str:
+    if text and not re.fullmatch(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?", text):
+        raise UsageError("--platform", f"{text!r} is no platform", "write linux/amd64")
+    return text
+
+
+def _count(flag: str, given: str, default: int = 0) -> int:
+    text = _value(flag, given, str(default))
+    if not (text.isascii() and text.isdecimal()):
+        raise UsageError(f"--{flag}", f"{text!r} is no number", "give a whole number")
+    return int(text)
+
+
 def _cluster(kubeconfig: str, context: str) -> ClusterSettings:
     return ClusterSettings(
         kubeconfig=_value("kubeconfig", kubeconfig, os.environ.get("KUBECONFIG", "")),
@@ -301,6 +398,18 @@ def _switch(variable: str) -> bool:
 def _names(flag: str, given: str) -> frozenset[str]:
     names = (name.strip().lower() for name in _value(flag, given).split(","))
     return frozenset(name for name in names if name)
+
+
+def _parts(flag: str, given: str, default: str = "") -> tuple[str, ...]:
+    """Return the parts of a list with commas, each once, as they are written."""
+    parts = (part.strip() for part in _value(flag, given, default).split(","))
+    return tuple(dict.fromkeys(filter(None, parts)))
+
+
+def _age_s(flag: str, given: str, default_s: float) -> float:
+    """Return a duration that may also be 0."""
+    is_none = re.fullmatch(r"0+[hms]?", _value(flag, given))
+    return 0.0 if is_none else _timeout(flag, given, default_s)
 
 
 def _slot(given: str) -> int:

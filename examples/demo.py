@@ -50,8 +50,11 @@ CAUSES = (
     "cannot connect to smtp:25",
 )
 """What the report of the broken services must say."""
-IMAGES = (("migrate", "1.0"), ("api", "1.0"), ("web", "1.0"), ("web", "2.0"))
-PROGRAMS = {"migrate": "migrate.py", "api": "server.py", "web": "server.py"}
+UPSTREAM = "upstream"
+"""Folder of the sandbox's registry that stands in for docker.io."""
+BASES = {"redis:7": "redis-server", "python:3.11-slim": "python3"}
+"""What the shop stands on, and the program of each."""
+PINS = "pins.json"
 _INTERRUPTED = 130
 _WRONG_SETUP = 2
 
@@ -73,7 +76,7 @@ class Demo:
         self.start_cluster()
         cluster = Cluster(self.shell.environment)
         check_registry(self.registry)
-        self.push_images()
+        self.make_images()
         self.deploy_first_version(cluster)
         self.show_page(cluster)
         self.deploy_second_version(cluster)
@@ -113,22 +116,42 @@ class Demo:
         self.registry = variables["SANDBOX_REGISTRY"]
         tell.success(f"Kubernetes runs, with a registry for images at {self.registry}")
 
-    def push_images(self) -> None:
+    def make_images(self) -> None:
         """Step 2: what the pods will run."""
         tell = self.narrator
-        tell.step("Make the shop's images and push them")
+        tell.step("Mirror and build the shop's images")
         tell.say(
             "The shop is in examples/shop: a web page, an API, Redis, and a migration "
-            "that fills Redis. The web comes in two versions: 1.0 and 2.0."
+            "that fills Redis. Redis and Python come from elsewhere: they are mirrored into the "
+            "shop's registry. The rest is built from Dockerfiles."
         )
-        self.succeed("python3 -m sandbox push shop/redis:7 -- redis-server")
-        for name, version in IMAGES:
-            self.succeed(
-                f"python3 -m sandbox push shop/{name}:{version} "
-                f"--add examples/shop/{name}:/app --env VERSION={version} "
-                f"-- python3 -u /app/{PROGRAMS[name]}"
-            )
-        tell.success("5 images are in the registry")
+        if self.sandbox:
+            tell.say("The sandbox has no internet; these two stand in for docker.io:")
+            for image, program in BASES.items():
+                self.succeed(f"python3 -m sandbox push {UPSTREAM}/{image} -- {program}")
+        for line in self._preparations():
+            tell.command(line)
+        self.shell.environment["SHOP_REGISTRY"] = self.registry
+        if self.sandbox:
+            self.shell.environment["SHOP_UPSTREAM"] = f"{self.registry}/{UPSTREAM}"
+        (SHOP / PINS).unlink(missing_ok=True)
+        self._images("")
+        tell.say("The same again: nothing has changed, and nothing is built.")
+        done = self._images("")
+        if "built" in done.output:
+            raise DemoError("the second run built something: read its output above")
+        tell.success(f"5 images are in the registry; looking at them took {done.seconds:.1f} s")
+
+    def _images(self, version: str) -> Finished:
+        """Run codexctl images; an empty version of the web is the default one."""
+        line = f"codexctl images --env staging --pin {PINS}"
+        if version:
+            line += f" --vars WEB_VERSION={version}"
+        self.narrator.command(line)
+        done = self.shell.run([str(self.codexctl), *shlex.split(line)[1:]], SHOP)
+        if done.exit_code:
+            raise DemoError(f"`{line}` ended with exit code {done.exit_code}: see its table above")
+        return done
 
     def deploy_first_version(self, cluster: Cluster) -> None:
         """Step 3: everything, from nothing."""
@@ -140,9 +163,7 @@ class Demo:
             "One command renders services.yaml and its manifests, applies them in three "
             "waves (Redis; the migration; API and web), and waits until each is healthy."
         )
-        for line in self._preparations():
-            tell.command(line)
-        self.shell.environment["SHOP_REGISTRY"] = self.registry
+        tell.say(f"{PINS} has the digest of each image: exactly these run.")
         done = self.deploy("")
         if done.exit_code:
             raise self._unhealthy(done)
@@ -161,6 +182,8 @@ class Demo:
     def deploy_second_version(self, cluster: Cluster) -> None:
         """Step 5: a change, as it happens every day."""
         self.narrator.step("Change one thing: web 2.0")
+        self.narrator.say("The image first: only that of the web has changed.")
+        self._images("2.0")
         self.narrator.say(
             "The same command with another version. What has not changed is left alone; "
             "web 2.0 takes over pod by pod."
@@ -255,7 +278,7 @@ class Demo:
 
     def deploy(self, web_version: str) -> Finished:
         """Run codexctl and show its command line; an empty version is the default one."""
-        line = f"codexctl apply-wait --env staging{self._namespace_option()}"
+        line = f"codexctl apply-wait --env staging --pins {PINS}{self._namespace_option()}"
         if web_version:
             line += f" --vars WEB_VERSION={web_version}"
         self.narrator.command(line)
@@ -297,7 +320,10 @@ class Demo:
             lines.append(f'export PATH="{self.codexctl.parent}:$PATH"')
         if self.sandbox:
             lines.append('eval "$(python3 -m sandbox env)"')
-        return [*lines, f"export SHOP_REGISTRY={self.registry}", "cd examples/shop"]
+        lines.append(f"export SHOP_REGISTRY={self.registry}")
+        if self.sandbox:
+            lines.append(f"export SHOP_UPSTREAM={self.registry}/{UPSTREAM}")
+        return [*lines, "cd examples/shop"]
 
     def _namespace_option(self) -> str:
         return f" --namespace {self.namespace}" if os.environ.get("DEMO_NAMESPACE") else ""

@@ -31,6 +31,7 @@ PROVIDED_BY = {
     "ip": "iproute2",
     "docker-registry": "docker-registry",
     "mmdebstrap": "mmdebstrap",
+    "buildah": "buildah",
     "openssl": "openssl",
     "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
     "unshare": "util-linux",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from codexctl_tasks.console import Console
     from codexctl_tasks.reports.story import Story
     from codexctl_tasks.requests import DeployRequest
     from codexctl_tasks.world.outside import Outside
@@ -127,13 +128,16 @@ class Reporter:
             self._write(outputs, lambda: _step_outputs(story), mode="a")
 
     def _write(self, path: Path, text: Callable[[], str], mode: str = "w") -> None:
-        """Write a file; that it cannot be written is no reason to call a deploy failed."""
-        content = text()
-        try:
-            with path.open(mode, encoding="utf-8", errors="replace") as file:
-                file.write(content)
-        except OSError as error:
-            self._console.warn(f"{path}: not written: {error.strerror}")
+        write_report(path, text(), self._console, mode)
+
+
+def write_report(path: Path, content: str, console: Console, mode: str = "w") -> None:
+    """Write a file; that it cannot be written is no reason to call a run failed."""
+    try:
+        with path.open(mode, encoding="utf-8", errors="replace") as file:
+            file.write(content)
+    except OSError as error:
+        console.warn(f"{path}: not written: {error.strerror}")
 
 
 def _empty(flag: str, path: Path) -> None:
@@ -183,6 +187,13 @@ def _job_summary(story: Story, path: Path) -> str:
 
 
 def _step_outputs(story: Story) -> str:
-    from codexctl_tasks.reports.outputs import in_github_syntax, step_outputs
+    from codexctl_tasks.reports.outputs import step_outputs
 
-    return in_github_syntax(step_outputs(story), f"codexctl-{secrets.token_hex(16)}")
+    return outputs_text(step_outputs(story))
+
+
+def outputs_text(outputs: dict[str, str]) -> str:
+    """Return outputs of a step of GitHub Actions as the runner reads them."""
+    from codexctl_tasks.reports.outputs import in_github_syntax
+
+    return in_github_syntax(outputs, f"end-{secrets.token_hex(16)}")

@@ -101,11 +101,9 @@ class _Entry:
 
     def build(self) -> Build:
         image = self._image
-        key = "tag" if image.tag else "tagTemplate"
-        tag = self._again(image.tag or image.tag_template, key)
         return Build(
             name=self._name,
-            target=self._target(f"{image.repository.strip()}:{tag}", "repository"),
+            target=self._target(self._loaded.image_name(self._name), "repository"),
             dockerfile=self._file(image.dockerfile),
             context=self._folder(image.context, "context"),
             arguments={

@@ -90,16 +90,16 @@ def in_chart(text: str) -> str:
 
 def _pieces(story: Story) -> Iterator[str]:
     """Yield what is worth reading, the most important first."""
-    title = _cell(f"{story.title}: {story.word}")
+    title = cell(f"{story.title}: {story.word}")
     yield f"## {_OF_STORY.get(story.word, '❌')} {title}\n\n"
     facts = (story.counts, story.applied, f"{story.elapsed_s:.1f} s of {story.timeout_s:.0f} s")
     yield f"{' · '.join(_escaped(fact) for fact in facts if fact)}\n\n"
-    yield from (f"- ❌ {_cell(problem.text)}\n" for problem in story.problems)
+    yield from (f"- ❌ {cell(problem.text)}\n" for problem in story.problems)
     if story.workloads or story.skipped:
         yield "\n| | workload | state | seconds | cause |\n|---|---|---|--:|---|\n"
         yield from map(_row, story.workloads)
         for skipped in story.skipped:
-            yield f"| ⏭️ | {_cell(skipped.text)} | skipped | | {SKIPPED_BECAUSE} |\n"
+            yield f"| ⏭️ | {cell(skipped.text)} | skipped | | {SKIPPED_BECAUSE} |\n"
     if any(workload.history for workload in story.workloads):
         yield f"\n```mermaid\n{gantt(story)}\n```\n"
         if len(story.workloads) > ROWS_IN_CHART:
@@ -111,10 +111,10 @@ def _pieces(story: Story) -> Iterator[str]:
 def _row(workload: Workload) -> str:
     cells = (
         _MARKS[workload.outcome],
-        _cell(workload.name),
+        cell(workload.name),
         workload.outcome.value,
         f"{workload.after_s:.1f}",
-        "" if workload.outcome is Outcome.READY else _cell(workload.reason),
+        "" if workload.outcome is Outcome.READY else cell(workload.reason),
     )
     return f"| {' | '.join(cells)} |\n"
 
@@ -122,7 +122,7 @@ def _row(workload: Workload) -> str:
 def _details(workload: Workload) -> str:
     found = workload.diagnosis
     facts = {"where": found.where, "hint": found.hint, "manifest": str(workload.place)}
-    lines = [f"- {name}: {_cell(value)}\n" for name, value in facts.items() if value]
+    lines = [f"- {name}: {cell(value)}\n" for name, value in facts.items() if value]
     heading = f"{workload.name}: {workload.detail}"
     return (
         f"\n<details><summary>{html.escape(_one_line(heading, _LONGEST_CELL))}</summary>\n\n"
@@ -146,7 +146,8 @@ def _bar(span: Span) -> str:
     return f"{name} :{_TAGS[span.phase]}{from_ms}, {max(round(span.to_s * 1000), from_ms + 1)}"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return a text that stays within its cell of a table, whatever is in it."""
     return _escaped(_one_line(text, _LONGEST_CELL))
 
 

@@ -38,6 +38,8 @@ class Context:
     base_domain: Mapping[str, str]
     stack: Stack | None = None
     """The rendered ``services.yaml``; None while that is being rendered itself."""
+    images: StringMap = field(default_factory=StringMap)
+    """Where each image of the stack is, by its key under ``images``."""
     asked: set[str] = field(default_factory=set)
     """Names of variables that templates have looked up so far."""
 
@@ -61,6 +63,7 @@ class Context:
             "Versions": StringMap(stack.versions if stack else self.versions),
             "BaseDomain": StringMap(stack.base_domain if stack else self.base_domain),
             "Codex": _fields(stack.codex if stack else Codex()),
+            "Images": self.images,
             "Storage": _fields(stack.storage) if stack and stack.storage else None,
             "IssueComments": [],
             "ReviewComments": [],

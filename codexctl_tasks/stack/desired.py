@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationError
@@ -11,6 +11,7 @@ from codexctl_tasks.requests import DeployDefaults
 from codexctl_tasks.stack.documents import read_documents
 from codexctl_tasks.stack.files import display, read_text
 from codexctl_tasks.stack.manifests import Manifest, read_manifests
+from codexctl_tasks.stack.pins import pinned, read_pins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,11 +54,21 @@ def load_desired(source: Source) -> Desired:
         ConfigurationError, CombinedError: What is wrong, with file and line.
     """
     if source.manifests:
-        return _plain(source)
+        return _with_pins(_plain(source), source.pins)
     from codexctl_tasks.stack.loading import load_stack  # 0.3 s that plain manifests do not need
     from codexctl_tasks.stack.rendering import desired_of
 
-    return desired_of(load_stack(source))
+    return _with_pins(desired_of(load_stack(source)), source.pins)
+
+
+def _with_pins(desired: Desired, file: Path | None) -> Desired:
+    """Return what is desired with its images by digest; None: as it is."""
+    if file is None:
+        return desired
+    manifests, used = pinned(desired.manifests, read_pins(file))
+    nothing = f"{display(file)}: no image of {desired.origin} is pinned in it"
+    warnings = desired.warnings if used else (*desired.warnings, nothing)
+    return replace(desired, manifests=tuple(manifests), warnings=warnings)
 
 
 def _plain(source: Source) -> Desired:

@@ -136,6 +136,12 @@ class Outline:
             if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)
         }
 
+    def keys(self, path: Sequence[str]) -> list[str]:
+        """Return the keys of a mapping."""
+        node = self._find(path)
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        return [str(key.value) for key, _ in pairs if isinstance(key, yaml.ScalarNode)]
+
     def items(self, path: Sequence[str]) -> list[str]:
         """Return the scalars of a list."""
         node = self._find(path)

@@ -37,6 +37,8 @@ class Header:
     base_domain: Mapping[str, str]
     patterns: Mapping[str, str]
     """Namespace templates by environment."""
+    environments: tuple[str, ...]
+    """Names of all environments, of those with only a pattern as well."""
     _outline: Outline = field(repr=False)
 
     def location(self, *path: str) -> Location:
@@ -68,6 +70,9 @@ def read_header(text: str, file: str, *, statements: bool) -> Header:
         versions=outline.texts(("versions",)),
         base_domain=outline.texts(("baseDomain",)),
         patterns=outline.texts(("namespace", "patterns")),
+        environments=tuple(
+            dict.fromkeys(outline.keys(("environments",)) + outline.keys(("namespace", "patterns")))
+        ),
         _outline=outline,
     )
 

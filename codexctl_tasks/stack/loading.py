@@ -8,9 +8,10 @@ that are used later (`when`, `tagTemplate`, ...), their rendered text once more.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import (
+    CodexctlError,
     CombinedError,
     ConfigurationError,
     Location,
@@ -21,6 +22,7 @@ from codexctl_tasks.stack.documents import not_one_mapping, read_documents
 from codexctl_tasks.stack.files import display, inside, read_text
 from codexctl_tasks.stack.functions import functions
 from codexctl_tasks.stack.gotemplate.times import Time
+from codexctl_tasks.stack.gotemplate.values import StringMap
 from codexctl_tasks.stack.header import Header, read_header
 from codexctl_tasks.stack.model import Item, Overlay, Service, Stack
 from codexctl_tasks.stack.sealing import is_dangerous, is_sealed, unsealed
@@ -56,6 +58,9 @@ class LoadedStack:
         self.context = replace(context, stack=stack)
         self._dialect = dialect
         self.templates = _templates(source, self.context, dialect)
+        if stack.images:
+            self.context = replace(self.context, images=ImageNames(self))
+            self.templates = _templates(source, self.context, dialect)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -99,6 +104,15 @@ class LoadedStack:
                 where, f"{self.path(path)}: {error.what}", error.fix
             ) from error
 
+    def image_name(self, name: str) -> str:
+        """Return where an image of `images` is; empty: the entry does not say."""
+        image = self.stack.images[name]
+        if image.type != "build":
+            return image.local.strip() or image.source.strip()
+        key = "tag" if image.tag else "tagTemplate"
+        tag = self.render_again(image.tag or image.tag_template, ("images", name, key))
+        return f"{image.repository.strip()}:{tag}"
+
     def wants(self, item: Item, path: KeyPath) -> bool:
         """Tell whether `when` lets an item take part; a blank one does."""
         return self.render_again(item.when, (*path, "when")).lower() not in _LEAVES_OUT
@@ -124,6 +138,28 @@ class LoadedStack:
         return named_path(self.document.value, path)
 
 
+class ImageNames(StringMap):
+    """
+    Where each image of a stack is, for templates.
+
+    A tag is rendered when it is asked for: stacks may have images whose tags need variables that
+    only the job that builds them has.
+    """
+
+    def __init__(self, loaded: LoadedStack) -> None:
+        super().__init__(dict.fromkeys(loaded.stack.images, ""))
+        self._loaded = loaded
+
+    def __getitem__(self, name: str) -> str:
+        return self._loaded.image_name(name) if name in self else super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the reference of an image, or *default*."""
+        if name not in self:
+            return default
+        return self[name]
+
+
 def load_stack(source: Source) -> LoadedStack:
     """
     Read and render ``services.yaml``, not the files it names.
@@ -131,8 +167,7 @@ def load_stack(source: Source) -> LoadedStack:
     Raises:
         ConfigurationError, CombinedError: What is wrong, with file and line.
     """
-    file = display(source.config)
-    text = read_text(source.config, file, _MISSING_CONFIG).removeprefix("\ufeff")
+    file, text = display(source.config), _read(source)
     dialect = _dialect_of(source, text)
     header = read_header(text, file, statements=dialect is Dialect.JINJA)
     context = _context(source, header, dialect)
@@ -148,6 +183,33 @@ def load_stack(source: Source) -> LoadedStack:
     if source.strict and (unknown := unknown_key_problems(stack, documents[0])):
         raise CombinedError(unknown)
     return loaded
+
+
+def load_environments(source: Source) -> list[LoadedStack]:
+    """
+    Load ``services.yaml`` for every environment that it names, and for that of *source*.
+
+    Raises:
+        ConfigurationError, CombinedError: What is wrong in any of them, with file and line.
+    """
+    file, text = display(source.config), _read(source)
+    is_jinja = _dialect_of(source, text) is Dialect.JINJA
+    names = read_header(text, file, statements=is_jinja).environments
+    loaded: list[LoadedStack] = []
+    problems: dict[str, CodexctlError] = {}
+    for name in dict.fromkeys((*names, source.env) if source.env or not names else names):
+        try:
+            loaded.append(load_stack(replace(source, env=name)))
+        except CodexctlError as error:
+            problems.update({str(problem): problem for problem in error.problems})
+    if problems:
+        raise CombinedError(list(problems.values()))
+    return loaded
+
+
+def _read(source: Source) -> str:
+    file = display(source.config)
+    return read_text(source.config, file, _MISSING_CONFIG).removeprefix("\ufeff")
 
 
 def _dialect_of(source: Source, text: str) -> Dialect:

@@ -64,7 +64,7 @@ def desired_of(loaded: LoadedStack) -> Desired:
             ),
         ),
         obstacles=tuple(_obstacles(loaded)),
-        defaults=_defaults(loaded),
+        defaults=defaults_of(loaded),
         loaded=loaded,
         secrets=loaded.secrets,
     )
@@ -112,7 +112,8 @@ def _render_file(loaded: LoadedStack, path: str, declared: KeyPath) -> Iterator[
     return read_documents(rendered.text, name, source_place=rendered.place)
 
 
-def _defaults(loaded: LoadedStack) -> DeployDefaults:
+def defaults_of(loaded: LoadedStack) -> DeployDefaults:
+    """Return what ``services.yaml`` says about a deploy of its environment."""
     environment = loaded.stack.environment(loaded.source.env)
     kubeconfig = environment.kubeconfig.strip()
     if kubeconfig:

@@ -173,7 +173,7 @@ def test_many_at_once(playground: Playground, started: list[Process]) -> None:
             *(config(name, **wanted) for name in ("a", "b", f"of-{number}")), idle("web", **wanted)
         )
         started.append(each.start("apply-wait", *STACK))
-    ends = [process.communicate(timeout=3 * ENDS_WITHIN_S)[1] for process in started]
+    ends = [process.communicate(timeout=6 * ENDS_WITHIN_S)[1] for process in started]
 
     assert [process.returncode for process in started] == [0] * CROWD, "\n".join(ends)
     state = {f"{e['kind']}/{e['metadata']['name']}": e for e in state_of(playground)}

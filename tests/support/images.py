@@ -114,6 +114,7 @@ class Pusher:
         platform: str = "linux/amd64",
         docker: bool = False,
         foreign: bool = False,
+        created: str = "",
     ) -> dict[str, Any]:
         """
         Push an image; return its entry of an index.
@@ -125,6 +126,7 @@ class Pusher:
             platform: What it runs on.
             docker: Docker's kinds instead of those of OCI.
             foreign: It has one more layer, which is somewhere else.
+            created: When it was made; empty: it does not say.
         """
         kinds = _DOCKER_KINDS if docker else _OCI_KINDS
         os, architecture, *variant = platform.split("/")
@@ -136,6 +138,7 @@ class Pusher:
             "rootfs": {"type": "layers", "diff_ids": [each.content for each in layers]},
             "history": [{"created_by": f"{repository}:{tag}"}],
         }
+        config |= {"created": created} if created else {}
         data = json.dumps(config).encode()
         entries = [
             {

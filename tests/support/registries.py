@@ -65,6 +65,7 @@ def registry(
     passwords: bool = False,
     tokens: TokenServer | None = None,
     readonly: bool = False,
+    deletes: bool = True,
     tls: Path | None = None,
 ) -> Iterator[Running]:
     """
@@ -75,6 +76,7 @@ def registry(
         passwords: It wants `USER` and `PASSWORD`.
         tokens: It wants tokens of this server.
         readonly: It takes nothing.
+        deletes: It lets images be deleted, which it does not without being told to.
         tls: A file with key and certificate.
     """
     require("docker-registry")
@@ -85,7 +87,7 @@ def registry(
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {
             "filesystem": {"rootdirectory": str(folder / "data")},
-            "delete": {"enabled": True},
+            "delete": {"enabled": deletes},
             "maintenance": {"readonly": {"enabled": readonly}},
         },
         "http": {"addr": host},

@@ -19,7 +19,7 @@ class Struct(dict[str, Any]):
     """A struct, its fields by name, in order: a field that it does not have is an error."""
 
 
-_STRING_MAPS = ("Vars", "UserVars", "EnvMap", "Versions", "BaseDomain")
+_STRING_MAPS = ("Vars", "UserVars", "EnvMap", "Versions", "BaseDomain", "Images")
 
 
 def with_string_maps(data: Any) -> Any:

@@ -9,11 +9,13 @@ import pytest
 from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.settings import deploy_request
 from codexctl_tasks.stack.desired import load_desired
+from tests.support.objects import yaml_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from codexctl_tasks.requests import Source
+    from tests.support.project import Project
 
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n"
 STACK = """\
@@ -310,3 +312,33 @@ def test_a_deploy_of_nothing_is_a_warning() -> None:
 
     assert desired.manifests == ()
     assert desired.warnings[-1] == "services.yaml: staging has no manifests: nothing to do"
+
+
+def test_pins_of_a_stack(project: Project) -> None:
+    """With --pins the image of each container is exactly what was pushed."""
+    digest = "sha256:" + "c" * 64
+    pins = f'{{"version": 1, "images": {{"localhost:5000/web:1": "{digest}"}}}}'
+    deployment = yaml_of(
+        "Deployment",
+        "web",
+        "spec: {template: {spec: {containers: [{name: web, image: 'localhost:5000/web:1'}]}}}",
+    )
+    project.write_file("pins.json", pins)
+    project.write_file("web.yaml", deployment)
+    stack = "project: shop\nservices: [{name: web, manifests: [{path: web.yaml}]}]\n"
+
+    [manifest] = project.desired(stack, pins="pins.json").manifests
+
+    [container] = manifest.body["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"localhost:5000/web@{digest}"
+
+
+def test_pins_that_are_of_no_use(project: Project) -> None:
+    """A file for other images is more likely a mistake than a wish."""
+    project.write_file("pins.json", '{"version": 1, "images": {}}')
+    project.write_file("a.yaml", yaml_of("ConfigMap", "a"))
+    stack = "project: shop\nservices: [{name: web, manifests: [{path: a.yaml}]}]\n"
+
+    warnings = project.desired(stack, pins="pins.json").warnings
+
+    assert warnings == ("pins.json: no image of services.yaml is pinned in it",)
