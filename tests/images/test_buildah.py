@@ -9,9 +9,10 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -20,7 +21,7 @@ from codexctl_tasks.images.backend import BuildError
 from codexctl_tasks.images.backends.buildah import Buildah, probe_buildah
 from codexctl_tasks.images.backends.workshop import RefusedError
 from codexctl_tasks.references import parse_reference
-from codexctl_tasks.world.process import run_program
+from codexctl_tasks.world.process import Crew, run_program
 from tests.support.builders import (
     Project,
     command_lines,
@@ -31,6 +32,7 @@ from tests.support.builders import (
 from tests.support.image_files import find_digest, push_base, read_config, read_files
 from tests.support.images import Pusher, digest_of
 from tests.support.registries import PASSWORD, USER, registry
+from tests.support.shell import QUICK_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -250,6 +252,33 @@ def test_ctrl_c(project: Project, buildah: Buildah) -> None:
         project.build(buildah, order, tell=interrupt)
 
     assert not is_running("sleep 31536001")
+
+
+def test_ctrl_c_while_several_are_built(project: Project, buildah: Buildah) -> None:
+    """Builders in other threads end as well, and tidy up before the run is over."""
+    order = project.order(f"FROM {project.host}/base:1\nRUN echo begun && sleep 31536003")
+    begun = threading.Barrier(3, timeout=QUICK_S)
+
+    def wait(line: str) -> None:
+        if line == "begun":
+            begun.wait()
+
+    def work(crew: Crew) -> None:
+        with crew.joined(), suppress(Interrupted):
+            project.build(buildah, order, tell=wait)
+
+    def run() -> NoReturn:
+        with Crew() as crew:
+            for _ in range(2):
+                threading.Thread(target=work, args=(crew,), daemon=True).start()
+            begun.wait()
+            raise Interrupted(2)
+
+    with pytest.raises(Interrupted):
+        run()
+
+    assert not is_running("sleep 31536003")
+    assert not list(Path(buildah.workshop.environ["TMPDIR"]).iterdir())
 
 
 def test_a_build_that_is_over_its_time(project: Project, buildah: Buildah) -> None:
