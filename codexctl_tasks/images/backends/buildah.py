@@ -65,7 +65,7 @@ class Buildah:
         storage = ["--root", str(folder / "root"), "--runroot", str(folder / "run")]
         storage += ["--storage-driver", self.storage, "--registries-conf", str(settings)]
         storage += ["--short-name-alias-conf", str(folder / "aliases.conf")]
-        environ = _own_places(self.workshop, folder) | auth_file(self.workshop.environ)
+        environ = _own_environ(self.workshop, folder) | auth_file(self.workshop.environ)
         return [*(_ROOT_SPACE if self.is_root else ()), self.program, *storage], environ
 
     def _words(self, order: BuildOrder) -> tuple[list[str], dict[str, str]]:
@@ -104,17 +104,18 @@ def probe_buildah(workshop: Workshop) -> Buildah:
 
 
 def _check_version(workshop: Workshop, program: str, folder: Path) -> None:
-    said = " ".join(workshop.ask(program, "--version", **_own_places(workshop, folder)))
+    said = " ".join(workshop.ask(program, "--version", **_own_environ(workshop, folder)))
     found = re.search(r"(\d+)\.(\d+)", said)
     if found is None or (int(found[1]), int(found[2])) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise RefusedError(f"{said or 'its version is unknown'}: {oldest} or newer is needed")
 
 
-def _own_places(workshop: Workshop, folder: Path) -> dict[str, str]:
-    """Return variables for what it writes beside its storage; without a home it does not begin."""
+def _own_environ(workshop: Workshop, folder: Path) -> dict[str, str]:
+    """Return what its environment must say; without a home it does not begin."""
     home = workshop.environ.get("HOME") or str(folder)
-    return {"TMPDIR": str(folder), "HOME": home}
+    # --timestamp says it; newer versions refuse to be told twice.
+    return {"TMPDIR": str(folder), "HOME": home, "SOURCE_DATE_EPOCH": ""}
 
 
 def _may_mount_as_root(workshop: Workshop, folder: Path) -> bool:

@@ -51,7 +51,10 @@ class Workshop:
     def scratch(self) -> Iterator[Path]:
         """Give a folder for small files that are needed only now."""
         place = self.environ.get("TMPDIR") or None
-        with tempfile.TemporaryDirectory(prefix="codexctl-build-", dir=place) as folder:
+        with (
+            _room(place),
+            tempfile.TemporaryDirectory(prefix="codexctl-build-", dir=place) as folder,
+        ):
             yield Path(folder)
 
     @contextmanager
@@ -63,13 +66,14 @@ class Workshop:
         """
         places = [self.environ.get("TMPDIR", ""), "/var/tmp"]  # noqa: S108 - mkdtemp's name is unique
         place = next((each for each in places if each and os.access(each, os.W_OK)), None)
-        folder = Path(tempfile.mkdtemp(prefix="codexctl-build-", dir=place))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            if folder.exists():
-                self._finish([*as_owner, "rm", "-rf", str(folder)], TMPDIR=str(folder))
+        with _room(place):
+            folder = Path(tempfile.mkdtemp(prefix="codexctl-build-", dir=place))
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                if folder.exists():
+                    self._finish([*as_owner, "rm", "-rf", str(folder)], TMPDIR=str(folder))
 
     def _finish(self, command: Sequence[str], **environ: str) -> None:
         """Run a program although this thread may have been told to stop: then it starts none."""
@@ -133,6 +137,17 @@ class Workshop:
         return Bench(
             workshop=self, image=order.name, program=program, tell=tell, deadline_s=deadline_s
         )
+
+
+@contextmanager
+def _room(place: str | None) -> Iterator[None]:
+    """Tell of a disk that is full as of any other failure of a build."""
+    try:
+        yield
+    except OSError as error:
+        where = place or tempfile.gettempdir()
+        what = f"cannot be written to: {error.strerror}"
+        raise BuildError(where, what, "make room there, or set TMPDIR") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
