@@ -47,6 +47,18 @@ HOOKS = Flag("no-hooks", "Leave out the hooks of services.yaml.", bool)
 FORCE = Flag("force-conflicts", "Take over fields that another field manager owns.", bool)
 TIMEOUT = Flag("wait-timeout", "For all objects together: 90s, 10m, 1h30m (default: 10m).")
 OUTPUT = Flag("output", "Report on stdout: text (nothing there, the default) or json.")
+ONLY = Flag("only", "Leave out all images but these: a,b.")
+PLATFORM = Flag("platform", "Only this one, such as linux/amd64.")
+DRY_RUN = Flag("dry-run", "Say what would be done; nothing is written.", bool)
+PIN = Flag("pin", "Write the digests to this file, for --pins of a deploy.")
+BUILDS = (
+    Flag("force", "Build although nothing has changed.", bool),
+    Flag("no-push", "Build, and push nothing.", bool),
+    Flag("jobs", "Builds at the same time (default: half of the cores, at most 4)."),
+    Flag("backend", "Builder to use (default: the first that works here; doctor lists them)."),
+    Flag("build-timeout", "For each build: 90s, 10m (default: 1h)."),
+    Flag("logs", "Folder for the logs of builds."),
+)
 FILES = (
     Flag("junit", "Write the report to this file as JUnit XML too, one test for each workload."),
     Flag("html", "Write the report to this file too, as one page with timelines, events, logs."),
@@ -162,6 +174,30 @@ def destroy(_: Context, **given: Any) -> int:
     return destroy.destroy(settings.deploy_request(**given), _outside())
 
 
+@command(*SOURCE, ONLY, PLATFORM, DRY_RUN, PIN, OUTPUT)
+def images_mirror(_: Context, **given: Any) -> int:
+    """Mirror external images into the project's registry."""
+    from codexctl_tasks.flows import images
+
+    return images.mirror(settings.images_request(**given), _outside())
+
+
+@command(*SOURCE, ONLY, PLATFORM, DRY_RUN, *BUILDS, PIN, OUTPUT)
+def images_build(_: Context, **given: Any) -> int:
+    """Build and push the images that have changed."""
+    from codexctl_tasks.flows import images
+
+    return images.build(settings.images_request(**given), _outside())
+
+
+@command(*SOURCE, ONLY, PLATFORM, DRY_RUN, *BUILDS, PIN, OUTPUT)
+def images(_: Context, **given: Any) -> int:
+    """Mirror external images, then build and push those that have changed."""
+    from codexctl_tasks.flows import images
+
+    return images.mirror_and_build(settings.images_request(**given), _outside())
+
+
 @command(
     Flag("show", "Only this one."),
     Flag("run", "Run this one, alone."),
@@ -200,7 +236,8 @@ def gc_images(_: Context, **given: Any) -> int:
 
 namespace = Collection(
     *(render, render_template, config, schema, plan),
-    *(apply, wait, apply_wait, explain, destroy, doctor, hooks, gc_images),
+    *(images, images_mirror, images_build, gc_images),
+    *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
 )
 
 

@@ -18,6 +18,7 @@ from sandbox.registry import CONFIG, LAYER, MANIFEST, Registry, digest_of
 BASE = "base"
 SCRATCH = "scratch"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_EPOCH = "1970-01-01T00:00:00Z"
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -186,6 +187,8 @@ def _push_manifest(
     config: dict[str, Any],
     layers: list[dict[str, Any]],
 ) -> None:
+    # Builders that stand on an image want to hear of each of its layers.
+    config["history"] = [{"created": _EPOCH, "created_by": "sandbox push"} for _ in layers]
     data = json.dumps(config, sort_keys=True).encode()
     registry.push_blob(name, digest_of(data), data, len(data))
     manifest = {

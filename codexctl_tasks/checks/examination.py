@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from codexctl_tasks.checks.builders import check_builders
 from codexctl_tasks.checks.disk import check_disk
 from codexctl_tasks.checks.finding import Finding, State, failures, skipped
 from codexctl_tasks.checks.permissions import check_permissions
@@ -25,6 +26,7 @@ CHECKS: Mapping[str, Check] = {
     "cluster": check_cluster,
     "permissions": check_permissions,
     "registries": check_registries,
+    "builders": check_builders,
     "disk": check_disk,
 }
 """In the order in which they are told."""

@@ -48,6 +48,8 @@ class Subject:
     """Runs a program; None: none is run."""
     programs: tuple[str, ...] = ()
     """Programs that must be there, besides those that the stack needs."""
+    build_backend: str = ""
+    """Name of the only builder of images that will do; empty: any."""
     disk_free_bytes: int | None = None
     """How much must be free; None: little is a warning only."""
     disk_paths: tuple[str, ...] = ()

@@ -126,7 +126,7 @@ def _deploy(
                     last = number == len(waves) - 1
                     if (wait_for_last_wave or not last) and not deployment.rollout.wait():
                         deployment.rollout.skip(waves[number + 1 :])
-                        run.hooks.finish("failed")
+                        run.hooks.finish(_outcome(deployment.rollout.ending().exit_code))
                         break
                 else:
                     deployment.finish(prunes=prunes)
@@ -135,7 +135,7 @@ def _deploy(
                 run.hooks.finish("interrupted")
                 return deployment.report(interrupted.exit_code)
             except CodexctlError as error:
-                run.hooks.finish("failed")
+                run.hooks.finish(_outcome(error.exit_code))
                 # What became of the waves before is worth knowing.
                 deployment.report(error.exit_code, error, judged=deployment.rollout.has_waited)
                 raise
@@ -397,6 +397,11 @@ class _Rollout:
 
 def _is_awaited(placed: Placed) -> bool:
     return is_awaited(placed.name, placed.manifest.body)
+
+
+def _outcome(exit_code: int) -> str:
+    """Return what the last steps are told of a run that has not become ready."""
+    return "timed out" if exit_code == TIMED_OUT else "failed"
 
 
 def _exit_code(results: Sequence[Result], *, timed_out: bool) -> int:

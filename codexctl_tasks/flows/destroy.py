@@ -105,13 +105,8 @@ class _Destruction:
             run.clock,
             deadline_s=run.deadline_s,
             tell=self._note,
-            check=self._check_turn,
+            check=self._run.check_turn,
         )
-
-    def _check_turn(self) -> None:
-        """Stop when another run has the stack; with a namespace the lease in it is gone as well."""
-        if self._run.lease and not any(name.kind == "Namespace" for name in self._gone):
-            self._run.lease.check()
 
     def report(self, left: Sequence[Left] = (), problems: Sequence[CodexctlError] = ()) -> None:
         """Tell what could not be deleted in time, and print everything as JSON if asked for."""
@@ -175,6 +170,8 @@ class _Destruction:
 
     def _note(self, doomed: Doomed) -> None:
         self._gone.append(doomed.name)
+        if (doomed.name.kind, doomed.name.name) == ("Namespace", self._run.namespace):
+            self._run.is_namespace_gone = True
         self._console.step("destroy", f"deleted {doomed.name}")
 
     def _as_json(self, left: Sequence[Left], problems: Sequence[CodexctlError]) -> dict[str, Any]:

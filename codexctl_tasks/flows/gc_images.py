@@ -22,12 +22,12 @@ from codexctl_tasks.errors import (
     UsageError,
     did_you_mean,
 )
+from codexctl_tasks.flows.registries import registry_of
 from codexctl_tasks.images.catalogue import catalogue_of
 from codexctl_tasks.images.collecting import Repository
 from codexctl_tasks.images.retention import Rules
 from codexctl_tasks.images.usage import Usage, read_usage
 from codexctl_tasks.references import parse_reference
-from codexctl_tasks.registry.client import connect as connect_registries
 from codexctl_tasks.registry.interface import RegistryError
 from codexctl_tasks.reports import retention as report
 from codexctl_tasks.reports.retention import Account, Outcome
@@ -62,13 +62,7 @@ def gc_images(request: GcImagesRequest, outside: Outside, registry: Registry | N
     repositories = _repositories(stacks, request)
     settings = _cluster_settings(stacks, request) if repositories else []
     clusters = _connected(settings, outside)
-    registries = registry or connect_registries(
-        request.source.environ,
-        plain_http_hosts=(),
-        clock=outside.clock,
-        announce=outside.console.retrying,
-        run=outside.run,
-    )
+    registries = registry or registry_of(stacks, outside)
     collection = _Collection(request, outside, repositories, clusters, registries)
     collection.survey()
     if request.deletes:

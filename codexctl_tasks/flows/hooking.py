@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.console import SHORTEST_SECRET
 from codexctl_tasks.hooks.registry import Registry
-from codexctl_tasks.hooks.running import Hooks, Setting
+from codexctl_tasks.hooks.running import Hooks
+from codexctl_tasks.hooks.setting import Setting
 from codexctl_tasks.hooks.steps import prepare
 from codexctl_tasks.stack.model import Stack
 from codexctl_tasks.stack.steps import steps_of

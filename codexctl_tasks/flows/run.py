@@ -69,8 +69,10 @@ class Run:
             outside,
             stack_name=self.stack,
             connect=lambda: self.cluster,
-            check=lambda: self.lease.check() if self.lease else None,
+            check=self.check_turn,
         )
+        self.is_namespace_gone = False
+        """Deleted by this run, and with it the lease."""
         self._missing_namespace: Step | None = None
         self._may_take_turn = False
         self.plan = Plan(steps=())
@@ -177,6 +179,16 @@ class Run:
             return True
         self.read_inventory()  # another run may have come and gone since the namespace was missing
         return self.inventory is not None and bool(self.inventory.names)
+
+    def check_turn(self) -> None:
+        """
+        Return if this run may go on changing the stack.
+
+        Raises:
+            ClusterError: Another run has the lease, or somebody deleted it.
+        """
+        if self.lease and not self.is_namespace_gone:
+            self.lease.check()
 
     def read_inventory(self) -> None:
         """Read what earlier runs of the stack have applied; without that right, forget about it."""

@@ -95,7 +95,9 @@ def _texts(value: Any) -> Any:
         value = str(value).split(",")
     if not isinstance(value, list | tuple):
         raise ValueError("neither a text nor a list")  # noqa: TRY004 - pydantic's contract
-    texts = (str(each).strip() for each in value if isinstance(each, str | int))
+    if not all(isinstance(each, str | int) for each in value):
+        raise ValueError("not only texts")
+    texts = (str(each).strip() for each in value)
     return tuple(text for text in texts if text)
 
 

@@ -8,13 +8,15 @@ cannot be imported disturbs only those who use it.
 from __future__ import annotations
 
 import importlib
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import did_you_mean
-from codexctl_tasks.hooks.contract import Hook
+from codexctl_tasks.hooks.contract import Hook, Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -104,16 +106,34 @@ def _import_own(module: str) -> ModuleType:
 
 def _load_entry(entry: EntryPoint) -> Hook[Any] | Broken:
     try:
-        found = entry.load()
-    except Exception as error:  # noqa: BLE001 - whatever a foreign package does at import
-        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return Broken(entry.name, f"{_origin(entry)} cannot be imported: {reason}")
-    if not isinstance(found, Hook):
-        return Broken(entry.name, f"{_origin(entry)}: {entry.value} is no hook: see @hook")
-    if found.name != entry.name:
-        what = f"{entry.value} calls itself {found.name!r}: give both the same name"
+        with redirect_stdout(sys.stderr):  # where the list is printed as JSON
+            found = entry.load()
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - anybody's code
+        return Broken(entry.name, f"{_origin(entry)} cannot be imported: {_words(error)}")
+    if what := _oddity(found, entry):
         return Broken(entry.name, f"{_origin(entry)}: {what}")
-    return found
+    hook: Hook[Any] = found
+    return hook
+
+
+def _oddity(found: Any, entry: EntryPoint) -> str:
+    """Say why what an entry point leads to cannot be used; empty: it can."""
+    if not isinstance(found, Hook):
+        return f"{entry.value} is no hook: see @hook"
+    if found.name != entry.name:
+        return f"{entry.value} calls itself {found.name!r}: give both the same name"
+    model: Any = found.parameters
+    if not (isinstance(model, type) and issubclass(model, Parameters)):
+        return f"the parameters of {entry.value} are no model: derive it from Parameters"
+    try:
+        model.model_json_schema()
+    except Exception as error:  # noqa: BLE001 - whatever its types do
+        return f"{model.__name__} cannot be described: {_words(error)}"
+    return ""
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _origin(entry: EntryPoint) -> str:

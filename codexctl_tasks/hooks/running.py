@@ -6,96 +6,33 @@ Each step is told while it runs, ended when its time is over, and remembered wit
 
 from __future__ import annotations
 
-import traceback
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.errors import CodexctlError, DeadlineError
-from codexctl_tasks.hooks.contract import HookContext, HookError
-from codexctl_tasks.settings import debugging
-from codexctl_tasks.world.limits import OverTime, time_limit
+from codexctl_tasks.errors import CodexctlError, DeadlineError, Interrupted
+from codexctl_tasks.hooks.calling import call
+from codexctl_tasks.hooks.contract import HookError
+from codexctl_tasks.world.limits import OverTime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from codexctl_tasks.hooks.contract import Hook, Parameters
+    from codexctl_tasks.hooks.setting import Setting
     from codexctl_tasks.hooks.steps import Prepared
-    from codexctl_tasks.stack.manifests import Manifest
-    from codexctl_tasks.stack.model import Stack
     from codexctl_tasks.stack.steps import Point, Step
-    from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
 
 BASH = ("bash", "--noprofile", "--norc", "-euo", "pipefail")
 """No login shell: profiles differ from machine to machine, and some set PATH anew."""
-FORCE_AFTER_S = 1.0
-"""A hook that watches its time itself says better what it was waiting for."""
 TAIL_LINES = 10
 """Repeated outside of the folded group when a step has failed."""
 READY = "ready"
 """Outcome of a run so far, for steps of `afterAll`."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
-    """What all steps of a run are told."""
-
-    env: str
-    slot: int
-    project: str
-    namespace: str
-    folder: Path
-    """That of ``services.yaml``, absolute."""
-    stack: Stack
-    variables: Mapping[str, str] = field(repr=False)
-    kubeconfig: str = ""
-    """Path that the run uses; empty: what the programs themselves find."""
-    manifests: tuple[Manifest, ...] = field(default=(), repr=False)
-    stack_name: str = ""
-    """Under which the objects are remembered; empty: they are not."""
-    steps: tuple[Step, ...] = field(default=(), repr=False)
-    """All steps of the run."""
-    connect: Callable[[], Cluster] = field(repr=False)
-
-    @property
-    def environ(self) -> dict[str, str]:
-        """The environment of scripts: all variables, and what a script asks for first."""
-        own = {
-            "CODEXCTL_ENV": self.env,
-            "CODEXCTL_SLOT": str(self.slot) if self.slot else "",
-            "CODEXCTL_NAMESPACE": self.namespace,
-            "CODEXCTL_PROJECT": self.project,
-            "CODEXCTL_PROJECT_ROOT": str(self.folder),
-            "KUBECONFIG": self.kubeconfig,
-        }
-        return {**self.variables, **{name: value for name, value in own.items() if value}}
-
-    def context(
-        self,
-        hook: str,
-        outside: Outside,
-        connect: Callable[[], Cluster],
-        deadline_s: float,
-    ) -> HookContext:
-        """Return what a hook is told that has until *deadline_s* of the clock."""
-        return HookContext(
-            hook=hook,
-            env=self.env,
-            slot=self.slot,
-            project=self.project,
-            namespace=self.namespace,
-            folder=self.folder,
-            stack=self.stack,
-            variables=self.variables,
-            manifests=self.manifests,
-            stack_name=self.stack_name,
-            steps=self.steps,
-            outside=outside,
-            connect=connect,
-            deadline_s=deadline_s,
-        )
+INTERRUPTED = "interrupted"
+"""Outcome of a run, and of the step that it was at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +41,7 @@ class Record:
 
     step: Step
     outcome: str
-    """``done``, ``failed`` or ``timed out``."""
+    """``done``, ``failed``, ``timed out`` or ``interrupted``."""
     duration_s: float
     error: str = ""
     """What went wrong, in one line; empty: nothing did."""
@@ -176,11 +113,11 @@ class Hooks:
 
     def finish(self, outcome: str) -> None:
         """
-        Run the steps marked ``always`` that have not run, after a failure of which they are told.
+        Run the steps marked ``always`` that have not ended, after a failure of which they are told.
 
         What goes wrong in them is a warning: the failure before matters more.
         """
-        done = {id(record.step) for record in self.records}
+        done = {id(each.step) for each in self.records if each.outcome != INTERRUPTED}
         for prepared in self._steps:
             if prepared.step.is_always and id(prepared.step) not in done:
                 try:
@@ -204,21 +141,28 @@ class Hooks:
                     self._call(step, prepared.hook, prepared.given)
             except CodexctlError as found:
                 error = found
+            except Interrupted:
+                self._record(step, INTERRUPTED, begun_s)
+                raise
         if error and self._console.folds:
             for line in tail:
                 self._console.output(line)
-        self._note(step, self._outside.clock.now() - begun_s, error)
+        self._note(step, begun_s, error)
         if error is not None and not step.continues_on_error:
             raise StepError(step, error) from error
 
-    def _note(self, step: Step, duration_s: float, error: CodexctlError | None) -> None:
+    def _note(self, step: Step, begun_s: float, error: CodexctlError | None) -> None:
         is_over_time = isinstance(error, DeadlineError | _StepOverTimeError)
         how = "timed out" if is_over_time else "failed" if error else "done"
         placed = str(StepError(step, error)) if error else ""
-        self.records.append(Record(step=step, outcome=how, duration_s=duration_s, error=placed))
-        self._console.step("hook", f"{step} {how} after {duration_s:.1f} s")
+        self._record(step, how, begun_s, placed)
         if error and step.continues_on_error:
             self._console.warn(f"{placed}: going on, as continueOnError says")
+
+    def _record(self, step: Step, outcome: str, begun_s: float, error: str = "") -> None:
+        took_s = self._outside.clock.now() - begun_s
+        self.records.append(Record(step=step, outcome=outcome, duration_s=took_s, error=error))
+        self._console.step("hook", f"{step} {outcome} after {took_s:.1f} s")
 
     def _run_script(self, step: Step, outcome: str, tail: deque[str]) -> None:
         def tell(line: str) -> None:
@@ -250,36 +194,10 @@ class Hooks:
             raise HookError("", _with_last(f"ended with exit code {ended.exit_code}", tail))
 
     def _call(self, step: Step, hook: Hook[Any], given: Parameters | None) -> None:
-        """Call a hook; whatever a foreign one raises is a failure of the step."""
-        deadline_s = self._outside.clock.now() + step.timeout_s
-        limited: list[tuple[Cluster, float]] = []
-
-        def connect() -> Cluster:
-            cluster = self._setting.connect()
-            limited.append((cluster, cluster.deadline_s))
-            cluster.deadline_s = deadline_s
-            return cluster
-
-        context = self._setting.context(hook.name, self._outside, connect, deadline_s)
         try:
-            with time_limit(step.timeout_s + FORCE_AFTER_S):
-                hook(given, context)
+            call(hook, given, self._setting, self._outside, timeout_s=step.timeout_s)
         except OverTime:
             raise _StepOverTimeError(step, ()) from None
-        except CodexctlError:
-            raise
-        except Exception as error:
-            raise self._defect(hook, error) from error
-        finally:
-            for cluster, before_s in reversed(limited):
-                cluster.deadline_s = before_s
-
-    def _defect(self, hook: Hook[Any], error: Exception) -> HookError:
-        for line in traceback.format_exception(error) if debugging() else ():
-            for each in line.rstrip().splitlines():
-                self._console.output(each)
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return HookError(hook.name, what, "a defect of the hook; CODEXCTL_DEBUG=1 shows where")
 
 
 class _StepOverTimeError(HookError):

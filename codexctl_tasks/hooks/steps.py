@@ -73,6 +73,10 @@ def read_parameters(
         found: Parameters = hook.parameters.model_validate(given)
     except ValidationError as error:
         return None, list(_mistakes(hook, error, locate))
+    except Exception as error:  # noqa: BLE001 - a validator of a foreign package
+        # Its text is not repeated: it may hold the value.
+        what = f"{hook.name}: its parameters cannot be checked: {type(error).__name__}"
+        return None, [ConfigurationError(locate(()), what, "a defect of the hook")]
     return found, []
 
 

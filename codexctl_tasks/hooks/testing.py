@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.console import Console
 from codexctl_tasks.errors import CombinedError, UsageError
-from codexctl_tasks.hooks.running import Setting
+from codexctl_tasks.hooks.setting import Setting
 from codexctl_tasks.hooks.steps import read_parameters
 from codexctl_tasks.stack.model import Stack
 from codexctl_tasks.world.outside import real_outside

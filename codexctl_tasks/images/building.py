@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from codexctl_tasks.images.fingerprint import Digests, Fingerprints
 from codexctl_tasks.images.making import Builders, Making
 from codexctl_tasks.images.order import order_builds, select_builds
-from codexctl_tasks.images.results import BuildResult, What
+from codexctl_tasks.images.results import BuildResult, Done
 from codexctl_tasks.world.parallel import in_order
 from codexctl_tasks.world.process import Crew
 
@@ -30,6 +30,7 @@ TIMEOUT_S = 3600.0
 _MOST_JOBS = 4
 _LOOKS = 16
 """Images that are looked at side by side; builds have a limit of their own."""
+_LACKS = {Done.BUILT: "was not pushed", Done.FAILED: "failed", Done.SKIPPED: "was skipped"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def build_images(
         for result in run.results():
             teller.result(result)
             announce(result)
-        return [run.done[name] for name in selected]
+        return [run.made[name] for name in selected]
 
 
 def jobs_of(settings: BuildSettings) -> int:
@@ -115,12 +116,16 @@ class _Run:
         settings: BuildSettings,
         teller: _Teller,
     ) -> None:
-        self.done: dict[str, BuildResult] = {}
+        self.made: dict[str, BuildResult] = {}
         self._selected, self._failed = selected, frozenset(settings.failed)
         self._digests = Digests(registry)
-        fingerprints = Fingerprints(teller.warn, settings.platform)
         self._making = Making(
-            registry, builders, self._digests, fingerprints, settings, teller.tell
+            registry,
+            builders,
+            self._digests,
+            Fingerprints(teller.warn, settings.platform),
+            settings=settings,
+            tell=teller.tell,
         )
 
     def results(self) -> Iterator[BuildResult]:
@@ -130,7 +135,7 @@ class _Run:
         self._digests.look_up(image for image in images if image.reference not in made)
         needs = {name: each.builds for name, each in self._selected.items()}
         for name, result in in_order(self._make, needs, limit=_LOOKS):
-            self.done[name] = result
+            self.made[name] = result
             if result.digest:
                 self._digests.know(result.target, result.digest)
             yield result
@@ -141,19 +146,18 @@ class _Run:
 
     def _hindered(self, ordered: Ordered) -> BuildResult | None:
         """Return the result of an image that cannot be made as something is missing, or None."""
-        build, what, note = ordered.build, What.SKIPPED, ""
+        build, done, note = ordered.build, Done.SKIPPED, ""
         for external in self._failed.intersection(ordered.externals):
             note = f"needs {external}, which could not be mirrored"
-        for needed in (self.done[name] for name in ordered.builds):
-            if needed.what is What.WOULD_BUILD:
-                what, note = What.WOULD_BUILD, note or f"needs {needed.name}"
+        for needed in (self.made[name] for name in ordered.builds):
+            if needed.done is Done.WOULD_BUILD:
+                done, note = Done.WOULD_BUILD, note or f"needs {needed.name}"
             elif not needed.digest:
-                how = "not pushed" if needed.what is What.BUILT else str(needed.what)
-                what, note = What.SKIPPED, f"needs {needed.name}, which was {how}"
+                done, note = Done.SKIPPED, f"needs {needed.name}, which {_LACKS[needed.done]}"
                 break
         if not note:
             return None
-        return BuildResult(name=build.name, target=build.target, what=what, note=note)
+        return BuildResult(name=build.name, target=build.target, done=done, note=note)
 
 
 class _Teller:
@@ -181,5 +185,5 @@ class _Teller:
 
 def _line(result: BuildResult) -> str:
     """Return a result in one line; why it failed is said at the end of the run."""
-    parts = [f"{result.name} {result.what}", result.digest, f"{result.seconds:.1f} s", result.note]
+    parts = [f"{result.name} {result.done}", result.digest, f"{result.seconds:.1f} s", result.note]
     return ", ".join(part for part in parts if part)

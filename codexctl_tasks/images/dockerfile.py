@@ -104,16 +104,16 @@ class _Reader:
                 self._need(self.stages[-1], name, instruction)
 
     def needed(self) -> Iterator[Needed]:
-        """Yield what the last stage needs."""
+        """Yield what the last stage needs, in the order of the file."""
         waiting, seen = [len(self.stages) - 1], set[int]()
         while waiting:
             number = waiting.pop()
-            stage = self.stages[number]
-            if number in seen or (stage.name and _context_key(stage.name) in self._contexts):
-                continue
-            seen.add(number)
-            yield from stage.images
-            waiting += stage.stages
+            name = self.stages[number].name
+            if number not in seen and not (name and _context_key(name) in self._contexts):
+                seen.add(number)
+                waiting += self.stages[number].stages
+        for number in sorted(seen):
+            yield from self.stages[number].images
 
     def _declare(self, instruction: Instruction) -> None:
         """Remember arguments that stand before the first FROM: only those count there."""

@@ -8,16 +8,19 @@ several runs that have built the same sets the ``c-`` tag, and the others take i
 
 from __future__ import annotations
 
+import functools
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from codexctl_tasks.console import HEARTBEAT_S
 from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.images.backend import BuildError, BuildOrder
 from codexctl_tasks.images.ignoring import ignore_file_of
 from codexctl_tasks.images.logs import BuildLog
-from codexctl_tasks.images.results import BuildResult, What, layers_size
-from codexctl_tasks.registry.interface import INDEX_TYPES, Manifest
+from codexctl_tasks.images.results import BuildResult, Done, layers_size
+from codexctl_tasks.images.tree import is_whole
+from codexctl_tasks.registry.interface import RegistryError
 from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.images.fingerprint import Digests, Fingerprints
     from codexctl_tasks.images.order import Ordered
     from codexctl_tasks.references import Reference
-    from codexctl_tasks.registry.interface import Descriptor, Registry
+    from codexctl_tasks.registry.interface import Descriptor, Manifest, Registry
     from codexctl_tasks.world.process import Crew
 
 CONTENT_TAG = "c-"
@@ -72,7 +75,7 @@ class Builders:
 class _Made:
     """What became of an image, before it is a result."""
 
-    what: What
+    done: Done
     digest: str = ""
     size: int = 0
     note: str = ""
@@ -87,6 +90,7 @@ class Making:
         builders: Builders,
         digests: Digests,
         fingerprints: Fingerprints,
+        *,
         settings: BuildSettings,
         tell: Callable[[str], None],
     ) -> None:
@@ -98,7 +102,7 @@ class Making:
         """Make an image, or tell why that is not possible."""
         build, begun_s = ordered.build, self._settings.clock.now()
         log = BuildLog(self._settings.logs, build.name, self._settings.console.masked)
-        made, problem = _Made(What.FAILED), None
+        made, problem = _Made(Done.FAILED), None
         try:
             if ordered.mistake:
                 raise ordered.mistake
@@ -108,7 +112,7 @@ class Making:
         return BuildResult(
             name=build.name,
             target=build.target,
-            what=made.what,
+            done=made.done,
             digest=made.digest,
             size=made.size,
             seconds=self._settings.clock.now() - begun_s,
@@ -124,36 +128,29 @@ class Making:
         memory = build.target.with_tag(f"{CONTENT_TAG}{key}")
         if not self._settings.force:
             known, present = self._find(memory, build.target)
-            if known and self._is_whole(memory, known):
+            if known and is_whole(self._registry, memory, known):
                 return self._take(build, known.digest, present)
         if self._settings.dry_run:
-            return _Made(What.WOULD_BUILD)
+            return _Made(Done.WOULD_BUILD)
         digest = self._build(build, log)
-        return self._remember(build, memory, digest) if digest else _Made(What.BUILT)
+        return self._remember(build, memory, digest) if digest else _Made(Done.BUILT)
 
     def _find(self, *references: Reference) -> list[Descriptor | None]:
-        found = dict(in_parallel(self._registry.find, references, limit=len(references)))
+        """Look for tags side by side; where something may be pushed, with the right to do so."""
+        pushes = self._settings.push and not self._settings.dry_run
+        find = functools.partial(self._registry.find, for_writing=pushes)
+        found = dict(in_parallel(find, references, limit=len(references)))
         return [found[reference] for reference in references]
-
-    def _is_whole(self, reference: Reference, known: Descriptor) -> bool:
-        """Tell whether an index has all its manifests: some registries collect them too early."""
-        if known.media_type not in INDEX_TYPES:
-            return True
-        index = self._registry.fetch(reference.with_digest(known.digest))
-        if index is None:
-            return False
-        children = [reference.with_digest(each["digest"]) for each in index.content["manifests"]]
-        return all(found for _, found in in_parallel(self._registry.find, children, limit=8))
 
     def _take(self, build: Build, digest: str, present: Descriptor | None) -> _Made:
         """Let the wanted tag stand for an image that is there."""
         if present and present.digest == digest:
-            return _Made(What.UNCHANGED, digest)
+            return _Made(Done.UNCHANGED, digest)
         if self._settings.dry_run:
-            return _Made(What.WOULD_RETAG, digest)
+            return _Made(Done.WOULD_RETAG, digest)
         manifest = self._fetch(build, digest)
         self._registry.store(build.target, manifest)
-        return _Made(What.RETAGGED, digest, layers_size(manifest))
+        return _Made(Done.RETAGGED, digest, layers_size(manifest))
 
     def _build(self, build: Build, log: BuildLog) -> str:
         settings = self._settings
@@ -171,21 +168,40 @@ class Making:
         )
         with log:
             self._tell(f"{build.name}: building, log in {log.path}")
+            tell = self._telling(build, log)
             return self._builders.build(
-                order, log.write, lambda: settings.clock.now() + settings.timeout_s
+                order, tell, lambda: settings.clock.now() + settings.timeout_s
             )
+
+    def _telling(self, build: Build, log: BuildLog) -> Callable[[str], None]:
+        """Return what writes lines to the log and tells one now and then: it still goes on."""
+        begun_s = told_s = self._settings.clock.now()
+
+        def tell(line: str) -> None:
+            nonlocal told_s
+            log.write(line)
+            now_s = self._settings.clock.now()
+            if line.strip() and now_s - told_s >= HEARTBEAT_S:
+                told_s = now_s
+                self._tell(f"{build.name}: {now_s - begun_s:.0f} s: {line.strip()}")
+
+        return tell
 
     def _remember(self, build: Build, memory: Reference, digest: str) -> _Made:
         """Set the ``c-`` tag for what has been built; if another run was first, take its image."""
         manifest = self._fetch(build, digest)
         first = None if self._settings.force else self._registry.find(memory)
-        if first and first.digest != digest and self._is_whole(memory, first):
+        if first and first.digest != digest and is_whole(self._registry, memory, first):
             manifest = self._fetch(build, first.digest)
             self._registry.store(build.target, manifest)
             note = "another run was first, its image is used"
-            return _Made(What.BUILT, first.digest, layers_size(manifest), note)
-        self._registry.store(memory, manifest)
-        return _Made(What.BUILT, digest, layers_size(manifest))
+            return _Made(Done.BUILT, first.digest, layers_size(manifest), note)
+        note = ""
+        try:
+            self._registry.store(memory, manifest)
+        except RegistryError as error:  # the image itself is there, and complete
+            note = f"the next run will build it again, as {memory.tag} cannot be set: {error}"
+        return _Made(Done.BUILT, digest, layers_size(manifest), note)
 
     def _fetch(self, build: Build, digest: str) -> Manifest:
         manifest = self._registry.fetch(build.target.with_digest(digest))

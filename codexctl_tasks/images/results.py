@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.registry.interface import Manifest
 
 
-class What(StrEnum):
+class Done(StrEnum):
     """What was done with an image."""
 
     UNCHANGED = "unchanged"
@@ -33,7 +33,7 @@ class BuildResult:
     name: str
     """Its key under ``images``."""
     target: Reference
-    what: What
+    done: Done
     digest: str = ""
     """Under which the registry has it; empty: it has not, or nobody knows."""
     size: int = 0

@@ -155,7 +155,9 @@ class ImageNames(StringMap):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the reference of an image, or *default*."""
-        return self.get(name, default)
+        if name not in self:
+            return default
+        return self[name]
 
 
 def load_stack(source: Source) -> LoadedStack:

@@ -33,26 +33,42 @@ _SET_CHILD_SUBREAPER = 36
 
 
 class Family:
-    """A program with everything it has started."""
+    """
+    A program with everything it has started.
 
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes] | None,
-        strangers: frozenset[int],
-        *,
-        is_alone: bool = True,
-    ) -> None:
+    It exists before the program does: an exception that a signal raises while that is being
+    started leaves nothing behind either.
+    """
+
+    def __init__(self, strangers: frozenset[int], *, is_alone: bool = True) -> None:
         """
-        Describe a family.
+        Describe a family without a program: only what programs have left behind.
 
         Args:
-            process: The program; None: only what programs have left behind.
             strangers: What others had left behind before it began.
             is_alone: Whether everything that has been left behind since then is its own; else
                 only what is known by descent or session.
         """
-        self._process, self._strangers, self._is_alone = process, strangers, is_alone
+        self._process: subprocess.Popen[bytes] | None = None
+        self._strangers, self._is_alone = strangers, is_alone
         self._seen: set[int] = set()
+
+    def begin(self, process: subprocess.Popen[bytes]) -> None:
+        """Remember the program."""
+        self._process = process
+        RUNNING.add(process.pid)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the program is known."""
+        return self._process is not None
+
+    def leave(self) -> None:
+        """Look after it no longer; its output was open so far, for what its traps may say."""
+        if self._process:
+            RUNNING.discard(self._process.pid)
+        if self._process and self._process.stdout:
+            self._process.stdout.close()
 
     def end(self) -> None:
         """End all of it: politely, then for certain."""
@@ -67,6 +83,10 @@ class Family:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACE_S)
 
+    def kill(self) -> None:
+        """End all of it at once, as far as it is known in this moment."""
+        self._signal(signal.SIGKILL)
+
     def _is_gone_within(self, seconds: float) -> bool:
         end_s = time.monotonic() + seconds
         while self._members():
@@ -79,7 +99,10 @@ class Family:
         if self._process and not _knows_processes():
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
-        for pid in self._members():
+        first = self._process.pid if self._process else 0
+        # The program first: a shell whose child dies before it hears of the end goes on, to an end
+        # of its own, and does not run its trap.
+        for pid in sorted(self._members(), key=lambda pid: pid != first):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
 

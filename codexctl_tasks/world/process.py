@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol, Self
 
 from codexctl_tasks.errors import Interrupted
-from codexctl_tasks.world.families import GRACE_S, RUNNING, TICK_S, Family, adopt_orphans, orphans
+from codexctl_tasks.world.families import GRACE_S, TICK_S, Family, adopt_orphans, orphans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,25 +84,25 @@ def run_program(
         Interrupted: The crew to which this thread belongs has been stopped.
     """
     crew: Crew | None = getattr(_THREAD, "crew", None)
-    adopt_orphans()
-    strangers = frozenset(orphans())
-    if crew:
-        crew.check()
-    process = _start(command, script, folder, environ)
-    RUNNING.add(process.pid)
-    family = Family(process, strangers, is_alone=crew is None)
     check = crew.check if crew else lambda: None
-    output: IO[bytes] = process.stdout  # type: ignore[assignment]  # as PIPE was asked for
-    with output:
+    adopt_orphans()
+    family = Family(frozenset(orphans()), is_alone=crew is None)
+    with _taken_along(family):
         try:
-            is_over_time = not _follow(process, output, tell, time.monotonic() + timeout_s, check)
+            check()
+            process = _start(command, script, folder, environ)
+            family.begin(process)
+            is_over_time = not _follow(process, tell, time.monotonic() + timeout_s, check)
             if is_over_time or process.poll():
                 family.end()
-        except BaseException:
-            family.end()
+        except BaseException as error:
+            # What could not be started has left nothing; another thread's may just be starting.
+            if family.has_begun or not isinstance(error, Exception):
+                with _taken_along(family):  # the first signal has taken the handlers away
+                    family.end()
             raise
         finally:
-            RUNNING.discard(process.pid)
+            family.leave()
     code = process.wait()
     return Ended(code if code >= 0 else 128 - code, is_over_time)
 
@@ -124,6 +124,28 @@ def _start(
 
 
 @contextmanager
+def _taken_along(family: Family) -> Iterator[None]:
+    """Let a signal that ends this process at once, such as a second Ctrl-C, end *family* first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def die(number: int, _: object) -> None:
+        family.kill()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    deadly = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) == signal.SIG_DFL]
+    for number in deadly:
+        signal.signal(number, die)
+    try:
+        yield
+    finally:
+        for number in deadly:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
 def _as_file(script: str) -> Iterator[tuple[int, ...]]:
     if not script:
         yield ()
@@ -136,13 +158,13 @@ def _as_file(script: str) -> Iterator[tuple[int, ...]]:
 
 def _follow(
     process: subprocess.Popen[bytes],
-    output: IO[bytes],
     tell: Callable[[str], None],
     deadline_s: float,
     check: Callable[[], None],
 ) -> bool:
     """Tell the output until the program has ended, checking on; False: its time is over."""
     lines = _Lines(tell)
+    output: IO[bytes] = process.stdout  # type: ignore[assignment]  # as PIPE was asked for
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
         while (left_s := deadline_s - time.monotonic()) > 0:
@@ -213,7 +235,7 @@ class Crew:
         self._is_stopped.set()
         with self._change:
             self._change.wait_for(lambda: not self._members, timeout=3 * GRACE_S)
-        Family(None, self._strangers).end()
+        Family(self._strangers).end()
 
     @contextmanager
     def joined(self) -> Iterator[None]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,14 @@ def command_lines() -> list[str]:
 def is_running(text: str) -> bool:
     """Tell whether any command line holds *text*."""
     return any(text in line for line in command_lines())
+
+
+def wait_for(path: Path) -> None:
+    """Wait until a file exists."""
+    end_s = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < end_s, path
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -200,6 +210,60 @@ def test_an_interruption_ends_the_program(mark: str) -> None:
             timeout_s=30,
             tell=interrupt,
         )
+
+    assert not is_running(mark)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interruption_at_any_moment(mark: str) -> None:
+    """Also while the program is being started: nothing is left that nobody knows of."""
+
+    def interrupt(number: int, _: object) -> None:
+        raise Interrupted(number)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for moment in range(100):
+            with suppress(Interrupted):
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 * (moment + 1))
+                run(f"sleep {mark}", timeout_s=5)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert not is_running(mark)
+
+
+def test_a_second_ctrl_c_takes_the_program_along(tmp_path: Path, mark: str) -> None:
+    """It ends codexctl at once, and what the step has started does not go on alone."""
+    stubborn = f"""
+        trap ': >told' TERM
+        setsid bash -c 'trap "" TERM; sleep {mark}; sleep {mark}' &
+        : >begun
+        while true; do sleep 0.05 || true; done
+    """
+    code = f"""
+import signal
+from pathlib import Path
+from codexctl_tasks.errors import Interrupted
+from codexctl_tasks.world.process import run_program
+
+def interrupt(number, _):
+    signal.signal(number, signal.SIG_DFL)
+    raise Interrupted(number)
+
+signal.signal(signal.SIGINT, interrupt)
+environ = {{"PATH": {os.environ["PATH"]!r}}}
+run_program({BASH!r}, script={stubborn!r}, folder=Path(), environ=environ, timeout_s=60, tell=print)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
+    with process:
+        wait_for(tmp_path / "begun")
+        process.send_signal(signal.SIGINT)
+        wait_for(tmp_path / "told")
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(30) == -signal.SIGINT
 
     assert not is_running(mark)
 

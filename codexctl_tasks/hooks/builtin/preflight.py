@@ -13,7 +13,9 @@ from codexctl_tasks.checks.subject import Subject
 from codexctl_tasks.errors import CombinedError
 from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, Texts, hook
 
-CheckName = Literal["programs", "cluster", "permissions", "registries", "disk"]
+CheckName = Literal["programs", "cluster", "permissions", "registries", "builders", "disk"]
+USUAL = tuple(name for name in get_args(CheckName) if name != "builders")
+"""Images may be built elsewhere: a run that only deploys needs no builder."""
 
 
 def _names(value: Any) -> Any:
@@ -35,8 +37,9 @@ Amount = Annotated[int, BeforeValidator(_bytes), WithJsonSchema({"type": "string
 class Preflight(Parameters):
     """``with`` of ``preflight``."""
 
-    checks: Annotated[tuple[CheckName, ...], BeforeValidator(_names)] = get_args(CheckName)
-    """Which checks: `programs`, `cluster`, `permissions`, `registries`, `disk`; without it: all."""
+    checks: Annotated[tuple[CheckName, ...], BeforeValidator(_names)] = USUAL
+    """Which checks: `programs`, `cluster`, `permissions`, `registries`, `builders`, `disk`; without
+    it: all but `builders`."""
     programs: Texts = ()
     """Programs that your scripts need, such as `[kubectl, jq]`; one with a slash is a path from
     the folder of `services.yaml`. `bash` need not be named."""
@@ -82,9 +85,10 @@ def preflight(given: Preflight, context: HookContext) -> None:
     - `registries`: each answers. One that this machine pushes to (`images.*.repository` and
       `images.*.local`) must; one from which images are only pulled is a warning, because nodes may
       see what this machine does not; `localhost` in the image of a pod is the node's own.
+    - `builders`: if the stack builds images, one of the builders can work here.
     - `disk`: free bytes and inodes, and whether it can be written to.
 
-    The same as `codexctl doctor --env ENV`.
+    The same as `codexctl doctor --env ENV`, which looks at builders as well.
     """
     found = examine(_subject(given, context), given.checks)
     fatal = {State.FAILED, State.WARNING} if given.strict else {State.FAILED}

@@ -231,6 +231,16 @@ def test_a_failed_rollout_runs_only_the_steps_marked_always(stack: StackStage) -
     assert stack.programs.environs[-1]["CODEXCTL_OUTCOME"] == "failed"
 
 
+def test_a_rollout_that_needs_more_time_is_not_called_failed(stack: StackStage) -> None:
+    """What runs always can tell the one from the other."""
+    stack.cluster.on_apply = pending
+
+    assert stack.run(deploy.apply_and_wait) == 70
+
+    assert stack.happened[-1] == "all always"
+    assert stack.programs.environs[-1]["CODEXCTL_OUTCOME"] == "timed out"
+
+
 def test_ctrl_c_in_a_step(stack: StackStage) -> None:
     """The report is printed, and what must run always is run."""
 
@@ -301,6 +311,28 @@ def test_destroy_has_steps_of_its_own(stack: StackStage) -> None:
     assert stack.happened[:2] == ["all before", "db saved"]
     assert sorted(stack.happened[2:4]) == ["delete Deployment db", "delete Deployment web"]
     assert stack.happened[4:] == ["db wiped", "all after", "all always"]
+
+
+def test_steps_after_a_namespace_has_gone(stack: StackStage) -> None:
+    """With it goes the lease of the run: that is no reason to leave out what is left to do."""
+    (stack.folder / "db.yaml").write_text(
+        yaml_of("Namespace", "shop")
+        + "---\n"
+        + yaml_of("Deployment", "db", "  namespace: shop", SPEC)
+    )
+    stack.run(deploy.apply)
+    stack.cluster.objects["Namespace", "", "shop"]["metadata"]["finalizers"] = ["kubernetes"]
+
+    def empty() -> None:
+        for key in [key for key in stack.cluster.objects if key[1] == "shop"]:
+            del stack.cluster.objects[key]
+        stack.cluster.release("Namespace", "", "shop")
+
+    stack.clock.at(stack.clock.now() + 60, empty)
+
+    assert stack.run(destroy.destroy, wait_timeout="5m") == 0
+
+    assert stack.happened[-3:] == ["db wiped", "all after", "all always"]
 
 
 def test_a_failed_step_keeps_destroy_from_deleting(stack: StackStage) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from collections.abc import Callable  # noqa: TC003 - pydantic reads it
 from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from codexctl_tasks.hooks.contract import Hook, HookContext, Parameters, hook
 from codexctl_tasks.hooks.registry import BUILT_IN, GROUP, Broken, Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 
 @hook("acme.notify", Parameters)
@@ -23,14 +25,23 @@ def notify(given: Parameters, context: HookContext) -> None:
     context.tell("told")
 
 
+class Odd(Parameters):
+    """Parameters of a type that no schema describes."""
+
+    act: Callable[[], None]
+
+
 @pytest.fixture(autouse=True)
-def package() -> Iterator[ModuleType]:
-    """Install a package that brings a hook."""
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Install a package that brings hooks, and one that ends whoever imports it."""
+    (tmp_path / "acme_exit.py").write_text("print('{}')\nraise SystemExit(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
     module = ModuleType("acme_hooks")
     module.notify, module.text = notify, "no hook"  # type: ignore[attr-defined]
-    sys.modules["acme_hooks"] = module
-    yield module
-    del sys.modules["acme_hooks"]
+    module.modelless = dataclasses.replace(notify, name="acme.broken", parameters=dict)  # type: ignore[attr-defined,arg-type]
+    module.odd = dataclasses.replace(notify, name="acme.broken", parameters=Odd)  # type: ignore[attr-defined,arg-type]
+    monkeypatch.setitem(sys.modules, "acme_hooks", module)
+    return module
 
 
 def registry(*entries: tuple[str, str]) -> Registry:
@@ -65,16 +76,22 @@ def test_a_package_brings_a_hook() -> None:
         ("nosuch_package:notify", "cannot be imported: ModuleNotFoundError: No module named"),
         ("acme_hooks:nosuch", "cannot be imported: AttributeError"),
         ("acme_hooks:text", "acme_hooks:text is no hook"),
+        ("acme_exit:anything", "cannot be imported: SystemExit: 3"),
+        ("acme_hooks:modelless", "the parameters of acme_hooks:modelless are no model"),
+        ("acme_hooks:odd", "Odd cannot be described: PydanticInvalidForJsonSchema: "),
     ],
 )
-def test_a_broken_package_is_named_and_disturbs_nobody_else(value: str, reason: str) -> None:
-    """Only who uses its hook hears of it."""
+def test_a_broken_package_is_named_and_disturbs_nobody_else(
+    value: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only who uses its hook hears of it; what it prints is not taken for a result."""
     known = registry(("acme.broken", value), ("acme.notify", "acme_hooks:notify"))
 
     found = known.find("acme.broken")
 
     assert isinstance(found, Broken)
     assert reason in found.reason
+    assert capsys.readouterr().out == ""
     assert known.find("acme.notify") is notify
     assert isinstance(known.find("sleep"), Hook)
 

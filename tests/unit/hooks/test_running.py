@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +17,12 @@ from codexctl_tasks.errors import (
     CodexctlError,
     CombinedError,
     DeadlineError,
+    Interrupted,
     Location,
 )
 from codexctl_tasks.hooks.contract import HookContext, HookError, Parameters, hook
-from codexctl_tasks.hooks.running import Hooks, Setting, StepError
+from codexctl_tasks.hooks.running import Hooks, StepError
+from codexctl_tasks.hooks.setting import Setting
 from codexctl_tasks.hooks.steps import Prepared
 from codexctl_tasks.stack.model import Stack
 from codexctl_tasks.stack.steps import Point, Step
@@ -141,10 +145,22 @@ def test_a_hook_is_told_about_the_run(clock: FakeClock) -> None:
             5,
             "failed",
         ),
+        (
+            SystemExit(0),
+            "acme.act: SystemExit: 0: a defect of the hook; CODEXCTL_DEBUG=1 shows where",
+            5,
+            "failed",
+        ),
+        (
+            KeyboardInterrupt(),
+            "acme.act: KeyboardInterrupt: a defect of the hook; CODEXCTL_DEBUG=1 shows where",
+            5,
+            "failed",
+        ),
     ],
 )
 def test_what_a_hook_raises(
-    clock: FakeClock, error: Exception, line: str, exit_code: int, outcome: str
+    clock: FakeClock, error: BaseException, line: str, exit_code: int, outcome: str
 ) -> None:
     """The line of the step first, the exit code of what went wrong; a defect is one line too."""
     bench = Bench()
@@ -175,6 +191,49 @@ def test_where_a_defect_is(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) ->
 
     assert "| ValueError: bad" in bench.stream.getvalue()
     assert "line " in bench.stream.getvalue()
+
+
+def test_what_a_hook_prints_is_no_result(
+    clock: FakeClock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Stdout is for the JSON of the run: prints are told and masked, programs write on stderr."""
+    bench = Bench()
+
+    def act(context: HookContext) -> None:
+        context.hide(["hunter22"])
+        sys.stdout.write("the password is hunter22\nand so ")
+        sys.stdout.write("on\n")
+        os.write(1, b"as a program does\n")
+        sys.stdout.write("without end")
+
+    bench.run(act, clock)
+    sys.stdout.write("the result\n")
+
+    output, errors = capfd.readouterr()
+    assert output == "the result\n"
+    assert errors == "as a program does\n"
+    told = [line for line in bench.stream.getvalue().splitlines() if "|" in line]
+    assert [line.strip() for line in told] == [
+        "| the password is ***",
+        "| and so on",
+        "| without end",
+    ]
+
+
+def test_an_interrupted_step_is_told_of(clock: FakeClock) -> None:
+    """How long it had been at work, and that it did not come to its end."""
+    bench = Bench()
+
+    def interrupt(_: HookContext) -> None:
+        clock.pass_time(3.0)
+        raise Interrupted(2)
+
+    with pytest.raises(Interrupted):
+        bench.run(interrupt, clock)
+
+    assert bench.hooks is not None
+    assert [record.outcome for record in bench.hooks.records] == ["interrupted"]
+    assert "of service web interrupted after 3.0 s" in bench.stream.getvalue()
 
 
 def test_a_failure_that_may_be(clock: FakeClock) -> None:

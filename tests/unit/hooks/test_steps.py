@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from codexctl_tasks.errors import CombinedError, Location
 from codexctl_tasks.hooks.contract import (
@@ -14,6 +14,7 @@ from codexctl_tasks.hooks.contract import (
     Parameters,
     Seconds,
     Text,
+    Texts,
     Whole,
     hook,
 )
@@ -32,6 +33,7 @@ class Everything(Parameters):
     dirs: tuple[Text, ...] = ()
     headers: dict[str, Text] = Field(default={})
     either: tuple[Text, ...] | Text = ""
+    names: Texts = ()
 
 
 @hook("acme.everything", Everything)
@@ -97,6 +99,7 @@ def test_texts_of_the_file_become_values() -> None:
         ({"headers": ["x"]}, "headers is wrong: "),
         ({"headers": {"A": ["x"]}}, "headers.A is wrong: "),
         ({"either": {"a": "b"}}, "either is wrong: "),
+        ({"names": ["a", {"b": "c"}]}, "names is wrong: not only texts"),
     ],
 )
 def test_each_mistake_is_one_line(given: dict[str, Any], line: str) -> None:
@@ -112,6 +115,27 @@ def test_values_are_not_repeated() -> None:
     assert "hunter22" not in "".join(
         mistakes(hostName=["hunter22"], strict="hunter22", count="hunter22", dirs="hunter22")
     )
+
+
+def test_a_model_that_breaks_is_a_mistake_of_its_hook() -> None:
+    """A validator of a package raised what it must not; its text may hold the value."""
+
+    def break_down(value: str) -> str:
+        raise KeyError(value)
+
+    class Fragile(Parameters):
+        text: Annotated[Text, AfterValidator(break_down)]
+
+    @hook("acme.fragile", Fragile)
+    def fragile(given: Fragile, context: HookContext) -> None:
+        del given, context
+
+    given, problems = read_parameters(fragile, {"text": "hunter22"}, lambda _: "f.yaml:7")
+
+    assert given is None
+    assert [str(problem) for problem in problems] == [
+        "f.yaml:7: acme.fragile: its parameters cannot be checked: KeyError: a defect of the hook"
+    ]
 
 
 def test_all_mistakes_of_all_steps_at_once() -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from codexctl_tasks.errors import CombinedError
 from codexctl_tasks.images.catalogue import Catalogue, catalogue_of
+from tests.support.project import Project
 
 if TYPE_CHECKING:
-    from tests.support.project import Project
+    from pathlib import Path
 
 STACK = """\
 project: shop
@@ -30,6 +31,13 @@ images:
     buildContexts: { shared: shared, base: docker-image://python:3.12 }
   noted: { repository: somewhere }
 """
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return an empty project folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return Project(tmp_path)
 
 
 def catalogue(project: Project, stack: str = STACK) -> Catalogue:

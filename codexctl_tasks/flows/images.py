@@ -1,0 +1,190 @@
+"""
+Images before a deploy: mirror what comes from elsewhere, build what is the team's own, report.
+
+Mirroring comes first: a build may stand on an image that is mirrored.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from codexctl_tasks.errors import DONE, CodexctlError, CombinedError, UsageError, did_you_mean
+from codexctl_tasks.flows.registries import plain_http_hosts, registry_of, variables_of
+from codexctl_tasks.flows.reporting import outputs_text, write_report
+from codexctl_tasks.images.backends.choosing import choose_backend
+from codexctl_tasks.images.backends.workshop import Workshop
+from codexctl_tasks.images.building import BuildSettings, build_images
+from codexctl_tasks.images.catalogue import Catalogue, catalogue_of
+from codexctl_tasks.images.mirror import mirror_images
+from codexctl_tasks.references import parse_reference
+from codexctl_tasks.reports import images as report
+from codexctl_tasks.reports.images import ImageRow
+from codexctl_tasks.stack.loading import load_stack
+from codexctl_tasks.stack.pins import pins_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from codexctl_tasks.images.backend import Backend
+    from codexctl_tasks.images.mirror import Result as Mirrored
+    from codexctl_tasks.images.results import BuildResult
+    from codexctl_tasks.requests import ImagesRequest
+    from codexctl_tasks.stack.loading import LoadedStack
+    from codexctl_tasks.world.outside import Outside
+
+
+def mirror(request: ImagesRequest, outside: Outside) -> int:
+    """Mirror the external images of a stack."""
+    run = _Images(request, outside)
+    run.mirror()
+    return run.report()
+
+
+def build(request: ImagesRequest, outside: Outside) -> int:
+    """Build the images of a stack that have changed."""
+    run = _Images(request, outside)
+    run.build()
+    return run.report()
+
+
+def mirror_and_build(request: ImagesRequest, outside: Outside) -> int:
+    """Do both, one after the other; what fails stops only what needs it."""
+    run = _Images(request, outside)
+    run.mirror()
+    run.build()
+    return run.report()
+
+
+class _Images:
+    """The images of one stack, and what became of them."""
+
+    def __init__(self, request: ImagesRequest, outside: Outside) -> None:
+        """Load the stack; nothing is asked of a registry yet."""
+        self._request, self._outside, self._console = request, outside, outside.console
+        self._loaded = _load(request, outside)
+        self._catalogue = catalogue_of(self._loaded)
+        check_names(request.only, self._catalogue)
+        self._rows: list[ImageRow] = []
+        self._errors: list[CodexctlError] = []
+        self._unmirrored: list[str] = []
+        self._registry = registry_of([self._loaded], outside)
+
+    def mirror(self) -> None:
+        """Bring external images into the registry of the project."""
+        chosen = [e for e in self._catalogue.externals if self._is_chosen(e.name)]
+        if not chosen:
+            return
+        with self._console.group(f"mirror {len(chosen)} images"):
+            results = mirror_images(
+                chosen,
+                self._registry,
+                platform=self._request.platform,
+                dry_run=self._request.dry_run,
+                clock=self._outside.clock,
+                tell=lambda line: self._console.step("mirror", line),
+            )
+        for result in results:
+            self._note(result, size_bytes=result.moved)
+            if result.error:
+                self._unmirrored.append(result.name)
+
+    def build(self) -> None:
+        """Build what has changed."""
+        request, catalogue = self._request, self._catalogue
+        only = tuple(each.name for each in catalogue.builds if self._is_chosen(each.name))
+        if not only:
+            return
+        settings = BuildSettings(
+            console=self._console,
+            clock=self._outside.clock,
+            logs=request.logs,
+            only=only if request.only else (),
+            failed=self._unmirrored,
+            platform=request.platform,
+            jobs=request.jobs,
+            timeout_s=request.build_timeout_s,
+            force=request.force,
+            push=request.pushes,
+            dry_run=request.dry_run,
+        )
+        results = build_images(
+            catalogue.builds, catalogue.externals, self._registry, self._backend, settings
+        )
+        for result in results:
+            self._note(result, size_bytes=result.size, note=result.note)
+
+    def report(self) -> int:
+        """Tell what became of every image, and return the exit code."""
+        exit_code = CombinedError(self._errors).exit_code if self._errors else DONE
+        masked = self._console.masked
+        rows = [replace(row, error=masked(row.error)) for row in self._rows]
+        self._console.lines([report.headline(rows), *report.table_lines(rows)])
+        for error in self._errors:
+            self._console.annotate(error.location, str(error))
+        if summary := self._request.files.step_summary:
+            write_report(summary, report.markdown(rows), self._console, "a")
+        if outputs := self._request.files.step_outputs:
+            write_report(outputs, outputs_text(report.step_outputs(rows)), self._console, "a")
+        if self._request.output == "json":
+            data = report.as_json(rows, exit_code=exit_code)
+            print(json.dumps(data, indent=2, ensure_ascii=False))  # noqa: T201 - the result
+        if self._request.pin and not exit_code:
+            self._pin(self._request.pin)
+        return exit_code
+
+    def _pin(self, file: Path) -> None:
+        """Write which digest each tag stands for; what was not looked at keeps its pin."""
+        pins = {parse_reference(row.target): row.digest for row in self._rows if row.digest}
+        write_report(file, pins_text(pins), self._console)
+
+    def _is_chosen(self, name: str) -> bool:
+        return not self._request.only or name in self._request.only
+
+    def _note(self, result: Mirrored | BuildResult, *, size_bytes: int, note: str = "") -> None:
+        row = ImageRow(
+            name=result.name,
+            target=str(result.target),
+            what=result.done.value,
+            digest=result.digest,
+            size_bytes=size_bytes,
+            seconds=result.seconds,
+        )
+        error = str(result.error or (note if row.is_bad else ""))
+        self._rows.append(replace(row, error=error))
+        if result.error:
+            self._errors.append(result.error)
+
+    def _backend(self) -> Backend:
+        """Find a builder that can work here, and say which."""
+        workshop = Workshop(
+            run=self._outside.run,
+            clock=self._outside.clock,
+            environ=variables_of(self._loaded),
+            plain_http=plain_http_hosts(self._loaded),
+        )
+        choice = choose_backend(workshop, self._request.backend)
+        for refused in choice.refused:
+            self._console.step("build", f"not with {refused}")
+        self._console.step("build", f"building with {choice.backend.name}")
+        return choice.backend
+
+
+def _load(request: ImagesRequest, outside: Outside) -> LoadedStack:
+    if request.source.manifests:
+        raise UsageError("--manifests", "is plain YAML without images", "give --env")
+    outside.console.hide(request.source.secrets)
+    loaded = load_stack(request.source)
+    outside.console.hide(loaded.secrets)
+    return loaded
+
+
+def check_names(names: Collection[str], catalogue: Catalogue) -> None:
+    """Raise `UsageError` for a name that is no image of the stack."""
+    known = [each.name for each in catalogue.externals]
+    known += [each.name for each in catalogue.builds]
+    for name in sorted(set(names) - set(known)):
+        fix = did_you_mean(name, known, f"known are {', '.join(known)}")
+        raise UsageError("--only", f"there is no image {name!r}", fix)

@@ -1,0 +1,40 @@
+"""
+How the values of build arguments reach a builder: through its environment (pure).
+
+What stands in a command line can be read by everybody on the machine.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_HEEDED = re.compile(
+    r"(?i:\w+_proxy)|PATH|HOME|USER|TMPDIR|TZ|LANG|LANGUAGE|TERM|NO_COLOR|SOURCE_DATE_EPOCH|KUBECONFIG"
+    r"|(?:LC|LD|GO|XDG|SSL|DOCKER|BUILDX|BUILDKIT|BUILDCTL|BUILDAH|CONTAINERS?|STORAGE|REGISTRY"
+    r"|ROOTLESSKIT|SSH|OTEL|MOBY|TMP)_?\w*|_CONTAINERS_\w*"
+)
+"""Variables that mean something to the builder itself."""
+
+
+def hand_over(
+    arguments: Mapping[str, str], environ: Mapping[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """
+    Return what follows each ``--build-arg``, and what the builder's environment needs for it.
+
+    An argument that has the name of one of the builder's own settings must not become one:
+    ``PATH``, a proxy. Only such a value stands in the command line.
+    """
+    words: list[str] = []
+    values: dict[str, str] = {}
+    for name, value in sorted(arguments.items()):
+        if _HEEDED.fullmatch(name) and environ.get(name) != value:
+            words.append(f"{name}={value}")
+        else:
+            words.append(name)
+            values[name] = value
+    return words, values
