@@ -68,7 +68,8 @@ class Usage:
     """Of manifests, indexes and configurations, whatever their repository: runtimes name an image
     by any of the repositories that they have pulled it from."""
     beside: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """Digests that stand in the same object as a repository: they may be images of it."""
+    """Digests behind an ``@`` that stand in the same object as a repository: they may be images of
+    it, whatever name the runtime gives them. Without an ``@`` they are configurations."""
     objects: int = 0
     """How many were looked through."""
 
@@ -108,7 +109,7 @@ class Search:
             return
         for mention in self._pattern.finditer(text):
             repository = self._names[mention["name"]]
-            usage.beside[repository] |= digests
+            usage.beside[repository] |= {d for d in digests if f"@{d}" in text}
             for tag in _tags(mention, text):
                 usage.tags.setdefault((repository, tag), who)
 

@@ -103,6 +103,7 @@ def test_what_a_cluster_uses_stays(playground: Playground) -> None:
     told = yard.collect("--output", "json")
     document = json.loads(told.stdout)
     output_schema.check(document, "gc-images")
+    assert told.returncode == 0, told.stderr
     [repository] = document["repositories"]
     outcomes = {image["tags"][0]["name"]: image["outcome"] for image in repository["images"]}
     assert [tag for tag, outcome in outcomes.items() if outcome == "would be deleted"] == ["5"]

@@ -91,7 +91,7 @@ def test_every_place_in_a_pod() -> None:
 
     assert {tag for _, tag in usage.tags} == {"1", "2", "3", "4"}
     assert usage.digests == dict.fromkeys((D1, D2), "Pod shop/web-1 of main")
-    assert usage.beside == {"shop/api": {D1, D2}}
+    assert usage.beside == {"shop/api": {D1}}  # the other is a configuration, not to be asked for
 
 
 def test_settings_and_custom_resources() -> None:
