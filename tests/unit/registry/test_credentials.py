@@ -65,7 +65,7 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-def _entry(name: str = "me", secret: str = "hunter2") -> dict[str, str]:
+def _entry(name: str = "me", secret: str = "hunter2") -> dict[str, str]:  # noqa: S107
     return {"auth": base64.b64encode(f"{name}:{secret}".encode()).decode()}
 
 
