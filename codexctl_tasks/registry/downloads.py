@@ -15,7 +15,7 @@ from codexctl_tasks.registry.interface import RegistryError
 from codexctl_tasks.registry.session import Ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from codexctl_tasks.registry.interface import Descriptor
     from codexctl_tasks.registry.session import Session
