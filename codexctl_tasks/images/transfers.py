@@ -17,7 +17,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.references import Reference
-from codexctl_tasks.registry.uploads import pieces_since
+from codexctl_tasks.registry.uploads import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -175,21 +175,19 @@ class _Counted:
         self._pieces, self._wanted, self._clock, self._tell = pieces, wanted, clock, tell
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._counting(iter(self._pieces), 0)
+        return self.since(0)
 
     def since(self, offset: int) -> Iterator[bytes]:
         """Yield what follows the first *offset* bytes."""
-        return self._counting(pieces_since(self._pieces, offset), offset)
-
-    def _counting(self, pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
-        told_s, blob = self._clock.now(), self._wanted.blob
-        for piece in pieces:
-            yield piece
-            count += len(piece)
-            if self._clock.now() - told_s >= _TELL_EVERY_S and count < blob.size:
-                told_s = self._clock.now()
-                share = f"{_size(count)} of {_size(blob.size)}"
-                self._tell(f"{self._wanted.name}: {_short(blob.digest)}: {share}")
+        told_s, blob, count = self._clock.now(), self._wanted.blob, offset
+        with opened(self._pieces, offset) as pieces:
+            for piece in pieces:
+                yield piece
+                count += len(piece)
+                if self._clock.now() - told_s >= _TELL_EVERY_S and count < blob.size:
+                    told_s = self._clock.now()
+                    share = f"{_size(count)} of {_size(blob.size)}"
+                    self._tell(f"{self._wanted.name}: {_short(blob.digest)}: {share}")
 
 
 def _short(digest: str) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "registry.example:5000"
+SECRET = "hunter2"
 
 
 class Helpers:
@@ -65,7 +66,7 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-def _entry(name: str = "me", secret: str = "hunter2") -> dict[str, str]:  # noqa: S107
+def _entry(name: str = "me", secret: str = SECRET) -> dict[str, str]:
     return {"auth": base64.b64encode(f"{name}:{secret}".encode()).decode()}
 
 
