@@ -272,11 +272,14 @@ def test_a_buildkit_for_one_build(project: Project, stand_ins: StandIns, room: P
     outer, _ = stand_ins.call("--net=host")
     folder = Path(outer[2].removeprefix("--state-dir=")).parent
     assert folder.parent == room
-    daemon = next(argv for argv, _ in stand_ins.calls if argv[0] == "buildkitd")
+    daemon, served = next(call for call in stand_ins.calls if call[0][0] == "buildkitd")
     assert daemon == [
         *("buildkitd", "--addr", f"unix://{folder}/buildkitd.sock"),
         *("--root", f"{folder}/root", "--config", f"{folder}/buildkitd.toml"),
+        "--containerd-worker=false",
     ]
+    assert served["XDG_RUNTIME_DIR"] == str(folder)
+    assert served["USER"] not in ("", "root")
     client, environ = stand_ins.calls[-1]
     assert client[:4] == ["buildctl", "--addr", f"unix://{folder}/buildkitd.sock", "build"]
     assert environ["SOURCE_DATE_EPOCH"] == "0"
