@@ -95,7 +95,7 @@ class _Collection:
         """Read everything, and tell what stays and what goes."""
         usage = self._look("nothing is deleted")
         for name, count in self._objects.items():
-            self._console.step("cluster", f"{name}: {count} objects looked through")
+            self._console.step("cluster", f"{name}: looked through, objects: {count}")
         for repository, told in self._repositories:
             try:
                 told.verdicts = repository.judge(usage, self._request.source.now)
