@@ -133,7 +133,7 @@ def test_an_entry_that_there_is_not(bench: Bench) -> None:
     assert caught.value.exit_code == 2
 
 
-def test_which_clusters_are_asked(bench: Bench) -> None:
+def test_which_clusters_are_asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The current one and those of all environments, each once; or those that are given."""
     bench.run(kubeconfig="mine.yaml")
     assert [(s.kubeconfig, s.context) for s in bench.asked] == [
@@ -143,6 +143,10 @@ def test_which_clusters_are_asked(bench: Bench) -> None:
     bench.asked.clear()
     bench.run(contexts="live,,live")
     assert [s.context for s in bench.asked] == ["live"]
+    bench.asked.clear()
+    monkeypatch.setenv("CODEXCTL_CONTEXT", "live")
+    bench.run()
+    assert [(s.kubeconfig, s.context) for s in bench.asked] == [("", "live"), ("live.yaml", "live")]
 
 
 @pytest.mark.parametrize("context", ["", "live"])
