@@ -18,6 +18,11 @@ _SECRET_NAME = re.compile(
 )
 
 
+def looks_secret(name: str) -> bool:
+    """Tell whether the name of a variable says that its value is secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Filters:
     """Which items of ``services.yaml`` take part; names are compared trimmed and in lower case."""
@@ -67,7 +72,7 @@ class Source:
 
     def hides(self, name: str) -> bool:
         """Tell whether a variable of this name holds a secret."""
-        return _SECRET_NAME.search(name) is not None
+        return looks_secret(name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,6 +33,8 @@ def hooks(request: HooksRequest, outside: Outside) -> int:
     if request.run:
         return _run(request, registry, outside)
     if request.show and registry.find(request.show) is None:
+        if request.show == "run":
+            raise UsageError("hooks run", "names no hook", f"known are {', '.join(registry.names)}")
         raise _unknown(request.show, registry)
     if request.output == "json":
         print(json.dumps(list_data(registry), indent=2, ensure_ascii=False))  # noqa: T201
@@ -58,7 +60,7 @@ def _run(request: HooksRequest, registry: Registry, outside: Outside) -> int:
         return outside.connect(request.cluster, outside.clock, outside.console.retrying)
 
     step = Step(
-        point=Point.BEFORE_ALL,
+        point=Point.ALONE,
         item="",
         name=hook.name,
         location=Location("hooks run"),
@@ -69,7 +71,7 @@ def _run(request: HooksRequest, registry: Registry, outside: Outside) -> int:
     setting = setting_of(request.source, request.cluster, desired, connect)
     setting = replace(setting, steps=tuple(steps))
     runner = Hooks([Prepared(step, hook, given)], setting, outside)
-    runner.run(Point.BEFORE_ALL)
+    runner.run(Point.ALONE)
     return DONE
 
 

@@ -17,7 +17,7 @@ from codexctl_tasks.images.backends.choosing import choose_backend
 from codexctl_tasks.images.backends.workshop import Workshop
 from codexctl_tasks.images.building import BuildSettings, build_images
 from codexctl_tasks.images.catalogue import Catalogue, catalogue_of
-from codexctl_tasks.images.mirror import mirror_images
+from codexctl_tasks.images.mirror import Done, mirror_images
 from codexctl_tasks.references import parse_reference
 from codexctl_tasks.reports import images as report
 from codexctl_tasks.reports.images import ImageRow
@@ -70,6 +70,7 @@ class _Images:
         self._rows: list[ImageRow] = []
         self._errors: list[CodexctlError] = []
         self._unmirrored: list[str] = []
+        self._pending: list[str] = []
         self._registry = registry_of([self._loaded], outside)
 
     def mirror(self) -> None:
@@ -90,6 +91,8 @@ class _Images:
             self._note(result, size_bytes=result.moved)
             if result.error:
                 self._unmirrored.append(result.name)
+            elif result.done in (Done.WOULD_COPY, Done.WOULD_RETAG):
+                self._pending.append(result.name)
 
     def build(self) -> None:
         """Build what has changed."""
@@ -103,6 +106,7 @@ class _Images:
             logs=request.logs,
             only=only if request.only else (),
             failed=self._unmirrored,
+            pending=self._pending,
             platform=request.platform,
             jobs=request.jobs,
             timeout_s=request.build_timeout_s,
@@ -122,8 +126,8 @@ class _Images:
         masked = self._console.masked
         rows = [replace(row, error=masked(row.error)) for row in self._rows]
         self._console.lines([report.headline(rows), *report.table_lines(rows)])
-        for error in self._errors:
-            self._console.annotate(error.location, str(error))
+        for problem in (each for error in self._errors for each in error.problems):
+            self._console.annotate(problem.location, str(problem))
         if summary := self._request.files.step_summary:
             write_report(summary, report.markdown(rows), self._console, "a")
         if outputs := self._request.files.step_outputs:
@@ -152,7 +156,8 @@ class _Images:
             size_bytes=size_bytes,
             seconds=result.seconds,
         )
-        error = str(result.error or (note if row.is_bad else ""))
+        problems = result.error.problems if result.error else ()
+        error = "; ".join(map(str, problems)) or (note if row.is_bad else "")
         self._rows.append(replace(row, error=error))
         if result.error:
             self._errors.append(result.error)

@@ -60,7 +60,9 @@ def call(
     try:
         with _own_stdout(outside.console), time_limit(timeout_s + FORCE_AFTER_S):
             hook(given, context)
-    except CodexctlError:
+    except CodexctlError as error:
+        if not error.problems:  # several, of which there is none
+            raise _defect(hook.name, error, outside.console) from error
         raise
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         raise _defect(hook.name, error, outside.console) from error

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.images.fingerprint import Digests, Fingerprints
+from codexctl_tasks.images.hindrances import hindrance_of
 from codexctl_tasks.images.making import Builders, Making
 from codexctl_tasks.images.order import order_builds, select_builds
-from codexctl_tasks.images.results import BuildResult, Done
+from codexctl_tasks.images.results import BuildResult
 from codexctl_tasks.world.parallel import in_order
 from codexctl_tasks.world.process import Crew
 
@@ -30,7 +31,6 @@ TIMEOUT_S = 3600.0
 _MOST_JOBS = 4
 _LOOKS = 16
 """Images that are looked at side by side; builds have a limit of their own."""
-_LACKS = {Done.BUILT: "was not pushed", Done.FAILED: "failed", Done.SKIPPED: "was skipped"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,8 @@ class BuildSettings:
     """Names of the images to build, with what they need; empty: all."""
     failed: Collection[str] = ()
     """Names of images that could not be mirrored."""
+    pending: Collection[str] = ()
+    """Names of images that would be mirrored, in a dry run."""
     platform: str = ""
     """``linux/amd64``; empty: that of the builder."""
     jobs: int = 0
@@ -52,8 +54,9 @@ class BuildSettings:
     timeout_s: float = TIMEOUT_S
     """For one image, from the moment at which its builder is started."""
     force: bool = False
-    """Build anew what is there already."""
+    """Build anew what is there already; of what only is needed by `only`, use what is there."""
     push: bool = True
+    """False: what has to be built is built, to see whether it can be; no registry is changed."""
     dry_run: bool = False
     caches_layers: bool = True
     """Whether builders keep layers in the registry."""
@@ -117,7 +120,7 @@ class _Run:
         teller: _Teller,
     ) -> None:
         self.made: dict[str, BuildResult] = {}
-        self._selected, self._failed = selected, frozenset(settings.failed)
+        self._selected, self._settings = selected, settings
         self._digests = Digests(registry)
         self._making = Making(
             registry,
@@ -142,22 +145,11 @@ class _Run:
 
     def _make(self, name: str) -> BuildResult:
         ordered = self._selected[name]
-        return self._hindered(ordered) or self._making.make(ordered)
-
-    def _hindered(self, ordered: Ordered) -> BuildResult | None:
-        """Return the result of an image that cannot be made as something is missing, or None."""
-        build, done, note = ordered.build, Done.SKIPPED, ""
-        for external in self._failed.intersection(ordered.externals):
-            note = f"needs {external}, which could not be mirrored"
-        for needed in (self.made[name] for name in ordered.builds):
-            if needed.done is Done.WOULD_BUILD:
-                done, note = Done.WOULD_BUILD, note or f"needs {needed.name}"
-            elif not needed.digest:
-                done, note = Done.SKIPPED, f"needs {needed.name}, which {_LACKS[needed.done]}"
-                break
-        if not note:
-            return None
-        return BuildResult(name=build.name, target=build.target, done=done, note=note)
+        if hindrance := hindrance_of(ordered, self.made, self._settings):
+            done, note = hindrance
+            target = ordered.build.target
+            return BuildResult(name=name, target=target, done=done, note=note)
+        return self._making.make(ordered)
 
 
 class _Teller:

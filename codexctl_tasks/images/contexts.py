@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import ConfigurationError
-from codexctl_tasks.images.ignoring import IgnoreRules
+from codexctl_tasks.images.ignoring import Holding, IgnoreRules
 from codexctl_tasks.stack.files import display
 from codexctl_tasks.world.parallel import in_parallel
 
@@ -65,6 +66,10 @@ class Content:
         """All files together, in bytes."""
         return sum(entry.status.st_size for entry in self.entries if entry.is_file)
 
+    def has(self, path: str) -> bool:
+        """Tell whether something is there."""
+        return any(entry.path == path for entry in self.entries)
+
     def largest(self, count: int) -> list[tuple[str, int]]:
         """Return what is largest at the top of the folder, with its size in bytes."""
         sizes: dict[str, int] = {}
@@ -73,6 +78,24 @@ class Content:
                 top = entry.path.partition("/")[0]
                 sizes[top] = sizes.get(top, 0) + entry.status.st_size
         return sorted(sizes.items(), key=lambda pair: -pair[1])[:count]
+
+    def copy_to(self, folder: Path) -> None:
+        """
+        Make a folder that has nothing else.
+
+        Raises:
+            ConfigurationError: A file cannot be copied.
+        """
+        for entry in self.entries:  # sorted: a folder comes before what is in it
+            copy = folder / entry.path
+            try:
+                if stat.S_ISDIR(entry.status.st_mode):
+                    copy.mkdir()
+                elif entry.is_file or stat.S_ISLNK(entry.status.st_mode):
+                    shutil.copy2(entry.full, copy, follow_symlinks=False)
+            except OSError as error:
+                what = f"cannot be copied: {error.strerror or error}"
+                raise ConfigurationError(display(Path(entry.full)), what) from None
 
 
 class FileHashes:
@@ -126,9 +149,10 @@ def _hash_file(entry: Entry) -> bytes:
     try:
         opened = os.open(entry.full, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            content = hashlib.sha256()
-            while piece := os.read(opened, min(_PIECE, entry.status.st_size + 1)):
+            content, left = hashlib.sha256(), entry.status.st_size + 1
+            while left > 1 and (piece := os.read(opened, min(_PIECE, left))):
                 content.update(piece)
+                left -= len(piece)  # 1: as long as it was a moment ago, so that this is the end
         finally:
             os.close(opened)
     except OSError as error:
@@ -145,7 +169,7 @@ def _link(entry: Entry) -> str:
 
 def _entries(folder: Path, rules: IgnoreRules) -> Iterator[Entry]:
     """Yield what rules leave of a folder, with the folders that lead there."""
-    waiting: list[tuple[str, str, tuple[bool, ...]]] = [(str(folder), "", ())]
+    waiting: list[tuple[str, str, Holding]] = [(str(folder), "", ())]
     kept: set[str] = set()
     ignored: dict[str, Entry] = {}
     while waiting:

@@ -23,7 +23,7 @@ from codexctl_tasks.stack.files import display, read_text
 from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from codexctl_tasks.images.catalogue import Build
     from codexctl_tasks.references import Reference
@@ -66,6 +66,8 @@ class Digests:
         """
         Return the digest of each image, in the same order.
 
+        That of a frontend is empty where it cannot be had: not every builder needs it.
+
         Raises:
             CombinedError: All that do not exist or of which a registry does not tell.
         """
@@ -87,10 +89,10 @@ class Digests:
 
     def _problem(self, needed: Needed) -> CodexctlError | None:
         known = self._known.get(needed.reference)
+        if needed.is_frontend or self._digest(needed.reference):
+            return None
         if isinstance(known, RegistryError):
             return known
-        if self._digest(needed.reference):
-            return None
         fix = "check name and tag; mirror it first if it is one of images"
         return ConfigurationError(needed.location, f"{needed.reference} does not exist", fix)
 
@@ -122,7 +124,7 @@ class Fingerprints:
         Prepare.
 
         Args:
-            warn: Is told of contexts that are too large to be meant.
+            warn: Is told of contexts that are hardly meant so.
             platform: Which is built; empty: that of this machine.
         """
         self._warn, self._platform = warn, platform or native_platform()
@@ -164,19 +166,26 @@ class Fingerprints:
         with self._lock:
             if (folder, ignore_file) not in self._folders:
                 content = Content(folder, read_rules(ignore_file))
-                if content.size > LARGE_CONTEXT:
-                    self._warn(_too_large(build, content))
+                for warning in _warnings(build, content):
+                    self._warn(f"{build.location}: {warning}")
                 self._folders[folder, ignore_file] = self._files.of_content(content)
             return self._folders[folder, ignore_file]
 
 
-def _too_large(build: Build, content: Content) -> str:
-    largest = ", ".join(f"{name} {_size(size)}" for name, size in content.largest(_LARGEST))
-    return (
-        f"{build.location}: the build of {build.name} sees {_size(content.size)} in "
-        f"{display(content.folder)} (largest: {largest}): leave out in .dockerignore what the "
-        "image does not need"
-    )
+def _warnings(build: Build, content: Content) -> Iterator[str]:
+    """Yield what is odd about what a build sees of a folder."""
+    folder = display(content.folder)
+    if content.has(".git"):
+        yield (
+            f"the build of {build.name} sees {folder}/.git, which differs in every checkout, so "
+            "that it is built in every run: add .git to .dockerignore"
+        )
+    if content.size > LARGE_CONTEXT:
+        largest = ", ".join(f"{name} {_size(size)}" for name, size in content.largest(_LARGEST))
+        yield (
+            f"the build of {build.name} sees {_size(content.size)} in {folder} (largest: "
+            f"{largest}): leave out in .dockerignore what the image does not need"
+        )
 
 
 def _size(size: int) -> str:

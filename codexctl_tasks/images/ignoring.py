@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 IGNORE_FILE = ".dockerignore"
 _CLASS_ESCAPES = str.maketrans({mark: f"\\{mark}" for mark in "\\^-[]&~|"})
 
+Holding = tuple[tuple[bool, bool], ...]
+"""For each rule whether it holds for a path: for builders that always look, and for BuildKit."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
@@ -36,25 +39,31 @@ class IgnoreRules:
 
     rules: tuple[_Rule, ...] = ()
 
-    def judge(self, path: str, above: tuple[bool, ...] = ()) -> tuple[bool, tuple[bool, ...]]:
+    def judge(self, path: str, above: Holding = ()) -> tuple[bool, Holding]:
         """
-        Return whether a path is left out, and for each rule whether it holds for it.
+        Return whether a path is left out, and which rules hold for it.
 
-        A rule that could change nothing is not looked at, which can be seen by what is below:
-        so does BuildKit.
+        BuildKit does not look at a rule that would change nothing, and what is below inherits
+        that; others always look. What one of them would see is not left out: an image that is
+        taken for unchanged must be so for every builder.
 
         Args:
             path: Relative to the folder, with slashes.
             above: The rules that hold for the folder that it is in; empty: it is at the top.
         """
-        is_ignored, holding = False, []
-        for rule, holds_above in zip(self.rules, above or (False,) * len(self.rules), strict=True):
-            could_change = rule.is_exception == is_ignored
-            holds = holds_above or (could_change and rule.pattern.fullmatch(path) is not None)
+        is_ignored, is_ignored_lazily, holding = False, False, []
+        inherited = above or ((False, False),) * len(self.rules)
+        for rule, (inherits, inherits_lazily) in zip(self.rules, inherited, strict=True):
+            is_exception = rule.is_exception
+            matches = not inherits_lazily and rule.pattern.fullmatch(path) is not None
+            holds = inherits or matches
+            holds_lazily = inherits_lazily or (matches and is_exception == is_ignored_lazily)
             if holds:
-                is_ignored = not rule.is_exception
-            holding.append(holds)
-        return is_ignored, tuple(holding)
+                is_ignored = not is_exception
+            if holds_lazily:
+                is_ignored_lazily = not is_exception
+            holding.append((holds, holds_lazily))
+        return is_ignored and is_ignored_lazily, tuple(holding)
 
     def may_keep_below(self, folder: str) -> bool:
         """Tell whether an exception could take back something below a folder that is left out."""
@@ -109,16 +118,15 @@ def _rule(line: str) -> _Rule:
     if not plain:
         raise ValueError("! is followed by nothing")
     cleaned = posixpath.normpath(plain).lstrip("/")
+    expression = _expression(cleaned, is_exception=is_exception)
     start = re.split(r"[*?\[\\]", cleaned, maxsplit=1)[0]
-    return _Rule(re.compile(_expression(cleaned), re.DOTALL), is_exception, start)
+    return _Rule(re.compile(expression, re.DOTALL), is_exception, start)
 
 
-def _expression(pattern: str) -> str:
+def _expression(pattern: str, *, is_exception: bool) -> str:
     """Translate a pattern; what `re` sees of it matches the whole path."""
-    if pattern.startswith("**") and not re.search(r"[*?\[\\]", pattern[2:]):
-        # Docker takes it for an ending: **log is also that of dialog.
-        rest = pattern[2:]
-        return f"(?:.*/)?{re.escape(rest[1:])}" if rest[:1] == "/" else f".*{re.escape(rest)}"
+    if is_exception and re.fullmatch(r"\*\*[^/*?\[\\][^*?\[\\]*", pattern):
+        return f".*{re.escape(pattern[2:])}"  # BuildKit takes **log for an ending, others do not
     made, at = "", 0
     while at < len(pattern):
         if pattern.startswith("**", at):

@@ -9,14 +9,18 @@ several runs that have built the same sets the ``c-`` tag, and the others take i
 from __future__ import annotations
 
 import functools
+import tempfile
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.console import HEARTBEAT_S
 from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.images.backend import BuildError, BuildOrder
-from codexctl_tasks.images.ignoring import ignore_file_of
+from codexctl_tasks.images.contexts import Content
+from codexctl_tasks.images.ignoring import ignore_file_of, read_rules
 from codexctl_tasks.images.logs import BuildLog
 from codexctl_tasks.images.results import BuildResult, Done, layers_size
 from codexctl_tasks.images.tree import is_whole
@@ -24,7 +28,7 @@ from codexctl_tasks.registry.interface import RegistryError
 from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from codexctl_tasks.images.backend import Backend
     from codexctl_tasks.images.building import BuildSettings
@@ -54,7 +58,8 @@ class Builders:
         self, order: BuildOrder, tell: Callable[[str], None], deadline_of: Callable[[], float]
     ) -> str:
         """Build an image when there is room for it; see `Backend.build`."""
-        backend = self._backend()
+        with self._crew.joined():
+            backend = self._backend()
         with self._room, self._crew.joined():
             self._crew.check()
             return backend.build(order, tell=tell, deadline_s=deadline_of())
@@ -126,7 +131,7 @@ class Making:
         build = ordered.build
         key = self._fingerprints.of(build, self._digests.of(ordered.images))
         memory = build.target.with_tag(f"{CONTENT_TAG}{key}")
-        if not self._settings.force:
+        if not self._is_forced(build):
             known, present = self._find(memory, build.target)
             if known and is_whole(self._registry, memory, known):
                 return self._take(build, known.digest, present)
@@ -134,6 +139,11 @@ class Making:
             return _Made(Done.WOULD_BUILD)
         digest = self._build(build, log)
         return self._remember(build, memory, digest) if digest else _Made(Done.BUILT)
+
+    def _is_forced(self, build: Build) -> bool:
+        """Tell whether it is built anew; what only is needed by what was chosen is not."""
+        only = self._settings.only
+        return self._settings.force and (not only or build.name in only)
 
     def _find(self, *references: Reference) -> list[Descriptor | None]:
         """Look for tags side by side; where something may be pushed, with the right to do so."""
@@ -146,32 +156,36 @@ class Making:
         """Let the wanted tag stand for an image that is there."""
         if present and present.digest == digest:
             return _Made(Done.UNCHANGED, digest)
-        if self._settings.dry_run:
+        if self._settings.dry_run or not self._settings.push:
             return _Made(Done.WOULD_RETAG, digest)
         manifest = self._fetch(build, digest)
         self._registry.store(build.target, manifest)
         return _Made(Done.RETAGGED, digest, layers_size(manifest))
 
     def _build(self, build: Build, log: BuildLog) -> str:
+        with log, _named_contexts(build) as contexts:
+            self._tell(f"{build.name}: building, log in {log.path}")
+            tell, settings = self._telling(build, log), self._settings
+            return self._builders.build(
+                self._order(build, contexts),
+                tell,
+                lambda: settings.clock.now() + settings.timeout_s,
+            )
+
+    def _order(self, build: Build, contexts: Mapping[str, Path | Reference]) -> BuildOrder:
         settings = self._settings
-        order = BuildOrder(
+        return BuildOrder(
             name=build.name,
             dockerfile=build.dockerfile,
             context=build.context,
             ignore_file=ignore_file_of(build.context, build.dockerfile),
-            contexts=build.contexts,
+            contexts=contexts,
             arguments=build.arguments,
             target=build.target,
             platform=settings.platform,
             push=settings.push,
             cache=build.target.with_tag(CACHE_TAG) if settings.caches_layers else None,
         )
-        with log:
-            self._tell(f"{build.name}: building, log in {log.path}")
-            tell = self._telling(build, log)
-            return self._builders.build(
-                order, tell, lambda: settings.clock.now() + settings.timeout_s
-            )
 
     def _telling(self, build: Build, log: BuildLog) -> Callable[[str], None]:
         """Return what writes lines to the log and tells one now and then: it still goes on."""
@@ -190,7 +204,7 @@ class Making:
     def _remember(self, build: Build, memory: Reference, digest: str) -> _Made:
         """Set the ``c-`` tag for what has been built; if another run was first, take its image."""
         manifest = self._fetch(build, digest)
-        first = None if self._settings.force else self._registry.find(memory)
+        first = None if self._is_forced(build) else self._registry.find(memory)
         if first and first.digest != digest and is_whole(self._registry, memory, first):
             manifest = self._fetch(build, first.digest)
             self._registry.store(build.target, manifest)
@@ -212,3 +226,20 @@ class Making:
             )
             raise BuildError(f"image {build.name}", what, fix)
         return manifest
+
+
+@contextmanager
+def _named_contexts(build: Build) -> Iterator[dict[str, Path | Reference]]:
+    """
+    Give the named contexts as every builder is to see them.
+
+    Not all builders heed the ignore file of a named context: whoever has one is given as a copy.
+    """
+    with tempfile.TemporaryDirectory(prefix="codexctl-contexts-") as name:
+        given = dict(build.contexts)
+        for number, (key, context) in enumerate(build.contexts.items()):
+            if isinstance(context, Path) and (ignore_file := ignore_file_of(context)):
+                given[key] = folder = Path(name) / str(number)
+                folder.mkdir()
+                Content(context, read_rules(ignore_file)).copy_to(folder)
+        yield given

@@ -48,11 +48,6 @@ class BuildResult:
     tail: tuple[str, ...] = field(default=(), repr=False)
     """The last lines of it, when it failed."""
 
-    @property
-    def is_there(self) -> bool:
-        """Whether the registry has the image now."""
-        return bool(self.digest)
-
 
 def layers_size(manifest: Manifest) -> int:
     """Return how large the layers of an image are together; 0 of an index, which has none."""

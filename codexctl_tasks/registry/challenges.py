@@ -104,5 +104,10 @@ class Tokens:
         return None
 
 
-def _is_allowed(scope: Scope, allowed: frozenset[Scope]) -> bool:
-    return scope in allowed or Scope(scope.repository, writes=True) in allowed
+def _is_allowed(wanted: Scope, allowed: frozenset[Scope]) -> bool:
+    return any(
+        each.repository == wanted.repository
+        and each.writes >= wanted.writes
+        and each.deletes >= wanted.deletes
+        for each in allowed
+    )

@@ -22,7 +22,7 @@ from codexctl_tasks.registry.interface import (
     RegistryError,
 )
 from codexctl_tasks.registry.session import STORED_TIMEOUT_S, Ask, Session
-from codexctl_tasks.registry.uploads import Upload
+from codexctl_tasks.registry.uploads import PART, Upload
 from codexctl_tasks.world.retrying import REGISTRY, retrying
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def connect(
     clock: Clock,
     announce: Callable[[str], None],
     run: RunProgram,
+    part: int = PART,
 ) -> RegistryClient:
     """
     Return the registries; nothing is sent or read before the first call.
@@ -62,10 +63,11 @@ def connect(
         clock: For pauses, and for the life of tokens.
         announce: Receives one line before each repeated attempt.
         run: Runs Docker's credential helpers.
+        part: Bytes of one part of a large upload.
     """
     logins = Logins(variables, run, announce)
     plain = frozenset(host.lower() for host in plain_http_hosts)
-    return RegistryClient(Connections(variables), logins, plain, clock, announce)
+    return RegistryClient(Connections(variables), logins, plain, clock, announce, part=part)
 
 
 class RegistryClient:
@@ -78,9 +80,12 @@ class RegistryClient:
         plain_http_hosts: frozenset[str],
         clock: Clock,
         announce: Callable[[str], None],
+        *,
+        part: int,
     ) -> None:
+        """See `connect`."""
         self._connections, self._logins, self._plain = connections, logins, plain_http_hosts
-        self._clock, self._announce = clock, announce
+        self._clock, self._announce, self._part = clock, announce, part
         self._sessions: dict[str, Session | RegistryError] = {}
         self._greeting: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -213,7 +218,7 @@ class RegistryClient:
         """See `Registry.write_blob`."""
         session = self._session(repository.host)
         location = self._begun.pop((repository.name, blob.digest), "")
-        upload = Upload(session, repository.repository, blob, pieces, location)
+        upload = Upload(session, repository.repository, blob, pieces, location, self._part)
         self._repeat(upload.attempt)
 
     def _send(self, reference: Reference, ask: Ask) -> Any:

@@ -111,9 +111,10 @@ def _refused(host: str, status: int, headers: Mapping[str, str], data: bytes) ->
     if status == HTTPStatus.FORBIDDEN:
         what, fix = "refuses this machine (403)", "check who may reach it, and the proxy in between"
         return RegistryError(host, what, fix, status=status)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    found = refusal(host, status, headers, data)
+    if isinstance(found, TransientRegistryError):
         what, fix = f"is out of order (it answers {status})", "try again, or ask who runs it"
         error = TransientRegistryError(host, what, fix, status=status)
-        error.retry_after_s = getattr(refusal(host, status, headers, data), "retry_after_s", 0.0)
+        error.retry_after_s = found.retry_after_s
         return error
     return no_registry(host, status)

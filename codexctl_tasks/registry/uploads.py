@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from codexctl_tasks.registry.challenges import Scope
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from codexctl_tasks.registry.interface import Descriptor
     from codexctl_tasks.registry.session import Session
 
-MOST_AT_ONCE = 256 * 10**6
-"""Bytes of a blob that is sent in one request: what breaks off is sent again."""
 PART = 64 * 10**6
-"""Bytes of one part of a larger blob."""
+"""Bytes of one part of a large blob: at most so much is sent again when it breaks off."""
+_PARTS = 4
+"""A blob that is not larger than so many parts is sent in one request."""
 _BYTES = "application/octet-stream"
-_NO_PARTS = frozenset({400, 404, 405, 411, 413, 416, 501})
+_NO_PARTS = frozenset({400, 405, 411, 413, 416, 501})
 """How registries refuse parts that would take the whole."""
 
 
@@ -46,9 +47,9 @@ class Upload:
     pieces: Iterable[bytes]
     location: str = ""
     """Where an upload was begun already; empty: nowhere."""
-    most_at_once: int = MOST_AT_ONCE
     part: int = PART
-    _in_parts: bool = True
+    """Bytes, see `PART`."""
+    _takes_parts: bool = True
 
     def attempt(self) -> None:
         """
@@ -58,25 +59,18 @@ class Upload:
             TransientRegistryError: Another attempt may work; it goes on where this one ended.
             RegistryError: Also what the pieces raise.
         """
-        if self.blob.size <= self.most_at_once or not self._in_parts:
+        if self.blob.size <= _PARTS * self.part or not self._takes_parts:
             location, self.location = self.location or self._begin(), ""
             self._finish(location, iter(self.pieces), self.blob.size)
             return
-        offset = self._arrived()
-        try:
-            self._send_parts(offset)
-        except RegistryError as error:
-            if isinstance(error, TransientRegistryError) or error.status not in _NO_PARTS:
-                raise
-            self.location, self._in_parts = "", False
+        if not self._send_parts(self._arrived()):
+            self.location, self._takes_parts = "", False
             self.attempt()
 
-    def _send_parts(self, offset: int) -> None:
-        pieces = (
-            _Parts(pieces_since(self.pieces, offset))
-            if offset < self.blob.size
-            else _Parts(iter(()))
-        )
+    def _send_parts(self, offset: int) -> bool:
+        """Send what follows the first *offset* bytes; False: the registry takes no parts."""
+        is_over = offset >= self.blob.size
+        pieces = _Parts(iter(()) if is_over else pieces_since(self.pieces, offset))
         while offset < self.blob.size:
             size = min(self.part, self.blob.size - offset)
             headers = {
@@ -84,15 +78,20 @@ class Upload:
                 "Content-Length": str(size),
                 "Content-Range": f"{offset}-{offset + size - 1}",
             }
-            answer = self._send("PATCH", self.location, headers, pieces.take(size), (202, 204))
+            fine = (202, 204, *_NO_PARTS)
+            answer = self._send("PATCH", self.location, headers, pieces.take(size), fine)
+            if answer.status in _NO_PARTS:
+                drop(answer)
+                return False
             offset += size
-            self._move(answer)
-            arrived = _end_of(answer.headers.get("Range") or "", otherwise=offset)
-            if arrived != offset:
-                what = f"the registry has {arrived:,} bytes of {offset:,} that were sent"
-                raise TransientRegistryError(self._where, what, "try again")
-        pieces.finish()
+            self._move(answer, offset)
+        try:
+            pieces.finish()
+        except RegistryError:
+            self.location = ""  # what was sent is not what it should be
+            raise
         self._finish(self.location, iter(()), 0)
+        return True
 
     def _begin(self) -> str:
         path = f"/v2/{self.repository}/blobs/uploads/"
@@ -107,7 +106,7 @@ class Upload:
             drop(answer)
             end = _end_of(answer.headers.get("Range") or "", otherwise=-1)
             if answer.status in (200, 204) and 0 <= end <= self.blob.size:
-                self._move(answer)
+                self._move(answer, end)
                 return end
         self.location = self._begin()
         return 0
@@ -118,11 +117,15 @@ class Upload:
         body = pieces if size else b""
         drop(self._send("PUT", url, headers, body, (201, 202, 204)))
 
-    def _move(self, answer: Any) -> None:
-        """Go on at the address that the registry names for the next request."""
+    def _move(self, answer: Any, offset: int) -> None:
+        """Go on at the address that the registry names, if it has all that was sent."""
         if answer.headers.get("Location"):
             self.location = self._location(answer)
         drop(answer)
+        arrived = _end_of(answer.headers.get("Range") or "", otherwise=offset)
+        if arrived != offset:
+            what = f"the registry has {arrived:,} bytes of {offset:,} that were sent"
+            raise TransientRegistryError(self._where, what, "try again")
 
     def _location(self, answer: Any) -> str:
         drop(answer)
@@ -133,10 +136,18 @@ class Upload:
             )
         return self.session.resolve(self.session.address, found)
 
-    def _send(self, method: str, url: str, headers: dict[str, str], body: Any, fine: Any) -> Any:
+    def _send(
+        self, method: str, url: str, headers: dict[str, str], body: Any, fine: tuple[int, ...]
+    ) -> Any:
         scopes = frozenset({Scope(self.repository, writes=True)})
-        ask = Ask(method, url, scopes, headers, body, fine, STORED_TIMEOUT_S)
-        return self.session.send(ask)
+        if method in ("PUT", "PATCH"):
+            fine = (*fine, HTTPStatus.NOT_FOUND)
+        answer = self.session.send(Ask(method, url, scopes, headers, body, fine, STORED_TIMEOUT_S))
+        if answer.status == HTTPStatus.NOT_FOUND and method in ("PUT", "PATCH"):
+            drop(answer)
+            what = "the registry knows nothing of the upload any more"
+            raise TransientRegistryError(self._where, what, "try again", status=answer.status)
+        return answer
 
     @property
     def _where(self) -> str:

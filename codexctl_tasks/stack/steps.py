@@ -28,7 +28,7 @@ _LEAVES_OUT = ("", "false", "0", "no")
 
 
 class Point(StrEnum):
-    """When steps run; the value is the key in the file."""
+    """When steps run; the value is the key in the file, but for the last."""
 
     BEFORE_ALL = "beforeAll"
     AFTER_ALL = "afterAll"
@@ -36,6 +36,8 @@ class Point(StrEnum):
     AFTER_APPLY = "afterApply"
     BEFORE_DESTROY = "beforeDestroy"
     AFTER_DESTROY = "afterDestroy"
+    ALONE = "alone"
+    """``codexctl hooks run``: whenever somebody asks for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +63,8 @@ class Step:
     """Finds the line of a key under ``with``."""
 
     def __str__(self) -> str:
+        if self.point is Point.ALONE:
+            return f"hook {self.name}"
         owner = f" of {self.item}" if self.item else ""
         return f"{self.point} step {self.name!r}{owner}"
 

@@ -90,6 +90,7 @@ def test_one_hook_alone(tmp_path: Path) -> None:
             2,
             "hooks: there is no hook 'sleap': did you mean 'sleep'?",
         ),
+        (("run",), 2, "hooks run: names no hook: known are codex.ensure-data-dirs, "),
         (("sleap",), 2, "hooks: there is no hook 'sleap': did you mean 'sleep'?"),
         (
             ("run", "sleep"),
@@ -114,7 +115,7 @@ def test_one_hook_alone(tmp_path: Path) -> None:
         (
             ("run", "sleep", "--with", "duration=20s", "--timeout", "1s"),
             70,
-            "hooks run: beforeAll step 'sleep': sleep: 20 s are longer than the 1 s",
+            "hooks run: hook sleep: sleep: 20 s are longer than the 1 s",
         ),
     ],
 )

@@ -11,6 +11,7 @@ from codexctl_tasks.images.catalogue import External
 from codexctl_tasks.images.mirror import Result, mirror_images
 from codexctl_tasks.references import parse_reference
 from codexctl_tasks.registry.client import RegistryClient, connect
+from codexctl_tasks.registry.uploads import PART
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.process import run_program
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
@@ -45,14 +46,17 @@ class Bench:
         self.told: list[str] = []
         self._clients: list[RegistryClient] = []
 
-    def client(self, **variables: str) -> RegistryClient:
-        """Return a client as a new run has it."""
+    def client(
+        self, *, plain: Sequence[str] = (), part: int = PART, **variables: str
+    ) -> RegistryClient:
+        """Return a client as a new run has it, with these variables."""
         client = connect(
             {"HOME": str(self.folder), "PATH": "/usr/bin:/bin", **variables},
-            plain_http_hosts=(),
+            plain_http_hosts=plain,
             clock=self.clock,
             announce=self.told.append,
             run=run_program,
+            part=part,
         )
         self._clients.append(client)
         return client

@@ -6,11 +6,13 @@ import base64
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -19,7 +21,7 @@ from codexctl_tasks.images.backend import BuildError
 from codexctl_tasks.images.backends.buildah import Buildah, probe_buildah
 from codexctl_tasks.images.backends.workshop import RefusedError
 from codexctl_tasks.references import parse_reference
-from codexctl_tasks.world.process import run_program
+from codexctl_tasks.world.process import Crew, run_program
 from tests.support.builders import (
     Project,
     command_lines,
@@ -30,6 +32,7 @@ from tests.support.builders import (
 from tests.support.image_files import find_digest, push_base, read_config, read_files
 from tests.support.images import Pusher, digest_of
 from tests.support.registries import PASSWORD, USER, registry
+from tests.support.shell import QUICK_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -251,6 +254,33 @@ def test_ctrl_c(project: Project, buildah: Buildah) -> None:
     assert not is_running("sleep 31536001")
 
 
+def test_ctrl_c_while_several_are_built(project: Project, buildah: Buildah) -> None:
+    """Builders in other threads end as well, and tidy up before the run is over."""
+    order = project.order(f"FROM {project.host}/base:1\nRUN echo begun && sleep 31536003")
+    begun = threading.Barrier(3, timeout=QUICK_S)
+
+    def wait(line: str) -> None:
+        if line == "begun":
+            begun.wait()
+
+    def work(crew: Crew) -> None:
+        with crew.joined(), suppress(Interrupted):
+            project.build(buildah, order, tell=wait)
+
+    def run() -> NoReturn:
+        with Crew() as crew:
+            for _ in range(2):
+                threading.Thread(target=work, args=(crew,), daemon=True).start()
+            begun.wait()
+            raise Interrupted(2)
+
+    with pytest.raises(Interrupted):
+        run()
+
+    assert not is_running("sleep 31536003")
+    assert not list(Path(buildah.workshop.environ["TMPDIR"]).iterdir())
+
+
 def test_a_build_that_is_over_its_time(project: Project, buildah: Buildah) -> None:
     """It is ended as well, and that is another failure than a broken build."""
     order = project.order(f"FROM {project.host}/base:1\nRUN echo begun && sleep 31536002")
@@ -289,6 +319,22 @@ def test_a_registry_that_wants_a_password(project: Project, tmp_path: Path, room
 
         assert digest_of(Pusher(closed.host, USER, PASSWORD).raw("app", "1")) == digest
     assert "authentication required" in project.said[-1]
+
+
+def test_a_disk_that_is_full(project: Project, tmp_path: Path) -> None:
+    """One failure among others, and the room is given back."""
+    small = tmp_path / "small"
+    small.mkdir()
+    order = project.order(f"FROM {project.host}/base:1\nRUN true")
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(small)}
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", small], check=True)
+    try:
+        with pytest.raises(BuildError, match="buildah failed with exit code"):
+            project.build(probe_buildah(workshop(**environ)), order)
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+    assert any("no space left on device" in line for line in project.said)
 
 
 def test_a_user_who_may_not_mount(ground: Path) -> None:

@@ -33,7 +33,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b'{"errors": [{"code": "FAULT", "message": "as the test wants it"}]}'
     cut_after: int = -1
-    """Reset the connection after so many bytes of the answer; -1: do not."""
+    """Close the connection after so many bytes of the answer; -1: do not."""
     reset_after: int = -1
     """Reset the connection after so many bytes of the request's body; -1: do not."""
     changes: bool = False
@@ -157,7 +157,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self, upstream: str, fault: Fault) -> None:
         connection = http.client.HTTPConnection(upstream, timeout=30)
-        headers = {k: v for k, v in self.headers.items() if k.lower() not in _NOT_PASSED_ON}
+        headers = {
+            name: ", ".join(self.headers.get_all(name, ()))
+            for name in self.headers
+            if name.lower() not in _NOT_PASSED_ON
+        }
         # Its Location must lead back through here.
         headers["Host"] = self.headers["Host"]
         try:
@@ -182,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
                 piece, fault.changes = bytes([piece[0] ^ 1]) + piece[1:], False
             if 0 <= fault.cut_after < sent + len(piece):
                 self.wfile.write(piece[: fault.cut_after - sent])
-                self._reset()
+                self.close_connection = True
                 return
             self.wfile.write(piece)
             sent += len(piece)

@@ -41,3 +41,17 @@ def run(
         timeout=timeout_s,
         check=False,
     )
+
+
+def run_program_in(folder: Path, *command: str) -> bytes:
+    """Run a program of this machine, which must not fail, and return what it wrote."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        timeout=SLOW_S,
+        check=False,
+        env=clean_environment(),
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout

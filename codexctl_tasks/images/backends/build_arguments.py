@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from codexctl_tasks.requests import looks_secret
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _HEEDED = re.compile(
-    r"(?i:\w+_proxy)|PATH|HOME|USER|TMPDIR|TZ|LANG|LANGUAGE|TERM|NO_COLOR|SOURCE_DATE_EPOCH|KUBECONFIG"
-    r"|(?:LC|LD|GO|XDG|SSL|DOCKER|BUILDX|BUILDKIT|BUILDCTL|BUILDAH|CONTAINERS?|STORAGE|REGISTRY"
-    r"|ROOTLESSKIT|SSH|OTEL|MOBY|TMP)_?\w*|_CONTAINERS_\w*"
+    r"(?i:\w+_proxy)|PATH|HOME|USER|TMPDIR|TZ|LANG|LANGUAGE|TERM|NO_COLOR|SOURCE_DATE_EPOCH"
+    r"|KUBECONFIG|REGISTRY_AUTH_FILE|SSH_AUTH_SOCK|STORAGE_(?:DRIVER|OPTS)|SSL_CERT_(?:FILE|DIR)"
+    r"|GO(?:DEBUG|MAXPROCS|GC|MEMLIMIT|TRACEBACK)"
+    r"|(?:LC|LD|XDG|DOCKER|BUILDX|BUILDKIT|BUILDAH|CONTAINERS?|_CONTAINERS|ROOTLESSKIT|OTEL)_\w+"
 )
 """Variables that mean something to the builder itself."""
 
@@ -32,9 +35,14 @@ def hand_over(
     words: list[str] = []
     values: dict[str, str] = {}
     for name, value in sorted(arguments.items()):
-        if _HEEDED.fullmatch(name) and environ.get(name) != value:
+        if _is_heeded(name) and environ.get(name) != value:
             words.append(f"{name}={value}")
         else:
             words.append(name)
             values[name] = value
     return words, values
+
+
+def _is_heeded(name: str) -> bool:
+    """Tell whether a builder would take an argument for a setting; none of these is a secret."""
+    return bool(_HEEDED.fullmatch(name)) and not looks_secret(name)

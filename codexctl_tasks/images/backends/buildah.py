@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 OLDEST = (1, 28)
 """Named contexts and caches in registries."""
+_USERS = ("unshare",)
+"""Its command that runs a program as the users of its namespace."""
 _ROOT_SPACE = ("unshare", "--mount")
 _USER_SPACE = ("unshare", "--user", "--map-auto", "--map-root-user", "--mount")
 
@@ -46,7 +48,7 @@ class Buildah:
     def build(self, order: BuildOrder, *, tell: Callable[[str], None], deadline_s: float) -> str:
         """See `Backend`."""
         bench = self.workshop.bench("buildah", order, tell, deadline_s)
-        with self.workshop.storage(*self._as_owner()) as folder:
+        with self.workshop.storage(self.program, *_USERS) as folder:
             words, values = self._words(order)
             base, environ = self._base(order, folder)
             bench.work([*base, "build", *words], {**environ, **values})
@@ -63,8 +65,7 @@ class Buildah:
         storage = ["--root", str(folder / "root"), "--runroot", str(folder / "run")]
         storage += ["--storage-driver", self.storage, "--registries-conf", str(settings)]
         storage += ["--short-name-alias-conf", str(folder / "aliases.conf")]
-        home = _home(self.workshop, folder)
-        environ = {"TMPDIR": str(folder), **home, **auth_file(self.workshop.environ)}
+        environ = _own_environ(self.workshop, folder) | auth_file(self.workshop.environ)
         return [*(_ROOT_SPACE if self.is_root else ()), self.program, *storage], environ
 
     def _words(self, order: BuildOrder) -> tuple[list[str], dict[str, str]]:
@@ -85,9 +86,6 @@ class Buildah:
             words += ["--cache-to", order.cache.name] if order.push else []
         return [*words, str(order.context)], values
 
-    def _as_owner(self) -> tuple[str, ...]:
-        return () if self.is_root else (self.program, "unshare")
-
 
 def probe_buildah(workshop: Workshop) -> Buildah:
     """
@@ -98,24 +96,26 @@ def probe_buildah(workshop: Workshop) -> Buildah:
     """
     program = workshop.find("buildah")
     workshop.find("unshare")
-    with workshop.storage() as folder:
-        _check_version(workshop, program, folder)
+    with workshop.storage(program, *_USERS) as folder:
         is_root = _may_mount_as_root(workshop, folder)
+        _check_version(workshop, program, folder)
         storage = "overlay" if _has_overlay(workshop, folder, is_root=is_root) else "vfs"
     return Buildah(workshop=workshop, program=program, storage=storage, is_root=is_root)
 
 
 def _check_version(workshop: Workshop, program: str, folder: Path) -> None:
-    said = " ".join(workshop.ask(program, "--version", **_home(workshop, folder)))
+    said = " ".join(workshop.ask(program, "--version", **_own_environ(workshop, folder)))
     found = re.search(r"(\d+)\.(\d+)", said)
     if found is None or (int(found[1]), int(found[2])) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise RefusedError(f"{said or 'its version is unknown'}: {oldest} or newer is needed")
 
 
-def _home(workshop: Workshop, folder: Path) -> dict[str, str]:
-    """Return the home of who has none: without one buildah does not begin."""
-    return {} if workshop.environ.get("HOME") else {"HOME": str(folder)}
+def _own_environ(workshop: Workshop, folder: Path) -> dict[str, str]:
+    """Return what its environment must say; without a home it does not begin."""
+    home = workshop.environ.get("HOME") or str(folder)
+    # --timestamp says it; newer versions refuse to be told twice.
+    return {"TMPDIR": str(folder), "HOME": home, "SOURCE_DATE_EPOCH": ""}
 
 
 def _may_mount_as_root(workshop: Workshop, folder: Path) -> bool:

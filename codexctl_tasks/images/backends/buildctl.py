@@ -14,6 +14,7 @@ from codexctl_tasks.images.backends.buildkit import (
 )
 from codexctl_tasks.images.backends.workshop import RefusedError, Workshop
 from codexctl_tasks.images.catalogue import IMAGE_SCHEME
+from codexctl_tasks.requests import looks_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,10 +93,9 @@ def build_words(order: BuildOrder, workshop: Workshop, metadata: Path) -> list[s
 
 
 def warn_of_arguments(order: BuildOrder, tell: Callable[[str], None]) -> None:
-    """Tell that values stand in a command line: buildctl takes them from nowhere else."""
-    if order.arguments:
-        names = ", ".join(sorted(order.arguments))
-        tell(f"warning: others on this machine can read the build arguments of buildctl: {names}")
+    """Tell which secrets stand in a command line: buildctl takes arguments from nowhere else."""
+    if names := [name for name in sorted(order.arguments) if looks_secret(name)]:
+        tell(f"warning: others on this machine can see the build arguments {', '.join(names)}")
 
 
 def _contexts(order: BuildOrder) -> Iterator[str]:

@@ -108,5 +108,5 @@ def probe_backend(
     """Return a builder, or why it cannot work here; nothing that was started for this stays."""
     try:
         return backends[name](workshop)
-    except RefusedError as error:
+    except (RefusedError, BuildError) as error:
         return Refused(name, str(error))

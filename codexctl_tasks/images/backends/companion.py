@@ -50,9 +50,7 @@ def _answers(daemon: subprocess.Popen[bytes], client: list[str]) -> bool:
     """Wait until the daemon answers; False: it has ended, or does not."""
     end_s = time.monotonic() + START_TIMEOUT_S
     while daemon.poll() is None and time.monotonic() < end_s:
-        asked = subprocess.run(
-            [*client, "debug", "workers"], check=False, capture_output=True, timeout=START_TIMEOUT_S
-        )
+        asked = subprocess.run([*client, "debug", "workers"], check=False, capture_output=True)
         if asked.returncode == 0:
             return True
         time.sleep(_TICK_S)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 PROBE_TIMEOUT_S = 5.0
 """For one question to a program; a healthy one needs tenths of a second."""
-
 REMOVAL_TIMEOUT_S = 60.0
 
 
@@ -52,7 +51,10 @@ class Workshop:
     def scratch(self) -> Iterator[Path]:
         """Give a folder for small files that are needed only now."""
         place = self.environ.get("TMPDIR") or None
-        with tempfile.TemporaryDirectory(prefix="codexctl-build-", dir=place) as folder:
+        with (
+            _room(place),
+            tempfile.TemporaryDirectory(prefix="codexctl-build-", dir=place) as folder,
+        ):
             yield Path(folder)
 
     @contextmanager
@@ -60,19 +62,20 @@ class Workshop:
         """
         Give a folder with room for images: ``/tmp`` may be memory. It goes with all that is in it.
 
-        *as_owner*: What runs a program as the users of a namespace, to whom files in it belong.
+        *as_owner*: What runs a program as the users to whom files in it may belong.
         """
         places = [self.environ.get("TMPDIR", ""), "/var/tmp"]  # noqa: S108 - mkdtemp's name is unique
         place = next((each for each in places if each and os.access(each, os.W_OK)), None)
-        folder = Path(tempfile.mkdtemp(prefix="codexctl-build-", dir=place))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            if as_owner and folder.exists():
-                self._finish(*as_owner, "rm", "-rf", str(folder))
+        with _room(place):
+            folder = Path(tempfile.mkdtemp(prefix="codexctl-build-", dir=place))
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                if folder.exists():
+                    self._finish([*as_owner, "rm", "-rf", str(folder)], TMPDIR=str(folder))
 
-    def _finish(self, *command: str) -> None:
+    def _finish(self, command: Sequence[str], **environ: str) -> None:
         """Run a program although this thread may have been told to stop: then it starts none."""
 
         def run() -> None:
@@ -80,7 +83,7 @@ class Workshop:
                 self.run(
                     command,
                     folder=Path(),
-                    environ=self.environ,
+                    environ={**self.environ, **environ},
                     timeout_s=REMOVAL_TIMEOUT_S,
                     tell=lambda _: None,
                 )
@@ -134,6 +137,17 @@ class Workshop:
         return Bench(
             workshop=self, image=order.name, program=program, tell=tell, deadline_s=deadline_s
         )
+
+
+@contextmanager
+def _room(place: str | None) -> Iterator[None]:
+    """Tell of a disk that is full as of any other failure of a build."""
+    try:
+        yield
+    except OSError as error:
+        where = place or tempfile.gettempdir()
+        what = f"cannot be written to: {error.strerror}"
+        raise BuildError(where, what, "make room there, or set TMPDIR") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

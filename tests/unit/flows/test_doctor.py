@@ -80,7 +80,7 @@ def test_the_worst_decides_about_the_exit_code(
 ) -> None:
     """A cluster or a registry that refuses is 4; this machine is 5."""
     host = _refused_host()
-    images = f"images: {{a: {{type: build, repository: {host}/a, tag: '1'}}}}"
+    images = f"images: {{a: {{type: external, from: {host}/b:1, local: {host}/a:1}}}}"
     _write_stack(stage, images)
     assert _doctor(stage, env="staging") == 4
 

@@ -152,6 +152,12 @@ def test_a_hook_is_told_about_the_run(clock: FakeClock) -> None:
             "failed",
         ),
         (
+            CombinedError([]),
+            "acme.act: CombinedError: a defect of the hook; CODEXCTL_DEBUG=1 shows where",
+            5,
+            "failed",
+        ),
+        (
             KeyboardInterrupt(),
             "acme.act: KeyboardInterrupt: a defect of the hook; CODEXCTL_DEBUG=1 shows where",
             5,

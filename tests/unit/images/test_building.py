@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,6 @@ from tests.support.builds import FakeBackend, FakeRegistry, Project, index_of, m
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from codexctl_tasks.images.catalogue import Build, External
     from tests.support.fakes import FakeClock
@@ -320,6 +320,36 @@ def test_without_a_push(project: Project, bench: Bench) -> None:
     assert bench.registry.count("store") == 0
 
 
+def test_without_a_push_nothing_is_tagged(project: Project, bench: Bench) -> None:
+    """What is there is not built again; as its tag is missing, nothing can be built upon it."""
+    bench.run(project.build("base", tag="old"))
+    stores = bench.registry.count("store")
+    web = project.build("web", "FROM registry.test/base:new")
+    results = bench.run(web, project.build("base", tag="new"), push=False)
+
+    assert results["base"].done is Done.WOULD_RETAG
+    assert results["web"].note == "needs base, which was not tagged"
+    assert bench.registry.count("store") == stores
+
+
+def test_force_is_for_what_was_chosen(project: Project, bench: Bench) -> None:
+    """What it needs is there and stays as it is."""
+    builds = (project.build("web", "FROM registry.test/base:1"), project.build("base"))
+    bench.run(*builds)
+    assert bench.what(*builds, only=("web",), force=True) == {"web": "built", "base": "unchanged"}
+    assert bench.what(*builds, force=True) == {"web": "built", "base": "built"}
+
+
+def test_a_dry_run_of_what_is_not_mirrored_yet(project: Project, bench: Bench) -> None:
+    """An image that would be there by then is not missed."""
+    redis = project.external("redis")
+    build = project.build("web", f"FROM {redis.target}")
+    settings = {"externals": [redis], "dry_run": True}
+    assert bench.what(build, **settings, pending=["redis"]) == {"web": "would build"}
+    assert bench.announced[0].note == "needs redis, which would be mirrored"
+    assert bench.what(build, **settings) == {"web": "failed"}
+
+
 def test_a_dry_run_changes_nothing(project: Project, bench: Bench) -> None:
     """It tells what would be done; no builder is looked for."""
     same, moved = project.build("same"), project.build("moved", tag="old")
@@ -336,6 +366,32 @@ def test_a_dry_run_changes_nothing(project: Project, bench: Bench) -> None:
         dry_run=True,
     ) == {"same": "unchanged", "moved": "would retag", "base": "would build", "web": "would build"}
     assert bench.registry.count("store") == bench.looked_for == 0
+
+
+def test_ignore_files_of_named_contexts_hold_for_every_builder(
+    project: Project, bench: Bench
+) -> None:
+    """Some builders do not read them; all get a copy without what is left out."""
+    more = project.write("more/file", "1").parent
+    project.write("more/sub/script").chmod(0o755)
+    (more / "link").symlink_to("file")
+    project.write("more/noise")
+    project.write("more/.dockerignore", "noise\n.dockerignore\n")
+    plain = project.write("plain/file").parent
+    seen: dict[str, list[str]] = {}
+
+    def during(order: Any) -> None:
+        for name, folder in order.contexts.items():
+            seen[name] = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+        assert order.contexts["plain"] == plain
+        assert (order.contexts["more"] / "link").readlink() == Path("file")
+        assert (order.contexts["more"] / "sub/script").stat().st_mode & 0o111
+
+    bench.backend.during = during
+    build = project.build("web", contexts={"more": more, "plain": plain})
+    assert bench.what(build) == {"web": "built"}
+    assert seen == {"more": ["file", "link", "sub", "sub/script"], "plain": ["file"]}
+    assert not bench.backend.orders[0].contexts["more"].exists()
 
 
 def test_secrets_are_masked_in_logs(project: Project, bench: Bench) -> None:

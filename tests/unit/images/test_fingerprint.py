@@ -133,6 +133,17 @@ def test_pinned_images_are_not_looked_up(project: Project, bench: Bench) -> None
     assert bench.registry.calls == []
 
 
+def test_a_frontend_counts_where_it_can_be_had(project: Project, bench: Bench) -> None:
+    """A runner that cannot reach its registry builds all the same: buildah needs none."""
+    build = project.build("web", "# syntax=docker/dockerfile:1\nFROM redis:7")
+    missing = bench.hash(build)
+    bench.registry.broken["docker.io/docker/dockerfile"] = RegistryError("docker.io", "is away")
+    assert bench.hash(build) == missing
+    bench.registry.broken.clear()
+    bench.registry.add("docker/dockerfile:1")
+    assert bench.hash(build) != missing
+
+
 def test_each_image_is_looked_up_once(project: Project, bench: Bench) -> None:
     """However many builds begin with it; registries count requests."""
     digests = Digests(bench.registry)
@@ -183,6 +194,22 @@ def test_a_context_by_mistake(project: Project, bench: Bench) -> None:
     assert warning.startswith("services.yaml:10: the build of web sees 500 MB in ")
     assert "(largest: data 500 MB, " in warning
     assert warning.endswith("leave out in .dockerignore what the image does not need")
+
+
+def test_a_checkout_in_the_context(project: Project, bench: Bench) -> None:
+    """Its .git is another one in every checkout: nothing would ever be unchanged."""
+    build = project.build("web")
+    project.write("web/.git/index", "times of files")
+    bench.hash(build)
+    (warning,) = bench.warnings
+    assert warning.startswith(
+        f"services.yaml:10: the build of web sees {build.context}/.git, which"
+    )
+    assert warning.endswith(": add .git to .dockerignore")
+    bench.warnings.clear()
+    project.write("web/.dockerignore", ".git\n")
+    bench.hash(build)
+    assert bench.warnings == []
 
 
 def test_a_dockerfile_that_went_away(project: Project) -> None:

@@ -11,10 +11,11 @@ from codexctl_tasks.errors import UsageError
 from codexctl_tasks.images.backend import BuildError
 from codexctl_tasks.images.backends.choosing import BACKENDS, Refused, choose_backend
 from codexctl_tasks.images.backends.workshop import RefusedError
-from tests.support.builders import FakeRun, workshop
+from tests.support.builders import FakeRun, put_programs, workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from codexctl_tasks.images.backend import BuildOrder
     from codexctl_tasks.images.backends.workshop import Workshop
@@ -103,3 +104,14 @@ def test_a_machine_with_nothing() -> None:
         failed.value
     )
     assert run.asked == []
+
+
+def test_a_machine_without_room(tmp_path: Path) -> None:
+    """A folder for temporary files that does not exist is a reason like any other."""
+    path = put_programs(tmp_path / "bin", "docker")
+    shop = workshop(
+        FakeRun(), PATH=path, TMPDIR=str(tmp_path / "nosuch"), BUILDKIT_HOST="tcp://127.0.0.1:1"
+    )
+
+    with pytest.raises(BuildError, match="nosuch: cannot be written to: No such file or directory"):
+        choose_backend(shop, "buildx")
