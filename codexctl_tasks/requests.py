@@ -208,8 +208,8 @@ class GcImagesRequest:
 
     source: Source
     """Its environment is looked at beside those that ``services.yaml`` names."""
-    kubeconfig: str
-    """Empty: the default places."""
+    cluster: ClusterSettings
+    """The current one."""
     contexts: tuple[str, ...]
     """Which clusters are asked; empty: the current one and those of all environments."""
     only: frozenset[str]

@@ -246,7 +246,7 @@ def gc_images_request(
     """Combine flags and ``CODEXCTL_*``, but for *delete*: only a flag makes it happen."""
     return GcImagesRequest(
         source=source(**given, is_optional=True),
-        kubeconfig=_cluster(kubeconfig, "").kubeconfig,
+        cluster=_cluster(kubeconfig, ""),
         contexts=_parts("contexts", contexts),
         only=frozenset(_parts("only", only)),
         newest=_count("keep", keep, KEPT_IMAGES),
