@@ -104,6 +104,7 @@ class _Images:
             console=self._console,
             clock=self._outside.clock,
             logs=request.logs,
+            now=request.source.now,
             only=only if request.only else (),
             failed=self._unmirrored,
             pending=self._pending,

@@ -184,6 +184,7 @@ class Making:
             target=build.target,
             platform=settings.platform,
             push=settings.push,
+            created=settings.now.isoformat(timespec="seconds") if settings.now else "",
             cache=build.target.with_tag(CACHE_TAG) if settings.caches_layers else None,
         )
 

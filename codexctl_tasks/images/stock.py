@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from codexctl_tasks.images.backend import CREATED
 from codexctl_tasks.images.retention import Stored
 from codexctl_tasks.registry.interface import MANIFEST_TYPES, Descriptor, RegistryError
 from codexctl_tasks.world.parallel import in_parallel
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 CONNECTIONS = 16
 LONGEST_CONFIGURATION = 4 * 1024 * 1024
 """In bytes; what claims to be longer is none."""
-CREATED = "org.opencontainers.image.created"
 FIRST_CREDIBLE_YEAR = 1981
 """Reproducible builds name a time of 1970 or 1980, which says nothing about the age."""
 _DEEPEST = 3
