@@ -66,6 +66,7 @@ def registry(
     tokens: TokenServer | None = None,
     readonly: bool = False,
     tls: Path | None = None,
+    says: str = "",
 ) -> Iterator[Running]:
     """
     Run a registry.
@@ -76,6 +77,7 @@ def registry(
         tokens: It wants tokens of this server.
         readonly: It takes nothing.
         tls: A file with key and certificate.
+        says: The scheme that it believes to have, as behind a proxy.
     """
     require("docker-registry")
     folder.mkdir(exist_ok=True)
@@ -98,6 +100,8 @@ def registry(
         settings["auth"] = {"token": tokens.settings(folder)}
     if tls is not None:
         settings["http"]["tls"] = {"certificate": str(tls), "key": str(tls)}
+    if says:
+        settings["http"]["host"] = f"{says}://{host}"
     config = folder / "config.yml"
     config.write_text(yaml.safe_dump(settings))
     with (folder / "log").open("wb") as log:
