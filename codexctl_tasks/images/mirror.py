@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.registry.interface import Manifest, Registry
     from codexctl_tasks.world.clock import Clock
 
-JOBS = 8
+JOBS = 12
 """Blobs that move at the same time, unless the user says otherwise."""
 _IMAGES_AT_ONCE = 16
 """Images that are looked at: that is small requests, which wait for the network."""

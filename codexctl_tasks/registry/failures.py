@@ -137,6 +137,7 @@ def broken(where: str, error: BaseException, timeout_s: float) -> RegistryError:
 def explained(error: BaseException, timeout_s: float) -> tuple[str, str]:
     """Say in our own words what a connection has raised, and what to do about it."""
     from urllib3.exceptions import (
+        LocationValueError,
         NameResolutionError,
         NewConnectionError,
         ProxyError,
@@ -155,7 +156,10 @@ def explained(error: BaseException, timeout_s: float) -> tuple[str, str]:
             return f"no answer within {timeout_s:g} s", "check firewall, VPN and proxy"
         case SSLError():
             return _explained_tls(error.args[0] if error.args else error)
-    return f"cannot be reached: {plain_message(error)}", "check the network of this machine"
+    # An address that cannot be read may hold a signature.
+    is_address = isinstance(error, LocationValueError)
+    why = "its address is none" if is_address else plain_message(error)
+    return f"cannot be reached: {why}", "check the network of this machine"
 
 
 def _explained_tls(cause: object) -> tuple[str, str]:

@@ -77,6 +77,8 @@ def test_nobody_is_logged_in(home: Home) -> None:
     assert home.find() is None
     home.write(".docker/config.json", "")
     assert home.find() is None
+    home.variables.clear()
+    assert home.find() is None
 
 
 @pytest.mark.parametrize(
