@@ -196,6 +196,8 @@ class HooksRequest(ClusterRequest):
 class DoctorRequest(ClusterRequest):
     """Everything `flows.doctor` needs to know."""
 
+    backend: str
+    """Name of the builder that is going to be used; empty: the first that works here."""
     stack: str
     """Name under which applied objects are remembered; empty: that of ``services.yaml``."""
     output: str

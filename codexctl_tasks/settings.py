@@ -179,6 +179,7 @@ def explain_request(
 
 def doctor_request(
     *,
+    backend: str = "",
     kubeconfig: str = "",
     context: str = "",
     stack: str = "",
@@ -191,6 +192,7 @@ def doctor_request(
         source=asked.source,
         cluster=asked.cluster,
         chosen=asked.chosen,
+        backend=_value("backend", backend),
         stack=_value("stack", stack),
         output=asked.output,
     )

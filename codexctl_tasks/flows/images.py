@@ -21,6 +21,7 @@ from codexctl_tasks.images.mirror import Done, mirror_images
 from codexctl_tasks.references import parse_reference
 from codexctl_tasks.reports import images as report
 from codexctl_tasks.reports.images import ImageRow
+from codexctl_tasks.requests import looks_secret
 from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.stack.pins import pins_text
 
@@ -67,6 +68,8 @@ class _Images:
         self._loaded = _load(request, outside)
         self._catalogue = catalogue_of(self._loaded)
         check_names(request.only, self._catalogue)
+        for each in self._catalogue.builds:  # builders print what they are given
+            self._console.hide(v for name, v in each.arguments.items() if looks_secret(name))
         self._rows: list[ImageRow] = []
         self._errors: list[CodexctlError] = []
         self._unmirrored: list[str] = []
@@ -172,6 +175,9 @@ class _Images:
             plain_http=plain_http_hosts(self._loaded),
         )
         choice = choose_backend(workshop, self._request.backend)
+        address = workshop.environ.get("BUILDKIT_HOST")
+        if address and choice.backend.name not in ("buildctl", "buildx"):
+            self._console.warn(f"BUILDKIT_HOST is set, but {choice.backend.name} builds: see below")
         for refused in choice.refused:
             self._console.step("build", f"not with {refused}")
         self._console.step("build", f"building with {choice.backend.name}")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from codexctl_tasks.references import Reference
 
 
+CACHE_TAG = "buildcache"
+"""Of a repository: layers of earlier builds, beside the image."""
 CREATED = "org.opencontainers.image.created"
 """Annotation that says when an image was made."""
 
