@@ -181,7 +181,7 @@ def test_what_is_freed() -> None:
 
 
 def test_steps_of_builds_go() -> None:
-    """buildah keeps each step beside the image, without an age: the next build makes it anew."""
+    """Buildah keeps each step beside the image, without an age: the next build makes it anew."""
     [verdict] = _decide(_image("a", "e" * 64, days=None), newest=1)
 
     assert not verdict.stays
