@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from sandbox import console
 from sandbox.errors import PrerequisitesError, SandboxError
+from sandbox.places import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ _CAP_SYS_ADMIN = 21
 _CAP_NET_ADMIN = 12
 _NAMESPACES = ("mnt", "net", "pid", "ipc", "uts")
 _LOCK_WAIT_S = 300
+_APT_LOCK = Path("/var/lock/codexctl-apt.lock")
 
 
 @dataclass(frozen=True)
@@ -213,9 +215,11 @@ def install(*packages: str) -> None:
     """Install Debian's packages, and nothing that they only recommend."""
     names, known = " ".join(packages), _are_known(packages)
     if not known:
-        _apt(["update"], "reading the package lists")
+        with exclusive(_APT_LOCK, "installing packages"):
+            _apt(["update"], "reading the package lists")
     command = ["install", "--yes", "--no-install-recommends", *packages]
-    with _services_kept_down():
+    # apt waits for the lock of dpkg, but not for that of its lists; nor do the services' rules nest.
+    with exclusive(_APT_LOCK, "installing packages"), _services_kept_down():
         try:
             _apt(command, names)
         except SandboxError:
