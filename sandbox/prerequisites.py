@@ -218,7 +218,7 @@ def install(*packages: str) -> None:
         with exclusive(_APT_LOCK, "installing packages"):
             _apt(["update"], "reading the package lists")
     command = ["install", "--yes", "--no-install-recommends", *packages]
-    # apt waits for the lock of dpkg, but not for that of its lists; nor do the services' rules nest.
+    # apt waits for dpkg's lock, but not for that of its lists; and the rule for services is one.
     with exclusive(_APT_LOCK, "installing packages"), _services_kept_down():
         try:
             _apt(command, names)
