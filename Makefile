@@ -41,6 +41,9 @@ lock: $(INSTALLED) ## Pin the newest allowed versions of all dependencies, with 
 	        --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 	        $${extra:+--extra $$extra} -o requirements$${extra:+-$$extra}.txt pyproject.toml; \
 	done
+	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-header \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	    --only-build-deps --build-deps-for wheel -o requirements-build.txt pyproject.toml
 
 clean: ## Stop the sandbox and remove what was made in this folder
 	@$(PYTHON) -m sandbox down
