@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint fix docs lock clean
+.PHONY: help demo test lint fix docs lock wheel clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -44,6 +44,16 @@ lock: $(INSTALLED) ## Pin the newest allowed versions of all dependencies, with 
 	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-header \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 	    --only-build-deps --build-deps-for wheel -o requirements-build.txt pyproject.toml
+
+wheel: ## Build the wheel into dist/, install it elsewhere, and see that it starts
+	@rm -rf dist build
+	@$(PYTHON) -m venv build/venv
+	@build/venv/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+	    -r requirements.txt -r requirements-build.txt
+	@build/venv/bin/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	    --wheel-dir dist .
+	@build/venv/bin/pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
+	@cd build && venv/bin/codexctl --version && venv/bin/codexctl schema > /dev/null
 
 clean: ## Stop the sandbox and remove what was made in this folder
 	@$(PYTHON) -m sandbox down

@@ -259,6 +259,19 @@ class ImagesRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CiRequest:
+    """Everything `flows.ci` needs to know; a step of a workflow uses a part, but all is checked."""
+
+    doctor: DoctorRequest
+    images: ImagesRequest
+    which: str
+    """Of the images: ``mirror``, ``build``, ``all`` or ``none``."""
+    deploy: DeployRequest
+    dry_run: bool
+    """Say what would be done; nothing is changed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RenderRequest:
     """What `flows.render` needs to know to print manifests."""
 
