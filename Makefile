@@ -18,21 +18,25 @@ test: $(INSTALLED) lint ## Check style, types and layers, then run every test, t
 	@$(BIN)/python -m sandbox build
 	@$(BIN)/pytest --numprocesses 4 --dist loadfile
 
-lint: $(INSTALLED) ## Check style, types and layers
+lint: $(INSTALLED) ## Check style, types, layers and workflows
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy
+	@$(BIN)/actionlint .github/workflows/*.yml examples/*/.github/workflows/*.yml
+	@$(BIN)/zizmor --offline --persona pedantic --no-progress --quiet .github examples/*/.github \
+	    > $(VENV)/zizmor.log || { cat $(VENV)/zizmor.log; exit 1; }
 	@$(BIN)/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
 fix: $(INSTALLED) ## Format the code and mend what can be mended mechanically
 	@$(BIN)/ruff check --fix --quiet
 	@$(BIN)/ruff format --quiet
 
-docs: $(INSTALLED) ## Write the references of services.yaml and of the hooks anew from their models
+docs: $(INSTALLED) ## Write the references of services.yaml, of the hooks and of the workflows anew
 	@$(BIN)/python -c 'from codexctl_tasks.stack.reference import reference; print(reference(), end="")' \
 	    > docs/services-yaml.md
 	@$(BIN)/python -c 'from codexctl_tasks.hooks.reference import reference; print(reference(), end="")' \
 	    > docs/hooks.md
+	@$(BIN)/python -m tests.workflows.reference
 
 lock: $(INSTALLED) ## Pin the newest allowed versions of all dependencies, with hashes and without addresses
 	@$(BIN)/pip install --quiet pip-tools
