@@ -200,6 +200,8 @@ class DoctorRequest(ClusterRequest):
     """Name under which applied objects are remembered; empty: that of ``services.yaml``."""
     output: str
     """``text`` or ``json``."""
+    builds: bool = True
+    """False: images are built elsewhere, and no builder has to be here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -315,7 +315,9 @@ def ci_request() -> CiRequest:
     doctor, deploy = doctor_request(), deploy_request()
     return CiRequest(
         # The checks come before the images, of which the pins are.
-        doctor=replace(doctor, source=replace(doctor.source, pins=None)),
+        doctor=replace(
+            doctor, source=replace(doctor.source, pins=None), builds=which in ("build", "all")
+        ),
         images=images_request(dry_run=dry_run, pin="" if dry_run else pins),
         which=which,
         deploy=deploy,

@@ -160,3 +160,12 @@ def test_the_same_lines_work_on_a_laptop(job: Job) -> None:
     done = run("ci", "deploy", cwd=job.folder, env=variables)
     assert done.returncode != 0
     assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(("images", "asks"), [("none", False), ("mirror", False), ("all", True)])
+def test_a_builder_is_asked_for_where_something_is_built(job: Job, images: str, asks: bool) -> None:
+    """A runner without Docker deploys images that are made elsewhere."""
+    image = "{type: build, repository: r.test/web, tagTemplate: x, context: ., dockerfile: D}"
+    (job.folder / "services.yaml").write_text(f"{STACK}\nimages:\n  web: {image}\n")
+    done = job.step("doctor", CODEXCTL_IMAGES=images)
+    assert ("builders" in done.stderr) == asks

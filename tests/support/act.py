@@ -79,10 +79,11 @@ class Forge:
             folder: For everything of this forge.
             cache: The runner's tool cache, which may be shared.
         """
-        self.folder, self.cache = folder, cache
+        self.folder = folder
         self.repositories = folder / "repositories"
-        for each in (folder / "home", folder / "cache"):
+        for each in (folder / "home", folder / "cache/act"):
             each.mkdir(parents=True)
+        (folder / "cache/act/tool_cache").symlink_to(cache)  # act has it there, and nowhere else
         self._export(self.repositories / OURS)
 
     def add_caller(self, name: str, source: Path, files: dict[str, str] | None = None) -> Path:
@@ -102,13 +103,14 @@ class Forge:
         payload: dict[str, Any],
         *,
         secrets: dict[str, str],
+        variables: dict[str, str],
         env: dict[str, str],
     ) -> list[str]:
         """Return the command that runs a workflow of a caller."""
         event_file = self.folder / "event.json"
         event_file.write_text(json.dumps(payload))
-        env = {"CHECKOUT_ROOT": str(self.repositories), "RUNNER_TOOL_CACHE": str(self.cache), **env}
-        files = {"secret": secrets, "env": env, "var": {}, "input": {}}
+        env = {"CHECKOUT_ROOT": str(self.repositories), **env}
+        files = {"secret": secrets, "env": env, "var": variables, "input": {}}
         flags: list[str] = []
         for kind, values in files.items():
             path = self.folder / f"{kind}.env"
@@ -143,11 +145,15 @@ class Forge:
         payload: dict[str, Any] | None = None,
         *,
         secrets: dict[str, str] | None = None,
+        variables: dict[str, str] | None = None,
         env: dict[str, str] | None = None,
     ) -> Run:
         """Run a workflow of a caller to its end."""
         command = self.command(
-            workflow, event, payload or PUSH, secrets=secrets or {}, env=env or {}
+            *(workflow, event, payload or PUSH),
+            secrets=secrets or {},
+            variables=variables or {},
+            env=env or {},
         )
         with self.start(caller, command) as process:
             try:

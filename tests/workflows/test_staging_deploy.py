@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from tests.support.act import PUSH, Forge
+from tests.support.act import PUSH
+from tests.support.shell import BIN, QUICK_S, clean_environment
+from tests.workflows.reference import workflows
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.act import Forge
 
 CALLER = """
 on: [push, pull_request]
@@ -64,15 +71,9 @@ class Caller:
         return self._forge.run(caller, "staging.yml", **{"secrets": SECRETS, **run})
 
 
-@pytest.fixture(scope="module")
-def tool_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the tool cache of one runner, so that codexctl is installed once."""
-    return tmp_path_factory.mktemp("tool-cache")
-
-
 @pytest.fixture
-def caller(tmp_path: Path, tool_cache: Path) -> Caller:
-    return Caller(Forge(tmp_path / "forge", tool_cache), tmp_path)
+def caller(tmp_path: Path, forge: Forge) -> Caller:
+    return Caller(forge, tmp_path)
 
 
 def test_a_cluster_that_does_not_answer_is_an_annotation(caller: Caller) -> None:
@@ -139,3 +140,34 @@ def test_a_pull_request_of_the_repository_itself_deploys(caller: Caller) -> None
     payload = {"pull_request": {"head": {"repo": {"full_name": "team/shop"}}}}
     run = caller.run("{images: none}", event="pull_request", payload=payload)
     assert run.steps["Check what the deploy needs"] == "failure"
+
+
+def test_a_cancelled_run_ends_in_order(tmp_path: Path) -> None:
+    """GitHub interrupts the process of the step: codexctl itself, which still reports."""
+    (tmp_path / "services.yaml").write_text(STACK)
+    (tmp_path / "web.yaml").write_text(MANIFEST)
+    [workflow] = workflows()
+    step = next(s for s in workflow.content["jobs"]["deploy"]["steps"] if s.get("id") == "deploy")
+    outputs = tmp_path / "outputs"
+    process = subprocess.Popen(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+        cwd=tmp_path,
+        env=clean_environment(
+            PATH=f"{BIN}:{os.environ['PATH']}",
+            GITHUB_ACTIONS="true",
+            GITHUB_OUTPUT=str(outputs),
+            RUNNER_TEMP=str(tmp_path),
+            CODEXCTL_ENV="staging",
+            CODEXCTL_SECRET_KUBECONFIG=NOWHERE,
+        ),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr is not None
+        assert any("cannot be reached" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=QUICK_S)
+    assert process.returncode == 130
+    assert "interrupted" in outputs.read_text()
+    assert not list(tmp_path.glob("codexctl-*"))
