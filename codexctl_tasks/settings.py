@@ -36,7 +36,7 @@ from codexctl_tasks.requests import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 DEFAULT_BUILD_TIMEOUT_S = 3600.0
 """Of one image; GitHub's own limit for a job is six hours."""
@@ -304,23 +304,22 @@ def images_request(
     )
 
 
-def ci_request() -> CiRequest:
-    """Combine ``CODEXCTL_*`` alone, for steps of workflows."""
+def ci_request(variables: Mapping[str, str]) -> CiRequest:
+    """Combine ``CODEXCTL_*`` alone, for steps of workflows; *variables* are further ``--vars``."""
     dry_run = _switch("CODEXCTL_DRY_RUN")
     which = _value("images", "", "all")
     if which not in IMAGE_STEPS:
         allowed = ", ".join(IMAGE_STEPS)
         raise UsageError("CODEXCTL_IMAGES", f"{which!r} is unknown", f"use one of {allowed}")
-    pins = _value("pins", "")
+    images = images_request(dry_run=dry_run, pin="" if dry_run else _value("pins", ""))
     doctor, deploy = doctor_request(), deploy_request()
+    known = replace(deploy.source, variables={**variables, **deploy.source.variables})
     return CiRequest(
         # The checks come before the images, of which the pins are.
-        doctor=replace(
-            doctor, source=replace(doctor.source, pins=None), builds=which in ("build", "all")
-        ),
-        images=images_request(dry_run=dry_run, pin="" if dry_run else pins),
+        doctor=replace(doctor, source=replace(known, pins=None), builds=which in ("build", "all")),
+        images=replace(images, source=known),
         which=which,
-        deploy=deploy,
+        deploy=replace(deploy, source=known),
         dry_run=dry_run,
     )
 
@@ -329,33 +328,34 @@ SECRET_FILES = {
     # Given in so many words, it counts more than what services.yaml says; scripts know the other.
     "CODEXCTL_SECRET_KUBECONFIG": ("kubeconfig", "CODEXCTL_KUBECONFIG", "KUBECONFIG"),
     "CODEXCTL_SECRET_REGISTRY_AUTH": ("auth.json", "REGISTRY_AUTH_FILE"),
-    "CODEXCTL_SECRET_ENV_FILE": ("variables.env", "CODEXCTL_VAR_FILE"),
 }
 """Secrets that a workflow has as texts: the file that each becomes, and what leads to that."""
 
 
 @contextmanager
-def secret_files() -> Iterator[dict[str, str]]:
+def workflow_secrets() -> Iterator[str]:
     """
     Keep secrets in files that only this user can read, for as long as a task runs.
 
-    Gives their contents by the variables they came in, which are taken out of the environment, so
-    that no program that is started inherits them.
+    Gives the text of the further variables, as in a dotenv file. All are taken out of the
+    environment, so that no program that is started inherits them.
     """
     texts = {name: os.environ.pop(name, "") for name in SECRET_FILES}
-    given = {name: text for name, text in texts.items() if text.strip()}
+    variables = os.environ.pop("CODEXCTL_SECRET_ENV_FILE", "")
     place = os.environ.get("RUNNER_TEMP") or None
     with tempfile.TemporaryDirectory(prefix="codexctl-", dir=place) as folder:
-        for name, text in given.items():
-            file, *variables = SECRET_FILES[name]
-            if variables[0].startswith("CODEXCTL_") and os.environ.get(variables[0]):
-                what = f"cannot be combined with {variables[0]}"
+        for name, text in texts.items():
+            file, *leading = SECRET_FILES[name]
+            if not text.strip():
+                continue
+            if os.environ.get("CODEXCTL_KUBECONFIG") and "CODEXCTL_KUBECONFIG" in leading:
+                what = "cannot be combined with CODEXCTL_KUBECONFIG"
                 raise UsageError(name, what, "give one of the two")
             path = Path(folder, file)
             path.touch(mode=0o600)
             path.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
-            os.environ.update(dict.fromkeys(variables, str(path)))
-        yield given
+            os.environ.update(dict.fromkeys(leading, str(path)))
+        yield variables
 
 
 def _platform(text: str) -> str:

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 def run(step: Callable[[CiRequest, Outside], int], outside: Outside) -> int:
     """Run a step with the secrets of the workflow in files, which are removed afterwards."""
-    with settings.secret_files() as contents:
-        variables = contents.get("CODEXCTL_SECRET_ENV_FILE", "")
-        entries = read_dotenv(variables, "secret CODEXCTL_ENV_FILE")
+    with settings.workflow_secrets() as text:
+        entries = tuple(read_dotenv(text, "secret CODEXCTL_ENV_FILE"))
         outside.console.hide_everywhere(entry.value for entry in entries)
-        return step(settings.ci_request(), outside)
+        variables = {entry.name: entry.value for entry in entries}
+        return step(settings.ci_request(variables), outside)
 
 
 def doctor(asked: CiRequest, outside: Outside) -> int:

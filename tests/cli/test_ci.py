@@ -146,12 +146,11 @@ def test_a_mistake_in_the_secret_of_variables_is_told_by_its_line(job: Job) -> N
     assert "sentinel" not in done.stderr
 
 
-def test_two_sources_of_variables_are_refused(job: Job) -> None:
+def test_two_kubeconfigs_are_refused(job: Job) -> None:
     """Neither silently wins."""
-    secrets = {"CODEXCTL_SECRET_ENV_FILE": "A=1", "CODEXCTL_VAR_FILE": "vars.env"}
-    done = job.step("doctor", **secrets)
+    done = job.step("doctor", CODEXCTL_KUBECONFIG="somewhere")
     assert done.returncode == 2
-    assert "cannot be combined with CODEXCTL_VAR_FILE: give one of the two" in done.stderr
+    assert "cannot be combined with CODEXCTL_KUBECONFIG: give one of the two" in done.stderr
 
 
 def test_the_same_lines_work_on_a_laptop(job: Job) -> None:

@@ -17,7 +17,7 @@ from codexctl_tasks.settings import (
     deploy_request,
     github_workspace,
     in_github_actions,
-    secret_files,
+    workflow_secrets,
 )
 
 
@@ -297,10 +297,11 @@ def test_secrets_are_files_for_as_long_as_a_task_runs(
     for variable in ("KUBECONFIG", "CODEXCTL_KUBECONFIG"):
         monkeypatch.setenv(variable, "")
     monkeypatch.setenv("CODEXCTL_SECRET_KUBECONFIG", "kind: Config")
-    with secret_files() as given:
+    monkeypatch.setenv("CODEXCTL_SECRET_ENV_FILE", "A=1")
+    with workflow_secrets() as variables:
         file = Path(os.environ["KUBECONFIG"])
-        assert given == {"CODEXCTL_SECRET_KUBECONFIG": "kind: Config"}
-        assert "CODEXCTL_SECRET_KUBECONFIG" not in os.environ
+        assert variables == "A=1"
+        assert not [name for name in os.environ if name.startswith("CODEXCTL_SECRET_")]
         assert os.environ["CODEXCTL_KUBECONFIG"] == str(file)
         assert file.read_text() == "kind: Config\n"
         assert file.stat().st_mode & 0o777 == 0o600
