@@ -196,6 +196,8 @@ class HooksRequest(ClusterRequest):
 class DoctorRequest(ClusterRequest):
     """Everything `flows.doctor` needs to know."""
 
+    backend: str
+    """Name of the builder that is going to be used; empty: the first that works here."""
     stack: str
     """Name under which applied objects are remembered; empty: that of ``services.yaml``."""
     output: str
@@ -210,8 +212,8 @@ class GcImagesRequest:
 
     source: Source
     """Its environment is looked at beside those that ``services.yaml`` names."""
-    kubeconfig: str
-    """Empty: the default places."""
+    cluster: ClusterSettings
+    """The current one."""
     contexts: tuple[str, ...]
     """Which clusters are asked; empty: the current one and those of all environments."""
     only: frozenset[str]

@@ -184,6 +184,7 @@ def explain_request(
 
 def doctor_request(
     *,
+    backend: str = "",
     kubeconfig: str = "",
     context: str = "",
     stack: str = "",
@@ -196,6 +197,7 @@ def doctor_request(
         source=asked.source,
         cluster=asked.cluster,
         chosen=asked.chosen,
+        backend=_value("backend", backend),
         stack=_value("stack", stack),
         output=asked.output,
     )
@@ -251,7 +253,7 @@ def gc_images_request(
     """Combine flags and ``CODEXCTL_*``, but for *delete*: only a flag makes it happen."""
     return GcImagesRequest(
         source=source(**given, is_optional=True),
-        kubeconfig=_cluster(kubeconfig, "").kubeconfig,
+        cluster=_cluster(kubeconfig, ""),
         contexts=_parts("contexts", contexts),
         only=frozenset(_parts("only", only)),
         newest=_count("keep", keep, KEPT_IMAGES),

@@ -51,11 +51,12 @@ ONLY = Flag("only", "Leave out all images but these: a,b.")
 PLATFORM = Flag("platform", "Only this one, such as linux/amd64.")
 DRY_RUN = Flag("dry-run", "Say what would be done; nothing is written.", bool)
 PIN = Flag("pin", "Write the digests to this file, for --pins of a deploy.")
+BACKEND = Flag("backend", "Builder to use (default: the first that works; doctor lists them).")
 BUILDS = (
     Flag("force", "Build although nothing has changed.", bool),
     Flag("no-push", "Build, and push nothing.", bool),
     Flag("jobs", "Builds at the same time (default: half of the cores, at most 4)."),
-    Flag("backend", "Builder to use (default: the first that works here; doctor lists them)."),
+    BACKEND,
     Flag("build-timeout", "For each build: 90s, 10m (default: 1h)."),
     Flag("logs", "Folder for the logs of builds."),
 )
@@ -150,7 +151,7 @@ def explain(_: Context, **given: Any) -> int:
     return explain.explain(settings.explain_request(**given), _outside())
 
 
-@command(*SOURCE, *CLUSTER, STACK, OUTPUT)
+@command(*SOURCE, *CLUSTER, STACK, BACKEND, OUTPUT)
 def doctor(_: Context, **given: Any) -> int:
     """Check programs, cluster access, permissions, registries and disk; nothing is changed."""
     from codexctl_tasks.flows import doctor

@@ -63,6 +63,7 @@ def _subject(request: DoctorRequest, outside: Outside) -> Subject:
         deadline_s=outside.clock.now() + TIMEOUT_S,
         namespace=request.source.namespace,
         run=outside.run,
+        build_backend=request.backend,
     )
 
 

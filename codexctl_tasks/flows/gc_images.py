@@ -8,7 +8,6 @@ taken for unused.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -18,28 +17,22 @@ from codexctl_tasks.errors import (
     ClusterError,
     CodexctlError,
     CombinedError,
-    ConfigurationError,
-    UsageError,
-    did_you_mean,
 )
 from codexctl_tasks.flows.registries import registry_of
-from codexctl_tasks.images.catalogue import catalogue_of
 from codexctl_tasks.images.collecting import Repository
-from codexctl_tasks.images.retention import Rules
+from codexctl_tasks.images.repositories import repositories_of
 from codexctl_tasks.images.usage import Usage, read_usage
-from codexctl_tasks.references import parse_reference
 from codexctl_tasks.registry.interface import RegistryError
 from codexctl_tasks.reports import retention as report
 from codexctl_tasks.reports.retention import Account, Outcome
 from codexctl_tasks.requests import ClusterSettings
-from codexctl_tasks.stack.items import taking_part
 from codexctl_tasks.stack.loading import load_environments
 from codexctl_tasks.stack.rendering import defaults_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from codexctl_tasks.images.catalogue import Build, External
+    from codexctl_tasks.images.retention import Rules
     from codexctl_tasks.references import Reference
     from codexctl_tasks.registry.interface import Registry
     from codexctl_tasks.requests import GcImagesRequest
@@ -59,7 +52,7 @@ def gc_images(request: GcImagesRequest, outside: Outside, registry: Registry | N
     outside.console.hide(request.source.secrets)
     stacks = load_environments(request.source)
     outside.console.hide(secret for stack in stacks for secret in stack.secrets)
-    repositories = _repositories(stacks, request)
+    repositories = repositories_of(stacks, request)
     settings = _cluster_settings(stacks, request) if repositories else []
     clusters = _connected(settings, outside)
     registries = registry or registry_of(stacks, outside)
@@ -95,7 +88,7 @@ class _Collection:
         """Read everything, and tell what stays and what goes."""
         usage = self._look("nothing is deleted")
         for name, count in self._objects.items():
-            self._console.step("cluster", f"{name}: {count} objects looked through")
+            self._console.step("cluster", f"{name}: looked through, objects: {count}")
         for repository, told in self._repositories:
             try:
                 told.verdicts = repository.judge(usage, self._request.source.now)
@@ -164,77 +157,18 @@ class _Collection:
         return usage
 
 
-def _repositories(
-    stacks: Sequence[LoadedStack], request: GcImagesRequest
-) -> list[tuple[Reference, Rules]]:
-    """Return the repositories that the stack pushes to, with what stays of each."""
-    names: dict[Reference, None] = {}
-    entries: dict[str, None] = {}
-    for stack in stacks:
-        for entry in _entries(stack):
-            entries[entry.name] = None
-            if not request.only or entry.name in request.only:
-                names[replace(entry.target, tag="")] = None
-    for name in sorted(request.only - entries.keys()):
-        hint = did_you_mean(name, entries, f"known are {', '.join(entries) or 'none'}")
-        raise UsageError("--only", f"images has no entry {name!r}", hint)
-    desired = _desired_tags(stacks)
-    return [
-        (
-            name,
-            Rules(
-                newest=request.newest,
-                protected=request.protected,
-                younger_s=request.younger_s,
-                desired=desired[name.repository],
-            ),
-        )
-        for name in names
-    ]
-
-
-def _entries(stack: LoadedStack) -> tuple[External | Build, ...]:
-    catalogue = catalogue_of(stack)
-    return (*catalogue.externals, *catalogue.builds)
-
-
-def _desired_tags(stacks: Sequence[LoadedStack]) -> dict[str, dict[str, str]]:
-    """Return by repository, whatever its host is called, its tags and which entry names them."""
-    found: dict[str, dict[str, str]] = defaultdict(dict)
-    for stack in stacks:
-        for reference, who in _named_images(stack):
-            whole = f"{who} in {stack.source.env or stack.file}"
-            found[reference.repository].setdefault(reference.tag or "latest", whole)
-    return found
-
-
-def _named_images(stack: LoadedStack) -> Iterator[tuple[Reference, str]]:
-    for entry in _entries(stack):
-        yield entry.target, f"images.{entry.name}"
-    for item, path in taking_part(stack):
-        if text := stack.image(item, path):
-            try:
-                yield parse_reference(text), f"service {item.name}"
-            except ValueError:
-                place, name = stack.find((*path, "image"))
-                what = f"{name} is no reference of an image"
-                raise ConfigurationError(place, what, "write HOST/NAME:TAG") from None
-
-
 def _cluster_settings(
     stacks: Sequence[LoadedStack], request: GcImagesRequest
 ) -> list[ClusterSettings]:
     """Return how to reach every cluster that counts."""
     if request.contexts:
-        return [
-            ClusterSettings(kubeconfig=request.kubeconfig, context=context)
-            for context in request.contexts
-        ]
-    found = {ClusterSettings(kubeconfig=request.kubeconfig, context=""): None}
+        return [replace(request.cluster, context=context) for context in request.contexts]
+    found = {request.cluster: None}
     for stack in stacks:
         defaults = defaults_of(stack)
-        kubeconfig = defaults.kubeconfig or request.kubeconfig
-        found[ClusterSettings(kubeconfig=kubeconfig, context=defaults.context)] = None
+        kubeconfig = defaults.kubeconfig or request.cluster.kubeconfig
+        context = defaults.context or ("" if defaults.kubeconfig else request.cluster.context)
+        found[ClusterSettings(kubeconfig=kubeconfig, context=context)] = None
     return list(found)
 
 

@@ -17,10 +17,11 @@ from codexctl_tasks.images.backends.choosing import choose_backend
 from codexctl_tasks.images.backends.workshop import Workshop
 from codexctl_tasks.images.building import BuildSettings, build_images
 from codexctl_tasks.images.catalogue import Catalogue, catalogue_of
-from codexctl_tasks.images.mirror import mirror_images
+from codexctl_tasks.images.mirror import Done, mirror_images
 from codexctl_tasks.references import parse_reference
 from codexctl_tasks.reports import images as report
 from codexctl_tasks.reports.images import ImageRow
+from codexctl_tasks.requests import looks_secret
 from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.stack.pins import pins_text
 
@@ -67,9 +68,12 @@ class _Images:
         self._loaded = _load(request, outside)
         self._catalogue = catalogue_of(self._loaded)
         check_names(request.only, self._catalogue)
+        for each in self._catalogue.builds:  # builders print what they are given
+            self._console.hide(v for name, v in each.arguments.items() if looks_secret(name))
         self._rows: list[ImageRow] = []
         self._errors: list[CodexctlError] = []
         self._unmirrored: list[str] = []
+        self._pending: list[str] = []
         self._registry = registry_of([self._loaded], outside)
 
     def mirror(self) -> None:
@@ -90,6 +94,8 @@ class _Images:
             self._note(result, size_bytes=result.moved)
             if result.error:
                 self._unmirrored.append(result.name)
+            elif result.done in (Done.WOULD_COPY, Done.WOULD_RETAG):
+                self._pending.append(result.name)
 
     def build(self) -> None:
         """Build what has changed."""
@@ -101,8 +107,10 @@ class _Images:
             console=self._console,
             clock=self._outside.clock,
             logs=request.logs,
+            now=request.source.now,
             only=only if request.only else (),
             failed=self._unmirrored,
+            pending=self._pending,
             platform=request.platform,
             jobs=request.jobs,
             timeout_s=request.build_timeout_s,
@@ -167,6 +175,9 @@ class _Images:
             plain_http=plain_http_hosts(self._loaded),
         )
         choice = choose_backend(workshop, self._request.backend)
+        address = workshop.environ.get("BUILDKIT_HOST")
+        if address and choice.backend.name not in ("buildctl", "buildx"):
+            self._console.warn(f"BUILDKIT_HOST is set, but {choice.backend.name} builds: see below")
         for refused in choice.refused:
             self._console.step("build", f"not with {refused}")
         self._console.step("build", f"building with {choice.backend.name}")

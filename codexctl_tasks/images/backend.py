@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from codexctl_tasks.references import Reference
 
 
+CACHE_TAG = "buildcache"
+"""Of a repository: layers of earlier builds, beside the image."""
+CREATED = "org.opencontainers.image.created"
+"""Annotation that says when an image was made."""
+
+
 class BuildError(CodexctlError):
     """A builder failed, or there is none."""
 
@@ -42,6 +48,9 @@ class BuildOrder:
     """``linux/amd64``; empty: the builder's own."""
     push: bool = True
     """False: the image is built and goes nowhere."""
+    created: str = ""
+    """When it was made (RFC 3339), noted beside the image, since all times in it are the epoch's;
+    empty: not noted."""
     cache: Reference | None = None
     """Where layers of earlier builds are, and where those of this one go; None: nowhere."""
 

@@ -17,6 +17,7 @@ from codexctl_tasks.world.process import Crew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from codexctl_tasks.console import Console
@@ -41,6 +42,8 @@ class BuildSettings:
     clock: Clock
     logs: Path
     """Folder for what builders write."""
+    now: datetime | None = None
+    """What images say of when they were made; None: nothing."""
     only: tuple[str, ...] = ()
     """Names of the images to build, with what they need; empty: all."""
     failed: Collection[str] = ()

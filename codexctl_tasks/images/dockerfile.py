@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import ConfigurationError, Location
@@ -29,6 +29,8 @@ class Needed:
     """With tag or digest, not both."""
     location: Location
     """Where it is named for the first time."""
+    is_frontend: bool = False
+    """It reads the Dockerfile, and only for builders that know ``# syntax=``."""
 
 
 @dataclass(slots=True)
@@ -71,7 +73,7 @@ def needed_images(
     for needed in reader.needed():
         found.setdefault(needed.reference, needed)
     if source.syntax:
-        frontend = _needed(source.syntax, Location(file, 1))
+        frontend = replace(_needed(source.syntax, Location(file, 1)), is_frontend=True)
         found.setdefault(frontend.reference, frontend)
     return tuple(found.values())
 

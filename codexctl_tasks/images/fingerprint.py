@@ -66,6 +66,8 @@ class Digests:
         """
         Return the digest of each image, in the same order.
 
+        That of a frontend is empty where it cannot be had: not every builder needs it.
+
         Raises:
             CombinedError: All that do not exist or of which a registry does not tell.
         """
@@ -87,10 +89,10 @@ class Digests:
 
     def _problem(self, needed: Needed) -> CodexctlError | None:
         known = self._known.get(needed.reference)
+        if needed.is_frontend or self._digest(needed.reference):
+            return None
         if isinstance(known, RegistryError):
             return known
-        if self._digest(needed.reference):
-            return None
         fix = "check name and tag; mirror it first if it is one of images"
         return ConfigurationError(needed.location, f"{needed.reference} does not exist", fix)
 

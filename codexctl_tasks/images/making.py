@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from codexctl_tasks.console import HEARTBEAT_S
 from codexctl_tasks.errors import CodexctlError
-from codexctl_tasks.images.backend import BuildError, BuildOrder
+from codexctl_tasks.images.backend import CACHE_TAG, BuildError, BuildOrder
 from codexctl_tasks.images.contexts import Content
 from codexctl_tasks.images.ignoring import ignore_file_of, read_rules
 from codexctl_tasks.images.logs import BuildLog
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 CONTENT_TAG = "c-"
 """What tags begin with that remember a content hash."""
-CACHE_TAG = "buildcache"
-"""Where builders keep layers between runs."""
 
 
 class Builders:
@@ -184,6 +182,7 @@ class Making:
             target=build.target,
             platform=settings.platform,
             push=settings.push,
+            created=settings.now.isoformat(timespec="seconds") if settings.now else "",
             cache=build.target.with_tag(CACHE_TAG) if settings.caches_layers else None,
         )
 

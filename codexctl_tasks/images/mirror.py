@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.registry.interface import Manifest, Registry
     from codexctl_tasks.world.clock import Clock
 
-JOBS = 8
+JOBS = 12
 """Blobs that move at the same time, unless the user says otherwise."""
 _IMAGES_AT_ONCE = 16
 """Images that are looked at: that is small requests, which wait for the network."""
@@ -90,7 +90,7 @@ def mirror_images(
     Mirror images side by side; one that fails does not keep the others from going on.
 
     Args:
-        externals: Which; two with the same target are the caller's mistake.
+        externals: Which.
         registry: All registries.
         platform: Only this one, such as ``linux/amd64``; empty: all of each image.
         dry_run: Only find out what would be done: nothing is written.
@@ -102,23 +102,21 @@ def mirror_images(
         A result for each image, in their order.
 
     Raises:
-        UsageError: The platform is none.
+        UsageError: The platform is no platform.
     """
     chosen = parse_platform(platform) if platform else None
     transfers = Transfers(registry, jobs, clock, tell)
+    mirrors = [
+        _Mirror(each, registry, chosen, transfers, clock, dry_run=dry_run) for each in externals
+    ]
+    results: dict[_Mirror, Result] = {}
     try:
-        results: dict[int, Result] = {}
-        mirrors = [
-            (number, _Mirror(each, registry, chosen, transfers, clock, dry_run=dry_run))
-            for number, each in enumerate(externals)
-        ]
-        found = in_parallel(lambda each: each[1].result(), mirrors, limit=_IMAGES_AT_ONCE)
-        for (number, _), result in found:
-            results[number] = result
+        for mirror, result in in_parallel(_Mirror.result, mirrors, limit=_IMAGES_AT_ONCE):
+            results[mirror] = result
             tell(describe(result))
-        return [results[number] for number in range(len(externals))]
     finally:
         transfers.stop()
+    return [results[mirror] for mirror in mirrors]
 
 
 def describe(result: Result) -> str:

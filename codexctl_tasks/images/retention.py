@@ -8,6 +8,8 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from codexctl_tasks.images.backend import CACHE_TAG
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 _ACCESSORY = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(?:\.[a-z]+)?")
 """The tag of a signature, attestation or bill of materials, which names what it belongs to."""
+
+
+_LAYER_CACHE = re.compile(r"[0-9a-f]{64}")
+"""The tag of a step of a build, which buildah keeps beside the image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +39,11 @@ class Stored:
     """None: unknown."""
     blobs: Mapping[str, int] = field(default_factory=dict)
     """Sizes in bytes, by digest, of everything that it consists of."""
+
+    @property
+    def is_layer_cache(self) -> bool:
+        """Whether it only makes the next build faster, which makes it anew."""
+        return bool(self.tags) and all(_LAYER_CACHE.fullmatch(tag) for tag in self.tags)
 
     @property
     def subject(self) -> str:
@@ -97,7 +108,7 @@ def decide(
     why: dict[str, str] = {}
     for image in images:
         reason = _reason(image, tags[image.digest], usage)
-        if not reason and not image.subject:
+        if not reason and not image.subject and not image.is_layer_cache:
             reason = _reason_of_age(image, newest, rules, now)
         if reason:
             why[image.digest] = reason
@@ -144,6 +155,8 @@ def _tag_reasons(image: Stored, repository: str, usage: Usage, rules: Rules) -> 
             found[tag] = f"used by {who}"
         elif who := rules.desired.get(tag):
             found[tag] = f"desired by {who}"
+        elif tag == CACHE_TAG:
+            found[tag] = "layers for the next builds"
         elif pattern := next((p for p in rules.protected if fnmatchcase(tag, p)), ""):
             found[tag] = f"protected by {pattern!r}"
     return found
@@ -175,7 +188,10 @@ def _newest(images: Sequence[Stored], count: int) -> set[str]:
     made = {
         image.digest: image.created
         for image in images
-        if image.created and image.digest not in inner and not image.subject
+        if image.created
+        and image.digest not in inner
+        and not image.subject
+        and not image.is_layer_cache
     }
     times = sorted(made.values(), reverse=True)[:count]
     return {digest for digest, created in made.items() if times and created >= times[-1]}
@@ -206,6 +222,8 @@ def _title(image: Stored) -> str:
 
 
 def _farewell(image: Stored, now: datetime) -> str:
+    if image.is_layer_cache:
+        return "a step of a build, kept by buildah"
     if image.subject or image.created is None:  # nothing else of unknown age goes
         return "what it belongs to goes, or is gone"
     return f"unused, {_age(image.created, now)}"

@@ -12,12 +12,13 @@ import queue
 import threading
 from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.references import Reference
-from codexctl_tasks.registry.uploads import pieces_since
+from codexctl_tasks.registry.uploads import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST_JOBS = 16
 """Each holds two connections at most, and a host has 32."""
+_FIRST = -(2**63)
+"""Before the largest blob."""
 _TELL_EVERY_S = 10.0
 _MEGABYTE = 10**6
 
@@ -55,7 +58,7 @@ class Wanted:
 
     @property
     def lane(self) -> tuple[str, str]:
-        """Those with the same one go one after the other."""
+        """Of those with the same one the first goes alone."""
         return self.target.host, self.blob.digest
 
 
@@ -100,8 +103,8 @@ class Transfers:
         """Begin nothing more; what is still waiting is cancelled."""
         with self._lock:
             self._is_stopped = True
-            while not self._waiting.empty():
-                if wanted := self._waiting.get()[2]:
+            with suppress(queue.Empty):
+                while wanted := self._waiting.get_nowait()[2]:
                     _give_up(wanted)
             for lane in self._lanes.values():
                 for wanted in lane:
@@ -111,25 +114,31 @@ class Transfers:
 
     def _work(self) -> None:
         while wanted := self._waiting.get()[2]:
+            has_moved = False
             if wanted.done.set_running_or_notify_cancel():
                 try:
                     way = self._move(wanted)
                 except BaseException as error:  # noqa: BLE001 - carried to the image's thread
                     wanted.done.set_exception(error)
                 else:
+                    has_moved = True
                     wanted.done.set_result(way)
-            self._free(wanted.lane)
+            self._free(wanted.lane, has_moved=has_moved)
 
-    def _free(self, lane: tuple[str, str]) -> None:
-        """Let the next one that wants the same blob begin, before all others: it is quick."""
+    def _free(self, lane: tuple[str, str], *, has_moved: bool) -> None:
+        """
+        Let those who want the same blob begin, before all others: they are quick.
+
+        As long as nobody has got it, only the next one.
+        """
         with self._lock:
-            if self._is_stopped:
+            following = self._lanes.get(lane)
+            if self._is_stopped or following is None:
                 return
-            if following := self._lanes[lane]:
-                first = following.popleft()
-                self._waiting.put((-(2**63), next(self._numbers), first))
-            else:
+            if has_moved or not following:
                 del self._lanes[lane]
+            for _ in range(len(following) if has_moved else min(len(following), 1)):
+                self._waiting.put((_FIRST, next(self._numbers), following.popleft()))
 
     def _move(self, wanted: Wanted) -> Way:
         target, blob = wanted.target, wanted.blob
@@ -175,21 +184,19 @@ class _Counted:
         self._pieces, self._wanted, self._clock, self._tell = pieces, wanted, clock, tell
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._counting(iter(self._pieces), 0)
+        return self.since(0)
 
     def since(self, offset: int) -> Iterator[bytes]:
         """Yield what follows the first *offset* bytes."""
-        return self._counting(pieces_since(self._pieces, offset), offset)
-
-    def _counting(self, pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
-        told_s, blob = self._clock.now(), self._wanted.blob
-        for piece in pieces:
-            yield piece
-            count += len(piece)
-            if self._clock.now() - told_s >= _TELL_EVERY_S and count < blob.size:
-                told_s = self._clock.now()
-                share = f"{_size(count)} of {_size(blob.size)}"
-                self._tell(f"{self._wanted.name}: {_short(blob.digest)}: {share}")
+        told_s, blob, count = self._clock.now(), self._wanted.blob, offset
+        with opened(self._pieces, offset) as pieces:
+            for piece in pieces:
+                yield piece
+                count += len(piece)
+                if self._clock.now() - told_s >= _TELL_EVERY_S and count < blob.size:
+                    told_s = self._clock.now()
+                    share = f"{_size(count)} of {_size(blob.size)}"
+                    self._tell(f"{self._wanted.name}: {_short(blob.digest)}: {share}")
 
 
 def _short(digest: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.registry.interface import Manifest, Registry
 
 _AT_ONCE = 8
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _DEEPEST = 4
 """Indexes below indexes; one is rare, and a loop is impossible, as digests are."""
 
@@ -43,17 +45,23 @@ class Tree:
 
 def children_of(manifest: Manifest) -> list[Descriptor]:
     """Return what an index lists, each once; nothing for any other manifest."""
-    entries = manifest.content.get("manifests") if manifest.is_index else None
-    found = [_descriptor(each) for each in entries or () if isinstance(each, dict)]
+    found = [_descriptor(each) for each in _entries(manifest)]
     return list({each.digest: each for each in found}.values())
 
 
 def blobs_of(manifest: Manifest) -> Iterator[Descriptor]:
     """Yield configuration and layers; not those that have addresses of their own."""
     content = manifest.content
-    for each in (content.get("config"), *(content.get("layers") or ())):
+    layers = content.get("layers")
+    for each in (content.get("config"), *(layers if isinstance(layers, list) else ())):
         if isinstance(each, dict) and not each.get("urls"):
             yield _descriptor(each)
+
+
+def _entries(manifest: Manifest) -> list[dict[str, Any]]:
+    entries = manifest.content.get("manifests") if manifest.is_index else ()
+    entries = entries if isinstance(entries, list) else []
+    return [each for each in entries if isinstance(each, dict)]
 
 
 def read_tree(
@@ -151,11 +159,13 @@ def _offered(
     if not top.is_index:
         yield top.digest, _platform_of(registry, source, top)
         return
-    for entry in top.content.get("manifests") or ():
-        if entry.get("mediaType") in INDEX_TYPES:
-            yield from _offered(registry, source, fetched(registry, _at(source, entry)))
+    for entry in _entries(top):
+        each = _descriptor(entry)
+        if each.media_type in INDEX_TYPES:
+            inner = fetched(registry, source.with_digest(each.digest))
+            yield from _offered(registry, source, inner)
         else:
-            yield str(entry["digest"]), read_platform(entry.get("platform") or {})
+            yield each.digest, read_platform(entry.get("platform") or {})
 
 
 def _platform_of(registry: Registry, source: Reference, manifest: Manifest) -> Platform:
@@ -168,14 +178,15 @@ def _platform_of(registry: Registry, source: Reference, manifest: Manifest) -> P
         return Platform("unknown", "unknown")
 
 
-def _at(source: Reference, entry: Mapping[str, Any]) -> Reference:
-    return source.with_digest(str(entry["digest"]))
-
-
 def _descriptor(said: Mapping[str, Any]) -> Descriptor:
+    """
+    Return what a manifest says about something that it is made of.
+
+    Raises:
+        RegistryError: It has no digest. What is written there becomes part of addresses.
+    """
+    digest, kind = str(said.get("digest") or ""), str(said.get("mediaType") or "")
+    if not _DIGEST.fullmatch(digest):
+        raise RegistryError("manifest", f"{digest[:80]!r} is no digest", "push the image anew")
     size = said.get("size")
-    return Descriptor(
-        str(said.get("digest") or ""),
-        str(said.get("mediaType") or ""),
-        size if isinstance(size, int) else 0,
-    )
+    return Descriptor(digest, kind, size if isinstance(size, int) else 0)

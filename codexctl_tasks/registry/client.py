@@ -12,15 +12,10 @@ from urllib.parse import quote
 from codexctl_tasks.registry.challenges import Scope
 from codexctl_tasks.registry.connections import Connections, drop, is_loopback, origin_of, read
 from codexctl_tasks.registry.credentials import Logins
-from codexctl_tasks.registry.downloads import Download, new_hash
+from codexctl_tasks.registry.downloads import Download
 from codexctl_tasks.registry.failures import TransientRegistryError
-from codexctl_tasks.registry.interface import (
-    INDEX_TYPES,
-    MANIFEST_TYPES,
-    Descriptor,
-    Manifest,
-    RegistryError,
-)
+from codexctl_tasks.registry.interface import Descriptor, RegistryError
+from codexctl_tasks.registry.manifests import ask_manifest, media_type, read_manifest
 from codexctl_tasks.registry.session import STORED_TIMEOUT_S, Ask, Session
 from codexctl_tasks.registry.uploads import PART, Upload
 from codexctl_tasks.world.retrying import REGISTRY, retrying
@@ -29,16 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from codexctl_tasks.references import Reference
+    from codexctl_tasks.registry.interface import Manifest
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.process import RunProgram
 
 T = TypeVar("T")
 
-_ACCEPT = {"Accept": ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))}
-_LARGEST_MANIFEST = 4 * 2**20
-"""In bytes; registries refuse larger ones."""
 _LARGEST_PAGE = 2**24
 _NO_RIGHT = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_BLOB_IS_UNKNOWN = "MANIFEST_BLOB_UNKNOWN"
 _TAGS_PER_PAGE = 1000
 _MOST_PAGES = 1000
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
@@ -98,7 +92,7 @@ class RegistryClient:
     def find(self, reference: Reference, *, for_writing: bool = False) -> Descriptor | None:
         """See `Registry.find`."""
         try:
-            answer = self._send(reference, _ask_manifest("HEAD", reference, writes=for_writing))
+            answer = self._send(reference, ask_manifest("HEAD", reference, writes=for_writing))
         except RegistryError as error:
             if not for_writing or error.status not in _NO_RIGHT:
                 raise
@@ -111,17 +105,17 @@ class RegistryClient:
             found = self.fetch(reference)
             return Descriptor(found.digest, found.media_type, len(found.raw)) if found else None
         size = str(answer.headers.get("Content-Length") or "0")
-        return Descriptor(digest, _media_type(answer), int(size) if size.isdecimal() else 0)
+        return Descriptor(digest, media_type(answer), int(size) if size.isdecimal() else 0)
 
     def fetch(self, reference: Reference) -> Manifest | None:
         """See `Registry.fetch`."""
 
         def attempt() -> Manifest | None:
-            answer = self._session(reference.host).send(_ask_manifest("GET", reference))
+            answer = self._session(reference.host).send(ask_manifest("GET", reference))
             if answer.status == HTTPStatus.NOT_FOUND:
                 drop(answer)
                 return None
-            return _read_manifest(reference, answer)
+            return read_manifest(reference, answer)
 
         return self._repeat(attempt)
 
@@ -137,7 +131,18 @@ class RegistryClient:
             (HTTPStatus.CREATED, HTTPStatus.OK, HTTPStatus.ACCEPTED),
             STORED_TIMEOUT_S,
         )
-        drop(self._send(reference, ask))
+
+        def attempt() -> None:
+            try:
+                drop(self._session(reference.host).send(ask))
+            except RegistryError as error:
+                if _BLOB_IS_UNKNOWN not in error.what:
+                    raise
+                # Somebody else may be writing the same: it is not there yet, or no longer.
+                where, what, fix = error.where, error.what, "push it again"
+                raise TransientRegistryError(where, what, fix, status=error.status) from error
+
+        self._repeat(attempt)
 
     def delete(self, reference: Reference) -> bool:
         """See `Registry.delete`."""
@@ -167,7 +172,7 @@ class RegistryClient:
             answer = session.send(
                 Ask("GET", url, frozenset({Scope(repository.repository)}), fine=(200, 404))
             )
-            data = read(answer, _LARGEST_PAGE)
+            data = read(repository.name, answer, _LARGEST_PAGE)
             if answer.status == HTTPStatus.NOT_FOUND:
                 return [], ""
             link = _NEXT.search(answer.headers.get("Link") or "")
@@ -184,9 +189,10 @@ class RegistryClient:
         """See `Registry.has_blob`."""
         path = f"/v2/{repository.repository}/blobs/{digest}"
         scopes = frozenset({Scope(repository.repository)})
-        answer = self._send(repository, Ask("HEAD", path, scopes, fine=(200, 404)))
+        # Whoever sends us to where it is has it; that address may be good for GET alone.
+        answer = self._send(repository, Ask("HEAD", path, scopes, fine=(200, 302, 307, 404)))
         drop(answer)
-        return bool(answer.status == HTTPStatus.OK)
+        return bool(answer.status != HTTPStatus.NOT_FOUND)
 
     def read_blob(self, repository: Reference, blob: Descriptor) -> Download:
         """See `Registry.read_blob`."""
@@ -263,44 +269,8 @@ class RegistryClient:
             return error
 
 
-def _ask_manifest(method: str, reference: Reference, *, writes: bool = False) -> Ask:
-    name = reference.digest or reference.tag or "latest"
-    path = f"/v2/{reference.repository}/manifests/{name}"
-    scopes = frozenset({Scope(reference.repository, writes=writes)})
-    return Ask(method, path, scopes, _ACCEPT, fine=(200, 404))
-
-
 def _is_out_of_order(status: int) -> bool:
     return status in (408, 425, 429) or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-def _media_type(answer: Any) -> str:
-    return str(answer.headers.get("Content-Type") or "").partition(";")[0].strip()
-
-
-def _read_manifest(reference: Reference, answer: Any) -> Manifest:
-    raw, kind = read(answer, _LARGEST_MANIFEST + 1), _media_type(answer)
-    if len(raw) > _LARGEST_MANIFEST:
-        raise RegistryError(str(reference), "is larger than any manifest may be", "push it anew")
-    promised = reference.digest or str(answer.headers.get("Docker-Content-Digest") or "")
-    if promised:
-        digest = new_hash(str(reference), promised)
-        digest.update(raw)
-        if digest.hexdigest() != promised.partition(":")[2]:
-            what = "the registry sent another manifest than the digest promises"
-            raise TransientRegistryError(str(reference), what, "push it anew")
-    try:
-        content = json.loads(raw)
-        said = str(content.get("mediaType") or "")
-    except (ValueError, AttributeError):
-        what = "the registry sent something that is no manifest"
-        raise RegistryError(str(reference), what, "push it anew") from None
-    known = (*INDEX_TYPES, *MANIFEST_TYPES)
-    kind = kind if kind in known else said
-    if kind not in known:
-        what = f"is of a kind that codexctl does not know: {kind or 'none is given'}"
-        raise RegistryError(str(reference), what, "push it anew with a newer program")
-    return Manifest(raw, kind)
 
 
 def _read_tags(where: str, data: bytes) -> list[str]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from codexctl_tasks.registry.failures import broken
 from codexctl_tasks.registry.interface import RegistryError
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 CONNECTIONS_PER_HOST = 32
 """At most. Who holds one while it waits for another must be fewer, or all wait for ever."""
+USER_AGENT = "codexctl"
+CONNECT_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 60.0
+"""For an answer to begin, and between two pieces of it."""
 _HOSTS = 64
 SHORT = 2**16
 """Bytes that are read to keep a connection; a new one costs less than more."""
@@ -157,12 +162,21 @@ def _is_direct(url: SplitResult, no_proxy: str) -> bool:
     )
 
 
-def read(answer: Any, most: int = SHORT) -> bytes:
-    """Return the body of an answer up to a size, in bytes; the connection is free again."""
+def read(where: str, answer: Any, most: int = SHORT) -> bytes:
+    """
+    Return the body of an answer up to a size, in bytes; the connection is free again.
+
+    Raises:
+        TransientRegistryError: The connection broke.
+    """
+    from urllib3.exceptions import HTTPError
+
     data = b""
     try:
         while len(data) < most and (piece := answer.read(most - len(data))):
             data += piece
+    except (HTTPError, OSError) as error:
+        raise broken(where, error, ANSWER_TIMEOUT_S) from error
     finally:
         drop(answer)
     return data

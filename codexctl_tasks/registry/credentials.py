@@ -170,14 +170,15 @@ class _File:
 
 def _paths(variables: Mapping[str, str]) -> Iterator[Path]:
     """Yield the files that may hold logins, the most special first."""
-    home = Path(variables.get("HOME") or "~").expanduser()
+    home = variables.get("HOME")
     if chosen := variables.get("REGISTRY_AUTH_FILE"):
         yield Path(chosen)
     if runtime := variables.get("XDG_RUNTIME_DIR"):
         yield Path(runtime) / "containers" / "auth.json"
-    settings = Path(variables.get("XDG_CONFIG_HOME") or home / ".config")
-    yield settings / "containers" / "auth.json"
-    yield Path(variables.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
+    if settings := variables.get("XDG_CONFIG_HOME") or (home and f"{home}/.config"):
+        yield Path(settings) / "containers" / "auth.json"
+    if docker := variables.get("DOCKER_CONFIG") or (home and f"{home}/.docker"):
+        yield Path(docker) / "config.json"
 
 
 def _read(path: Path) -> Mapping[str, Any]:

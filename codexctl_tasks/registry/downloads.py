@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
+from contextlib import closing
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.registry.challenges import Scope
-from codexctl_tasks.registry.connections import drop
+from codexctl_tasks.registry.connections import ANSWER_TIMEOUT_S, drop
 from codexctl_tasks.registry.failures import TransientRegistryError, broken
 from codexctl_tasks.registry.interface import RegistryError
-from codexctl_tasks.registry.session import ANSWER_TIMEOUT_S, Ask
+from codexctl_tasks.registry.session import Ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from codexctl_tasks.registry.interface import Descriptor
     from codexctl_tasks.registry.session import Session
@@ -60,22 +61,23 @@ class Download:
     def __iter__(self) -> Iterator[bytes]:
         return self.since(0)
 
-    def since(self, offset: int) -> Iterator[bytes]:
+    def since(self, offset: int) -> Generator[bytes, None, None]:
         """Yield what follows the first *offset* bytes; all of it is hashed nevertheless."""
         place = bisect_right(self._marks, offset, key=lambda mark: mark[0]) - 1
         position, digest = self._marks[place][0], self._marks[place][1].copy()
-        for piece in self._pieces(position):
-            digest.update(piece)
-            position += len(piece)
-            if position - self._marks[-1][0] >= _MARK:
-                self._marks.append((position, digest.copy()))
-            if position > offset:
-                yield piece[max(len(piece) - (position - offset), 0) :]
+        with closing(self._pieces(position)) as pieces:
+            for piece in pieces:
+                digest.update(piece)
+                position += len(piece)
+                if position - self._marks[-1][0] >= _MARK:
+                    self._marks.append((position, digest.copy()))
+                if position > offset:
+                    yield piece[max(len(piece) - (position - offset), 0) :]
         if digest.hexdigest() != self._blob.digest.partition(":")[2]:
             what = "the registry sent other bytes than the digest promises"
             raise TransientRegistryError(self._where, what, "push it anew")
 
-    def _pieces(self, position: int) -> Iterator[bytes]:
+    def _pieces(self, position: int) -> Generator[bytes, None, None]:
         """Yield the blob from a position on, over as many connections as that takes."""
         source = _Source(self._session, self._repository, self._blob, self._where, position)
         try:

@@ -17,6 +17,8 @@ from codexctl_tasks.world.answers import plain_message
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from codexctl_tasks.registry.credentials import Login
+
 NO_TLS = "speaks no TLS"
 _NO_TLS_REASONS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 """How OpenSSL calls an answer that is none, depending on its version."""
@@ -68,6 +70,13 @@ def refusal(
     return RegistryError(where, what, _FIXES.get(status, "see what it says"), status=status)
 
 
+def wrong_login(where: str, login: Login, status: int) -> RegistryError:
+    """Return the error for a login that is not accepted; its secret is not in it."""
+    name = "its token" if login.identity_token else f"{login.name} and the password"
+    what = f"does not accept {name} ({status}), or they do not allow this"
+    return RegistryError(where, what, "log in again (docker login)", status=status)
+
+
 def no_registry(where: str, status: int) -> RegistryError:
     """Return the error for what speaks HTTP and is no registry."""
     what = f"something else answers there ({status}, no registry)"
@@ -76,7 +85,9 @@ def no_registry(where: str, status: int) -> RegistryError:
 
 def is_page(headers: Mapping[str, str]) -> bool:
     """Tell whether an answer is a page for people: of a proxy, a login, another server."""
-    return str(headers.get("Content-Type") or "").lower().startswith("text/html")
+    is_html = str(headers.get("Content-Type") or "").lower().startswith("text/html")
+    # Some registries call an empty answer that, and have said who they are.
+    return is_html and not any(name.lower().startswith("docker-") for name in headers)
 
 
 def _reason(data: bytes) -> str:
@@ -126,6 +137,7 @@ def broken(where: str, error: BaseException, timeout_s: float) -> RegistryError:
 def explained(error: BaseException, timeout_s: float) -> tuple[str, str]:
     """Say in our own words what a connection has raised, and what to do about it."""
     from urllib3.exceptions import (
+        LocationValueError,
         NameResolutionError,
         NewConnectionError,
         ProxyError,
@@ -144,7 +156,10 @@ def explained(error: BaseException, timeout_s: float) -> tuple[str, str]:
             return f"no answer within {timeout_s:g} s", "check firewall, VPN and proxy"
         case SSLError():
             return _explained_tls(error.args[0] if error.args else error)
-    return f"cannot be reached: {plain_message(error)}", "check the network of this machine"
+    # An address that cannot be read may hold a signature.
+    is_address = isinstance(error, LocationValueError)
+    why = "its address is none" if is_address else plain_message(error)
+    return f"cannot be reached: {why}", "check the network of this machine"
 
 
 def _explained_tls(cause: object) -> tuple[str, str]:

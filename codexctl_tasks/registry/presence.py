@@ -86,9 +86,9 @@ def _ask(address: str, host: str, connections: Connections, timeout_s: float) ->
 
     try:
         answer = _followed(f"{address}/v2/", host, connections, timeout_s)
-        status, headers, data = answer.status, answer.headers, read(answer)
     except (HTTPError, OSError, ValueError) as error:
         raise broken(host, error, timeout_s) from error
+    status, headers, data = answer.status, answer.headers, read(host, answer)
     if status not in _IS_THERE or is_page(headers):
         raise _refused(host, status, headers, data)
     return Presence(address, str(headers.get("WWW-Authenticate") or ""))

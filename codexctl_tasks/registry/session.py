@@ -7,31 +7,33 @@ sent again by whoever makes it.
 
 from __future__ import annotations
 
-import json
 import threading
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urljoin
 
-from codexctl_tasks.registry.challenges import (
-    USUAL_LIFE_S,
-    Challenge,
-    Scope,
-    Token,
-    Tokens,
-    parse_challenge,
+from codexctl_tasks.registry.challenges import Challenge, Scope, parse_challenge
+from codexctl_tasks.registry.connections import (
+    ANSWER_TIMEOUT_S,
+    CONNECT_TIMEOUT_S,
+    USER_AGENT,
+    drop,
+    origin_of,
+    read,
 )
-from codexctl_tasks.registry.connections import drop, origin_of, read
 from codexctl_tasks.registry.failures import (
     TransientRegistryError,
     broken,
     is_page,
     no_registry,
     refusal,
+    wrong_login,
 )
 from codexctl_tasks.registry.interface import RegistryError
 from codexctl_tasks.registry.presence import greet
+from codexctl_tasks.registry.tokens import Token, Tokens, fetch_token
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -40,10 +42,6 @@ if TYPE_CHECKING:
     from codexctl_tasks.registry.credentials import Login, Logins
     from codexctl_tasks.world.clock import Clock
 
-USER_AGENT = "codexctl"
-CONNECT_TIMEOUT_S = 10.0
-ANSWER_TIMEOUT_S = 60.0
-"""For an answer to begin, and between two pieces of it."""
 STORED_TIMEOUT_S = 300.0
 """For the answer to an upload: some registries copy it to where it stays first."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -88,7 +86,7 @@ class Session:
         self.host = host
         self._connections, self._logins = connections, logins
         presence = greet(host, connections, allows_http=allows_http, timeout_s=CONNECT_TIMEOUT_S)
-        self.address, self._allows_http = presence.address, allows_http
+        self.address = presence.address
         self._challenge = parse_challenge(presence.challenge)
         self._tokens = Tokens(clock, self._fetch_token)
         self._lock = threading.Lock()
@@ -105,20 +103,20 @@ class Session:
         """
         url = self.resolve(self.address, ask.url)
         used = self._authorization(ask.scopes)
-        answer = self._followed(ask, url, used)
-        if answer.status == HTTPStatus.UNAUTHORIZED:
+        answer, is_own = self._followed(ask, url, used)
+        if answer.status == HTTPStatus.UNAUTHORIZED and is_own:
             renewed = self._renewed(answer, ask.scopes, used)
             if renewed:
                 drop(answer)
                 if not _can_repeat(ask.body):  # whoever makes it begins anew, with the new token
                     raise TransientRegistryError(self.host, "the token has expired", "try again")
-                answer = self._followed(ask, url, renewed)
+                answer, is_own = self._followed(ask, url, renewed)
         if answer.status in ask.fine:
             if is_page(answer.headers) and answer.status != HTTPStatus.NO_CONTENT:
                 drop(answer)
                 raise no_registry(self.host, answer.status)
             return answer
-        raise self._refused(ask, answer)
+        raise self._refused(ask, answer, is_own=is_own)
 
     def resolve(self, base: str, location: str) -> str:
         """
@@ -133,12 +131,18 @@ class Session:
             url = f"{self.address}/{url.partition('://')[2].partition('/')[2]}"
         return url
 
-    def _followed(self, ask: Ask, url: str, authorization: str) -> Any:
-        """Send a request; what is read may be somewhere else, where our name is not told."""
+    def _followed(self, ask: Ask, url: str, authorization: str) -> tuple[Any, bool]:
+        """
+        Send a request; what is read may be somewhere else, where our name is not told.
+
+        Returns:
+            The answer, and whether it is the registry's own: nobody else may ask who we are.
+        """
         for _ in range(_MOST_REDIRECTS + 1):
             answer = self._send_once(ask, url, authorization)
-            if answer.status not in _REDIRECTS or ask.method not in ("GET", "HEAD"):
-                return answer
+            is_read = answer.status in _REDIRECTS and ask.method in ("GET", "HEAD")
+            if not is_read or answer.status in ask.fine:
+                return answer, origin_of(url) == origin_of(self.address)
             location = str(answer.headers.get("Location") or "")
             drop(answer)
             url = self.resolve(url, location)
@@ -187,82 +191,28 @@ class Session:
 
     def _fetch_token(self, scopes: frozenset[Scope]) -> Token:
         challenge = self._challenge or Challenge("bearer")
-        login = self._login(scopes)
         url = urljoin(self.address, challenge.realm)
         if origin_of(url) != origin_of(self.address):
             self._connections.check(self.host, url, self.address)
-        answer = self._ask_for_token(url, challenge, scopes, login)
-        try:
-            data = read(answer)
-            if answer.status != HTTPStatus.OK:
-                raise self._no_token(answer, data, login)
-            return _read_token(data)
-        except (ValueError, KeyError, TypeError) as error:
-            what = f"{origin_of(url)[1]}, which gives out its tokens, answered without one"
-            raise RegistryError(self.host, what, "ask who runs it") from error
+        login = self._login(scopes)
+        whole = replace(challenge, realm=url)
+        return fetch_token(self._connections, self.host, whole, scopes, login)
 
-    def _ask_for_token(
-        self, url: str, challenge: Challenge, scopes: Iterable[Scope], login: Login | None
-    ) -> Any:
-        from urllib3.exceptions import HTTPError
-
-        named = [("service", challenge.service)] if challenge.service else []
-        names = sorted(map(str, scopes))
-        headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
-        limits = CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S
-        try:
-            if login and login.identity_token:
-                headers["Content-Type"] = "application/x-www-form-urlencoded"
-                form = [
-                    *(("grant_type", "refresh_token"), ("refresh_token", login.identity_token)),
-                    *(("client_id", USER_AGENT), ("scope", " ".join(names)), *named),
-                ]
-                body = urlencode(form).encode()
-                return self._connections.send("POST", url, limits, headers=headers, body=body)
-            if login:
-                headers["Authorization"] = login.basic
-            query = urlencode([*named, *(("scope", name) for name in names)])
-            url += f"{'&' if '?' in url else '?'}{query}"
-            return self._connections.send("GET", url, limits, headers=headers)
-        except (HTTPError, OSError, ValueError) as error:
-            raise broken(origin_of(url)[1], error, ANSWER_TIMEOUT_S) from error
-
-    def _no_token(self, answer: Any, data: bytes, login: Login | None) -> RegistryError:
-        if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and login:
-            return _wrong_login(self.host, login, answer.status)
-        secret = login.secret if login else ""
-        return refusal(self.host, answer.status, answer.headers, data, secret=secret)
-
-    def _refused(self, ask: Ask, answer: Any) -> RegistryError:
+    def _refused(self, ask: Ask, answer: Any, *, is_own: bool) -> RegistryError:
         login = self._login(ask.scopes) if self._challenge else None
         repository = next(iter(sorted(ask.scopes, key=lambda scope: not scope.writes)), None)
         where = f"{self.host}/{repository.repository}" if repository else self.host
-        data = read(answer)
-        if answer.status == HTTPStatus.UNAUTHORIZED and self._challenge and not _is_denied(data):
+        status, data = answer.status, b""
+        with suppress(RegistryError):  # the status alone says enough
+            data = read(where, answer)
+        if status == HTTPStatus.UNAUTHORIZED and is_own and self._challenge:
             if login is None:
                 what = "is not there, or not for everybody: nobody is logged in here (401)"
-                return RegistryError(where, what, f"docker login {self.host}", status=401)
-            return _wrong_login(where, login, answer.status)
+                return RegistryError(where, what, f"docker login {self.host}", status=status)
+            return wrong_login(where, login, status)
         secret = login.secret if login else ""
-        return refusal(where, answer.status, answer.headers, data, secret=secret)
+        return refusal(where, status, answer.headers, data, secret=secret)
 
 
 def _can_repeat(body: bytes | Iterable[bytes] | None) -> bool:
     return body is None or isinstance(body, bytes)
-
-
-def _is_denied(data: bytes) -> bool:
-    """Tell whether a 401 is about rights: the token was good, and did not allow it."""
-    return b'"DENIED"' in data
-
-
-def _wrong_login(where: str, login: Login, status: int) -> RegistryError:
-    name = "its token" if login.identity_token else f"{login.name} and the password"
-    what = f"does not accept {name} ({status}), or they do not allow this"
-    return RegistryError(where, what, "log in again (docker login)", status=status)
-
-
-def _read_token(data: bytes) -> Token:
-    found = json.loads(data)
-    text = found.get("token") or found["access_token"]
-    return Token(str(text), float(found.get("expires_in") or USUAL_LIFE_S))

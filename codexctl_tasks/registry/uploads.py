@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -61,7 +63,8 @@ class Upload:
         """
         if self.blob.size <= _PARTS * self.part or not self._takes_parts:
             location, self.location = self.location or self._begin(), ""
-            self._finish(location, iter(self.pieces), self.blob.size)
+            with opened(self.pieces) as pieces:
+                self._finish(location, pieces, self.blob.size)
             return
         if not self._send_parts(self._arrived()):
             self.location, self._takes_parts = "", False
@@ -69,8 +72,14 @@ class Upload:
 
     def _send_parts(self, offset: int) -> bool:
         """Send what follows the first *offset* bytes; False: the registry takes no parts."""
-        is_over = offset >= self.blob.size
-        pieces = _Parts(iter(()) if is_over else pieces_since(self.pieces, offset))
+        if offset < self.blob.size:
+            with opened(self.pieces, offset) as pieces:
+                if not self._send_rest(_Parts(pieces), offset):
+                    return False
+        self._finish(self.location, iter(()), 0)
+        return True
+
+    def _send_rest(self, pieces: _Parts, offset: int) -> bool:
         while offset < self.blob.size:
             size = min(self.part, self.blob.size - offset)
             headers = {
@@ -90,7 +99,6 @@ class Upload:
         except RegistryError:
             self.location = ""  # what was sent is not what it should be
             raise
-        self._finish(self.location, iter(()), 0)
         return True
 
     def _begin(self) -> str:
@@ -176,11 +184,22 @@ class _Parts:
             pass
 
 
-def pieces_since(pieces: Iterable[bytes], offset: int) -> Iterator[bytes]:
-    """Yield what follows the first *offset* bytes, without making those if that can be avoided."""
+@contextmanager
+def opened(pieces: Iterable[bytes], offset: int = 0) -> Iterator[Iterator[bytes]]:
+    """
+    Let pieces be iterated from an offset on, without making those before if that can be avoided.
+
+    Afterwards they are closed, however far that went: they may hold a connection.
+    """
     if isinstance(pieces, Resumable):
-        return pieces.since(offset)
-    return _without(iter(pieces), offset)
+        found = pieces.since(offset)
+    else:
+        found = _without(iter(pieces), offset)
+    try:
+        yield found
+    finally:
+        if isinstance(found, Generator):
+            found.close()
 
 
 def _without(pieces: Iterator[bytes], offset: int) -> Iterator[bytes]:

@@ -87,6 +87,8 @@ def run_program(
     check = crew.check if crew else lambda: None
     adopt_orphans()
     family = Family(frozenset(orphans()), is_alone=crew is None)
+    if crew:
+        crew.families.add(family)
     with _taken_along(family):
         try:
             check()
@@ -103,6 +105,8 @@ def run_program(
             raise
         finally:
             family.leave()
+            if crew:
+                crew.families.discard(family)
     code = process.wait()
     return Ended(code if code >= 0 else 128 - code, is_over_time)
 
@@ -124,14 +128,14 @@ def _start(
 
 
 @contextmanager
-def _taken_along(family: Family) -> Iterator[None]:
-    """Let a signal that ends this process at once, such as a second Ctrl-C, end *family* first."""
+def _taken_along(programs: Family | Crew) -> Iterator[None]:
+    """Let a signal that ends this process at once, such as a second Ctrl-C, end these first."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def die(number: int, _: object) -> None:
-        family.kill()
+        programs.kill()
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
 
@@ -225,6 +229,8 @@ class Crew:
         self._members = 0
         self._change = threading.Condition()
         self._strangers: frozenset[int] = frozenset()
+        self.families: set[Family] = set()
+        """Of the programs that run now."""
 
     def __enter__(self) -> Self:
         adopt_orphans()
@@ -232,10 +238,16 @@ class Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._is_stopped.set()
-        with self._change:
-            self._change.wait_for(lambda: not self._members, timeout=3 * GRACE_S)
-        Family(self._strangers).end()
+        with _taken_along(self):  # the first signal has taken the handlers away
+            self._is_stopped.set()
+            with self._change:
+                self._change.wait_for(lambda: not self._members, timeout=3 * GRACE_S)
+            Family(self._strangers).end()
+
+    def kill(self) -> None:
+        """End all of it at once, as far as it is known in this moment."""
+        for family in (*self.families, Family(self._strangers)):
+            family.kill()
 
     @contextmanager
     def joined(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -43,6 +44,23 @@ def test_the_demo_ends_well(played: subprocess.CompletedProcess[str]) -> None:
     assert steps == list("12345678")
 
 
+def test_images_are_mirrored_and_built_once(played: subprocess.CompletedProcess[str]) -> None:
+    """The second look builds nothing; a new version builds the one image that it changes."""
+    tables = re.findall(r"IMAGES  (.*)$", played.stdout, re.MULTILINE)
+    assert len(tables) == 3
+    assert tables[1] == "5 unchanged"
+    assert re.search(r"\b[14] unchanged", tables[2]) or tables[2] == "5 unchanged"
+
+
+def test_what_was_built_is_deployed_by_its_digest(
+    played: subprocess.CompletedProcess[str],
+) -> None:
+    """The commands hand the pins over."""
+    assert "--pins pins.json" in played.stdout
+    pins = json.loads((DEMO.parent / "shop" / "pins.json").read_text())["images"]
+    assert {name.rpartition("/")[2] for name in pins} >= {"web:2.0", "api:1.0", "redis:7"}
+
+
 def test_the_shop_is_deployed_and_updated(played: subprocess.CompletedProcess[str]) -> None:
     """The page shows the products, and each deploy the version it is of."""
     pages = re.findall(r"web (\S+), api 1\.0", played.stdout)
@@ -77,7 +95,7 @@ def test_the_commands_can_be_typed(played: subprocess.CompletedProcess[str]) -> 
     unfolded = re.sub(r" \\\n +", " ", played.stdout)
     shown = re.findall(r"^\$ (codexctl apply-wait .*)$", unfolded, re.MULTILINE)
     commands = [command for command in shown if "--env staging" in command]
-    start = f"codexctl apply-wait --env staging --namespace {NAMESPACE}"
+    start = f"codexctl apply-wait --env staging --pins pins.json --namespace {NAMESPACE}"
     versions = ["", " --vars WEB_VERSION=2.0", " --vars WEB_VERSION=2.1-typo"]
     assert commands == [start + version for version in (*versions, versions[1])]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -128,3 +129,57 @@ def test_daemons_from_before_go_on(mark: str) -> None:
     assert is_running(mark)
     os.kill(int(lines[0]), signal.SIGKILL)
     os.waitpid(int(lines[0]), 0)
+
+
+def test_a_second_ctrl_c_takes_all_of_them_along(tmp_path: Path, mark: str) -> None:
+    """The first one asks them to end, which they do not hear; the second one ends all at once."""
+    script = f"trap '' TERM; (setsid sleep {mark} &); : >NAME; while true; do sleep {mark}; done"
+    code = f"""
+import signal, threading
+from pathlib import Path
+from codexctl_tasks.errors import Interrupted
+from codexctl_tasks.world.process import Crew, run_program
+
+def interrupt(number, _):
+    signal.signal(number, signal.SIG_DFL)
+    raise Interrupted(number)
+
+def work(name):
+    environ = {{"PATH": {os.environ["PATH"]!r}}}
+    script = {script!r}.replace("NAME", name)
+    with crew.joined():
+        run_program({BASH!r}, script=script, folder=Path(), environ=environ, timeout_s=60,
+                    tell=print)
+
+signal.signal(signal.SIGINT, interrupt)
+try:
+    with Crew() as crew:
+        for name in ("one", "two"):
+            threading.Thread(target=work, args=(name,), daemon=True).start()
+        try:
+            signal.pause()
+        finally:
+            Path("told").touch()
+except Interrupted:
+    raise SystemExit(9)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
+    with process:
+        wait_for(tmp_path / "one")
+        wait_for(tmp_path / "two")
+        process.send_signal(signal.SIGINT)
+        wait_for(tmp_path / "told")
+        time.sleep(0.3)  # the crew asks its programs to end, for seconds
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(30) == -signal.SIGINT
+
+    assert not is_running(mark)
+
+
+def wait_for(file: Path) -> None:
+    """Return when a file is there."""
+    end_s = time.monotonic() + 30
+    while not file.exists():
+        assert time.monotonic() < end_s, f"{file.name} does not come"
+        time.sleep(0.02)

@@ -246,6 +246,23 @@ def test_another_host_is_not_told_who_we_are(locked: Bench, bench: Bench) -> Non
     assert locked.target.seen[-1].headers["authorization"].startswith("Basic ")
 
 
+def test_another_host_may_not_ask_who_we_are(locked: Bench, bench: Bench) -> None:
+    """Whoever a registry sends us to gets no password, however it asks for one."""
+    _log_in(locked.folder, locked.target.host)
+    elsewhere = f"http://{bench.source.host}"
+    challenge = {"WWW-Authenticate": f'Bearer realm="{elsewhere}/token",service="x"'}
+    locked.target.will(Fault("GET", "/blobs/", 307, {"Location": f"{elsewhere}/storage"}))
+    bench.source.will(Fault("GET", "/storage", 401, challenge))
+    repository = parse_reference(f"{locked.target.host}/mirror/locked")
+
+    with pytest.raises(RegistryError, match="the registry answered 401: FAULT") as caught:
+        list(locked.client().read_blob(repository, Descriptor(digest_of(b""), "", 1)))
+
+    assert caught.value.status == 401
+    assert bench.source.lines() == ["GET /storage"]
+    assert "authorization" not in bench.source.seen[-1].headers
+
+
 def test_redirects_on_the_same_host(bench: Bench) -> None:
     """A path alone is resolved, and one without an end is noticed."""
     bench.pusher.image("moved", "1", [layer("moved")])

@@ -272,15 +272,18 @@ def test_a_buildkit_for_one_build(project: Project, stand_ins: StandIns, room: P
     outer, _ = stand_ins.call("--net=host")
     folder = Path(outer[2].removeprefix("--state-dir=")).parent
     assert folder.parent == room
-    daemon = next(argv for argv, _ in stand_ins.calls if argv[0] == "buildkitd")
+    daemon, served = next(call for call in stand_ins.calls if call[0][0] == "buildkitd")
     assert daemon == [
         *("buildkitd", "--addr", f"unix://{folder}/buildkitd.sock"),
         *("--root", f"{folder}/root", "--config", f"{folder}/buildkitd.toml"),
+        "--containerd-worker=false",
     ]
+    assert served["XDG_RUNTIME_DIR"] == str(folder)
+    assert served["USER"] not in ("", "root")
     client, environ = stand_ins.calls[-1]
     assert client[:4] == ["buildctl", "--addr", f"unix://{folder}/buildkitd.sock", "build"]
     assert environ["SOURCE_DATE_EPOCH"] == "0"
-    assert not is_running("buildkitd.sock")
+    assert not is_running(str(room))
 
 
 def test_a_buildkit_for_a_build_that_fails(
@@ -292,7 +295,7 @@ def test_a_buildkit_for_a_build_that_fails(
     with pytest.raises(BuildError, match="buildkitd failed with exit code 1"):
         project.build(backend, project.order("FROM scratch"))
 
-    assert not is_running("buildkitd.sock")
+    assert not is_running(str(room))
 
 
 def test_a_buildkit_that_does_not_start(project: Project, stand_ins: StandIns, room: Path) -> None:
@@ -315,7 +318,7 @@ def test_ctrl_c_ends_the_daemon(project: Project, stand_ins: StandIns, room: Pat
     with pytest.raises(Interrupted):
         project.build(_rootless(stand_ins, room), project.order("FROM scratch"), tell=interrupt)
 
-    assert not is_running("buildkitd.sock")
+    assert not is_running(str(room))
 
 
 def test_a_build_that_is_over_its_time(project: Project, stand_ins: StandIns, room: Path) -> None:

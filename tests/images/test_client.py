@@ -10,7 +10,7 @@ import pytest
 from codexctl_tasks.references import Reference, parse_reference
 from codexctl_tasks.registry.interface import Descriptor, RegistryError
 from tests.support.faulty_proxy import Fault, as_json
-from tests.support.images import OCI_MANIFEST, layer
+from tests.support.images import OCI_MANIFEST, digest_of, layer
 
 if TYPE_CHECKING:
     from codexctl_tasks.registry.client import RegistryClient
@@ -139,6 +139,38 @@ def test_tags_of_a_real_registry(bench: Bench) -> None:
     bench.source.will(Fault("GET", "/tags/list", 200, body=b"[]"))
     with pytest.raises(RegistryError, match="no list of tags"):
         client.tags(parse_reference(f"{bench.source.host}/listed"))
+
+
+def test_an_answer_that_breaks_off(bench: Bench) -> None:
+    """Lists and manifests are asked for again, from their beginning."""
+    entry = bench.pusher.image("broken", "1", [layer("broken")])
+    reference = parse_reference(f"{bench.source.host}/broken:1")
+    for part in ("/tags/list", "/manifests/"):
+        bench.source.will(Fault("GET", part, cut_after=5))
+    client = bench.client()
+
+    assert client.tags(reference) == ["1"]
+    manifest = client.fetch(reference)
+    assert manifest is not None
+    assert manifest.digest == entry["digest"]
+    assert len(bench.clock.sleeps) == 2
+
+
+def test_a_blob_that_is_kept_somewhere_else(bench: Bench) -> None:
+    """Whoever sends us there has it; the address may be good for GET alone, so it is not tried."""
+    there = {"Location": "https://storage.example/blob?for=GET"}
+    bench.source.will(Fault("HEAD", "/blobs/", 307, there))
+    repository = parse_reference(f"{bench.source.host}/elsewhere")
+
+    assert bench.client().has_blob(repository, digest_of(b""))
+
+
+def test_a_registry_that_calls_nothing_a_page(bench: Bench) -> None:
+    """An empty answer of that kind is no page if a registry has signed it."""
+    page = {"Content-Type": "text/html", "Docker-Distribution-Api-Version": "registry/2.0"}
+    bench.source.will(Fault("HEAD", "/blobs/", 200, page, b""))
+
+    assert bench.client().has_blob(parse_reference(f"{bench.source.host}/odd"), digest_of(b""))
 
 
 def test_deleting(bench: Bench) -> None:

@@ -10,7 +10,7 @@ import pytest
 from codexctl_tasks.references import parse_reference
 from codexctl_tasks.registry.interface import Descriptor
 from tests.images.conftest import words
-from tests.support.faulty_proxy import Fault
+from tests.support.faulty_proxy import Fault, as_json
 from tests.support.images import digest_of, layer
 
 if TYPE_CHECKING:
@@ -248,6 +248,15 @@ def test_a_mount_that_becomes_an_upload(bench: Bench) -> None:
     posts = bench.target.lines("POST")
     assert [f"mount={blob.digest}" in each for each in posts] == [True, True, False]
     assert client.has_blob(target, blob.digest)
+
+
+def test_a_blob_that_is_not_there_yet(bench: Bench) -> None:
+    """Another run may be writing it at this moment: the manifest is sent again."""
+    _push(bench, "notyet")
+    unknown = as_json({"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "unknown"}]})
+    bench.target.will(Fault("PUT", "/manifests/1", 400, body=unknown, times=2))
+
+    _arrived(bench, "notyet", bench.mirror("notyet:1"))
 
 
 def test_one_image_that_fails(bench: Bench) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.builders import install_builders
 from tests.support.image_files import find_digest, push_base
+from tests.support.images import Pusher
 from tests.support.output_schema import check
 from tests.support.registries import registry
 from tests.support.shell import run
@@ -114,6 +116,15 @@ def test_all_images_before_a_deploy(stack: Path, host: str) -> None:
     assert pins[f"{host}/shop/web:1.0"] == find_digest(host, "shop/web", "1.0")
     assert f"image: {host}/shop/web@{pins[f'{host}/shop/web:1.0']}" in rendered.stdout
     assert "image: example.com/other:1" in rendered.stdout
+
+
+def test_a_built_image_says_when_it_was_made(stack: Path, host: str) -> None:
+    """Times in it are those of the epoch; `gc-images` has to know its age all the same."""
+    images(stack, "--only", "web,base")
+
+    manifest = json.loads(Pusher(host).raw("shop/web", "1.0"))
+    made = datetime.fromisoformat(manifest["annotations"]["org.opencontainers.image.created"])
+    assert datetime.now(UTC) - made < timedelta(hours=1)
 
 
 def test_a_new_version_of_the_same_content_is_only_tagged(stack: Path, host: str) -> None:

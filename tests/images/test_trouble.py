@@ -140,6 +140,26 @@ def test_a_certificate_that_nobody_has_signed(bench: Bench, tmp_path: Path) -> N
     assert bench.clock.sleeps == []
 
 
+def test_a_registry_that_does_not_know_of_its_tls(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a proxy it calls itself http: nothing is sent without TLS nevertheless."""
+    bench.pusher.image("tls", "1", [layer("tls", 10_000)])
+    authority = Authority()
+    (tmp_path / "ca.pem").write_bytes(authority.certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    pem = authority.issue("127.0.0.1").write(tmp_path)
+    with registry(tmp_path / "tls", tls=pem, says="http") as server:
+        external = bench.external("tls:1")
+        target = parse_reference(f"{server.host}/tls:1")
+        behind = type(external)(
+            name="tls", source=external.source, target=target, location=external.location
+        )
+
+        assert words(bench.mirror(behind)) == ["copied"]
+        assert words(bench.mirror(behind)) == ["unchanged"]
+
+
 def test_a_registry_that_is_away(bench: Bench) -> None:
     """A wrong address is told at once; a registry that goes away later is waited for."""
     host = f"127.0.0.1:{free_port()}"

@@ -67,6 +67,7 @@ def registry(
     readonly: bool = False,
     deletes: bool = True,
     tls: Path | None = None,
+    says: str = "",
 ) -> Iterator[Running]:
     """
     Run a registry.
@@ -78,6 +79,7 @@ def registry(
         readonly: It takes nothing.
         deletes: It lets images be deleted, which it does not without being told to.
         tls: A file with key and certificate.
+        says: The scheme that it believes to have, as behind a proxy.
     """
     require("docker-registry")
     folder.mkdir(exist_ok=True)
@@ -100,6 +102,8 @@ def registry(
         settings["auth"] = {"token": tokens.settings(folder)}
     if tls is not None:
         settings["http"]["tls"] = {"certificate": str(tls), "key": str(tls)}
+    if says:
+        settings["http"]["host"] = f"{says}://{host}"
     config = folder / "config.yml"
     config.write_text(yaml.safe_dump(settings))
     with (folder / "log").open("wb") as log:

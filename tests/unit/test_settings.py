@@ -15,6 +15,7 @@ from codexctl_tasks.settings import (
     colour_wanted,
     debugging,
     deploy_request,
+    gc_images_request,
     github_workspace,
     in_github_actions,
     workflow_secrets,
@@ -306,3 +307,24 @@ def test_secrets_are_files_for_as_long_as_a_task_runs(
         assert file.read_text() == "kind: Config\n"
         assert file.stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.iterdir())
+
+
+def test_what_gc_images_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defaults that lose nothing; variables change them, but only the flag deletes."""
+    usual = gc_images_request()
+    assert (usual.newest, usual.younger_s, usual.deletes) == (10, 86400, False)
+    assert usual.protected == ("v*", "latest", "main", "master", "stable")
+
+    monkeypatch.setenv("CODEXCTL_PROTECT", "release-*, ,main")
+    monkeypatch.setenv("CODEXCTL_DELETE", "true")
+    given = gc_images_request(keep="0", younger_than="0s", contexts="b,a,b")
+    assert (given.newest, given.younger_s, given.deletes) == (0, 0, False)
+    assert given.protected == ("release-*", "main")
+    assert given.contexts == ("b", "a")
+
+
+@pytest.mark.parametrize("given", [{"keep": "-1"}, {"keep": "x"}, {"younger_than": "a day"}])
+def test_what_gc_images_does_not_understand(given: dict[str, str]) -> None:
+    """A limit that is misread could delete too much."""
+    with pytest.raises(UsageError, match="is no"):
+        gc_images_request(**given)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.images.backend import BuildError
+from codexctl_tasks.images.backend import CREATED, BuildError
 from codexctl_tasks.images.backends.build_arguments import hand_over
 from codexctl_tasks.images.backends.buildkit import named_contexts
 from codexctl_tasks.images.backends.registry_settings import auth_file, write_settings
@@ -74,6 +74,8 @@ class Buildah:
         words += ["--identity-label=false", "--file", str(order.dockerfile)]
         words += ["--ignorefile", str(order.ignore_file or os.devnull)]
         words += ["--tag", str(order.target)]
+        if order.created:
+            words += ["--annotation", f"{CREATED}={order.created}"]
         if order.platform:
             words += ["--platform", order.platform]
         arguments, values = hand_over(order.arguments, self.workshop.environ)

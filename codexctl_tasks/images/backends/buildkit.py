@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.images.backend import BuildError
+from codexctl_tasks.images.backend import CREATED, BuildError
 from codexctl_tasks.images.catalogue import IMAGE_SCHEME
 from codexctl_tasks.references import Reference
 
@@ -26,6 +26,8 @@ def output_of(order: BuildOrder, workshop: Workshop, *, rewrites_times: bool = T
     parts = ["type=image", f"name={order.target}", "push=true", "oci-mediatypes=true"]
     if rewrites_times:
         parts.append("rewrite-timestamp=true")
+    if order.created:
+        parts.append(f"annotation.{CREATED}={order.created}")
     if workshop.speaks_plain_http(order.target):
         parts.append(_INSECURE)
     return ",".join(parts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError
+from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError, Interrupted
 from codexctl_tasks.flows.gc_images import gc_images
 from codexctl_tasks.references import parse_reference
 from codexctl_tasks.registry.interface import RegistryError
@@ -77,8 +77,8 @@ def test_a_dry_run(bench: Bench) -> None:
 
     *lines, closing_line = bench.stage.shown.splitlines()
     assert lines == [
-        "cluster  main: 0 objects looked through",
-        "cluster  live: 1 objects looked through",
+        "cluster  main: looked through, objects: 0",
+        "cluster  live: looked through, objects: 1",
         "localhost:5001/shop/api: 5 images with 5 tags",
         "  keep    1  desired by images.api in production",
         "  keep    2  desired by images.api in staging",
@@ -133,7 +133,7 @@ def test_an_entry_that_there_is_not(bench: Bench) -> None:
     assert caught.value.exit_code == 2
 
 
-def test_which_clusters_are_asked(bench: Bench) -> None:
+def test_which_clusters_are_asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The current one and those of all environments, each once; or those that are given."""
     bench.run(kubeconfig="mine.yaml")
     assert [(s.kubeconfig, s.context) for s in bench.asked] == [
@@ -143,6 +143,10 @@ def test_which_clusters_are_asked(bench: Bench) -> None:
     bench.asked.clear()
     bench.run(contexts="live,,live")
     assert [s.context for s in bench.asked] == ["live"]
+    bench.asked.clear()
+    monkeypatch.setenv("CODEXCTL_CONTEXT", "live")
+    bench.run()
+    assert [(s.kubeconfig, s.context) for s in bench.asked] == [("", "live"), ("live.yaml", "live")]
 
 
 @pytest.mark.parametrize("context", ["", "live"])
@@ -210,6 +214,35 @@ def test_a_repository_that_cannot_be_read(bench: Bench) -> None:
     assert "error: here: is away" in bench.stage.shown
     assert bench.tags == "12345"
     assert "0" not in bench.registry.tagged[WEB.name]
+
+
+def test_environments_that_are_named_elsewhere(bench: Bench) -> None:
+    """Those that only have a namespace, and the one of --env, want their tags as well."""
+    (bench.stage.folder / "services.yaml").write_text(
+        STACK.replace("shop/api:{{ api }}", "shop/api:{{ {'qa': 4, 'ai': 5}.get(Env, api) }}")
+        + "namespace: {patterns: {qa: shop-qa}}\n"
+    )
+    bench.run(delete=True, env="ai")
+    assert bench.tags == "1245"
+    assert "keep    4  desired by images.api in qa" in bench.stage.shown
+
+
+def test_an_interruption(bench: Bench) -> None:
+    """Each deletion is whole in itself: what is not deleted yet is as it was."""
+    deletions = []
+
+    def interrupt(verb: str, _: Any) -> None:
+        deletions.extend([verb] if verb == "delete" else [])
+        if len(deletions) == 2:
+            raise Interrupted(2)
+
+    bench.registry.before = interrupt
+    with pytest.raises(Interrupted):
+        bench.run(delete=True)
+
+    assert len(bench.registry.deleted) == 1
+    assert set(bench.registry.tagged[API.name].values()) == set(bench.registry.manifests[API.name])
+    assert bench.stage.shown.count("deleted: ") == 1
 
 
 def test_an_environment_that_cannot_be_rendered(bench: Bench) -> None:

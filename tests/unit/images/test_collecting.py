@@ -255,7 +255,12 @@ def test_whatever_is_there(seed: int, clock: FakeClock) -> None:
     before = dict(world.registry.tagged[API.name])
     reached_before = world.reached(before.values())
 
-    done = _collect(world.registry, clock, lambda: world.usage, world.rules)
+    def look() -> Usage:
+        clock.pass_time(seed % 3 * 5)  # so many deletions follow, but one at least
+        return world.usage
+
+    world.registry.before = lambda verb, _: clock.pass_time(1) if verb == "delete" else None
+    done = _collect(world.registry, clock, look, world.rules)
 
     manifests, tagged = world.registry.manifests[API.name], world.registry.tagged[API.name]
     assert {tag: before[tag] for tag in tagged} == tagged

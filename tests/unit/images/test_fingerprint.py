@@ -133,6 +133,17 @@ def test_pinned_images_are_not_looked_up(project: Project, bench: Bench) -> None
     assert bench.registry.calls == []
 
 
+def test_a_frontend_counts_where_it_can_be_had(project: Project, bench: Bench) -> None:
+    """A runner that cannot reach its registry builds all the same: buildah needs none."""
+    build = project.build("web", "# syntax=docker/dockerfile:1\nFROM redis:7")
+    missing = bench.hash(build)
+    bench.registry.broken["docker.io/docker/dockerfile"] = RegistryError("docker.io", "is away")
+    assert bench.hash(build) == missing
+    bench.registry.broken.clear()
+    bench.registry.add("docker/dockerfile:1")
+    assert bench.hash(build) != missing
+
+
 def test_each_image_is_looked_up_once(project: Project, bench: Bench) -> None:
     """However many builds begin with it; registries count requests."""
     digests = Digests(bench.registry)

@@ -76,6 +76,8 @@ def _kept(verdicts: list[Verdict]) -> dict[str, str]:
         (_image("a", "V1"), {"protected": ("v*",)}, ""),
         (_image("a", "1"), {"newest": 1}, "one of the 1 newest"),
         (_image("a", "1", days=None), {}, "its age is unknown"),
+        (_image("a", "buildcache", days=None), {}, "layers for the next builds"),
+        (_image("a", "e" * 64), {"digests": ("a",)}, f"used by {POD}"),
         (_image("a", "1", days=0.9), {}, "young: 21 h old"),
         (_image("a", "1", days=1.1), {}, ""),
         (_image("a", "1", days=-3), {}, "young: 0 h old"),
@@ -176,3 +178,11 @@ def test_what_is_freed() -> None:
     )
 
     assert freed_bytes([v for v in verdicts if not v.stays], verdicts[:1]) == 13
+
+
+def test_steps_of_builds_go() -> None:
+    """Buildah keeps each step beside the image, without an age: the next build makes it anew."""
+    [verdict] = _decide(_image("a", "e" * 64, days=None), newest=1)
+
+    assert not verdict.stays
+    assert verdict.why == "a step of a build, kept by buildah"

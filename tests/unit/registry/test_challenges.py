@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codexctl_tasks.registry.challenges import Challenge, Scope, Token, Tokens, parse_challenge
+from codexctl_tasks.registry.challenges import Challenge, Scope, parse_challenge
+from codexctl_tasks.registry.tokens import Token, Tokens
 
 if TYPE_CHECKING:
     from tests.support.fakes import FakeClock

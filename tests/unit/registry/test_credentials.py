@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "registry.example:5000"
+SECRET = "hunter2"
 
 
 class Helpers:
@@ -65,7 +66,7 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-def _entry(name: str = "me", secret: str = "hunter2") -> dict[str, str]:  # noqa: S107
+def _entry(name: str = "me", secret: str = SECRET) -> dict[str, str]:
     return {"auth": base64.b64encode(f"{name}:{secret}".encode()).decode()}
 
 
@@ -75,6 +76,8 @@ def test_nobody_is_logged_in(home: Home) -> None:
     home.write(".docker/config.json", {"auths": {"other.example": _entry()}})
     assert home.find() is None
     home.write(".docker/config.json", "")
+    assert home.find() is None
+    home.variables.clear()
     assert home.find() is None
 
 

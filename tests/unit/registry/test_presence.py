@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from urllib3.exceptions import NameResolutionError, SSLError
+from urllib3.exceptions import LocationParseError, NameResolutionError, SSLError
 
 from codexctl_tasks.registry.connections import is_loopback
 from codexctl_tasks.registry.failures import explained
@@ -146,6 +146,8 @@ def test_other_trouble_in_words() -> None:
 
     assert explained(unknown, 5)[0] == "its name is unknown here"
     assert explained(SSLError(ssl.SSLError("broke off")), 5)[0].startswith("TLS failed")
+    signed = LocationParseError("https://storage.example:x/?signature=hunter2")
+    assert explained(signed, 5)[0] == "cannot be reached: its address is none"
     assert explained(OSError(101, "Network is unreachable"), 5)[0] == (
         "cannot be reached: [Errno 101] Network is unreachable"
     )

@@ -95,3 +95,10 @@ def test_statements_of_jinja_may_stand_between_the_lines() -> None:
 
     assert (header.project, header.versions) == ("a", {"go": "1"})
     assert str(header.location("versions", "go")) == "services.yaml:11"
+
+
+def test_the_names_of_all_environments() -> None:
+    """Those with only a pattern too, each once."""
+    text = "environments: {b: {}, a: }\nnamespace: {patterns: {c: x, a: '{{ Env }}'}}\n"
+    assert _header(text).environments == ("b", "a", "c")
+    assert _header("project: shop\n").environments == ()
