@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint fix docs lock clean
+.PHONY: help demo test lint fix docs lock wheel clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -18,21 +18,25 @@ test: $(INSTALLED) lint ## Check style, types and layers, then run every test, t
 	@$(BIN)/python -m sandbox build
 	@$(BIN)/pytest --numprocesses 4 --dist loadfile
 
-lint: $(INSTALLED) ## Check style, types and layers
+lint: $(INSTALLED) ## Check style, types, layers and workflows
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy
+	@$(BIN)/actionlint .github/workflows/*.yml examples/*/.github/workflows/*.yml
+	@$(BIN)/zizmor --offline --persona pedantic --no-progress --quiet .github examples/*/.github \
+	    > $(VENV)/zizmor.log || { cat $(VENV)/zizmor.log; exit 1; }
 	@$(BIN)/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
 fix: $(INSTALLED) ## Format the code and mend what can be mended mechanically
 	@$(BIN)/ruff check --fix --quiet
 	@$(BIN)/ruff format --quiet
 
-docs: $(INSTALLED) ## Write the references of services.yaml and of the hooks anew from their models
+docs: $(INSTALLED) ## Write the references of services.yaml, of the hooks and of the workflows anew
 	@$(BIN)/python -c 'from codexctl_tasks.stack.reference import reference; print(reference(), end="")' \
 	    > docs/services-yaml.md
 	@$(BIN)/python -c 'from codexctl_tasks.hooks.reference import reference; print(reference(), end="")' \
 	    > docs/hooks.md
+	@$(BIN)/python -m tests.workflows.reference
 
 lock: $(INSTALLED) ## Pin the newest allowed versions of all dependencies, with hashes and without addresses
 	@$(BIN)/pip install --quiet pip-tools
@@ -41,6 +45,19 @@ lock: $(INSTALLED) ## Pin the newest allowed versions of all dependencies, with 
 	        --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 	        $${extra:+--extra $$extra} -o requirements$${extra:+-$$extra}.txt pyproject.toml; \
 	done
+	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-header \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	    --only-build-deps --build-deps-for wheel -o requirements-build.txt pyproject.toml
+
+wheel: ## Build the wheel into dist/, install it elsewhere, and see that it starts
+	@rm -rf dist build
+	@$(PYTHON) -m venv build/venv
+	@build/venv/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+	    -r requirements.txt -r requirements-build.txt
+	@build/venv/bin/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	    --wheel-dir dist .
+	@build/venv/bin/pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
+	@cd build && venv/bin/codexctl --version && venv/bin/codexctl schema > /dev/null
 
 clean: ## Stop the sandbox and remove what was made in this folder
 	@$(PYTHON) -m sandbox down

@@ -103,6 +103,15 @@ class Console:
         long_enough = (v for v in known if len(v.strip()) >= SHORTEST_SECRET)
         self._secrets = sorted(long_enough, key=len, reverse=True)
 
+    def hide_everywhere(self, values: Iterable[str]) -> None:
+        """Mask these values, and have GitHub mask them in all that the job writes."""
+        found = tuple(values)
+        self.hide(found)
+        lines = {line.strip() for value in found for line in value.splitlines()}
+        for line in sorted(lines) if self._github else ():
+            if len(line) >= SHORTEST_SECRET:
+                self._command(f"::add-mask::{_escaped(line)}")
+
     def masked(self, text: str) -> str:
         """Return *text* with every hidden value replaced, and every password in a URL."""
         for secret in self._secrets:

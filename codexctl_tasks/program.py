@@ -65,9 +65,12 @@ def _with_named_object(words: list[str]) -> list[str]:
     Name what may be typed without its flag; Invoke has no optional positional.
 
     `explain deployment/web` is `explain --object deployment/web`, `hooks run sleep` is `hooks --run
-    sleep`, `hooks sleep` is `hooks --show sleep`.
+    sleep`, `hooks sleep` is `hooks --show sleep`. `ci deploy` is the task
+    `deploy` of the group `ci`.
     """
     task, first, *rest = [*words[:2], "", ""][:2] + words[2:]
+    if task == "ci" and first and first[0] != "-":
+        return [f"ci.{first}", *rest]
     if task == "explain" and "/" in first and first[0] != "-":
         return [task, "--object", first, *rest]
     if task == "hooks" and first == "run" and rest:

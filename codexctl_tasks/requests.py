@@ -202,6 +202,8 @@ class DoctorRequest(ClusterRequest):
     """Name under which applied objects are remembered; empty: that of ``services.yaml``."""
     output: str
     """``text`` or ``json``."""
+    builds: bool = True
+    """False: images are built elsewhere, and no builder has to be here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -258,6 +260,19 @@ class ImagesRequest:
     output: str
     """``text`` or ``json``."""
     files: ReportFiles
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CiRequest:
+    """Everything `flows.ci` needs to know; a step of a workflow uses a part, but all is checked."""
+
+    doctor: DoctorRequest
+    images: ImagesRequest
+    which: str
+    """Of the images: ``mirror``, ``build``, ``all`` or ``none``."""
+    deploy: DeployRequest
+    dry_run: bool
+    """Say what would be done; nothing is changed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

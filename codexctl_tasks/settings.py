@@ -11,6 +11,8 @@ import os
 import re
 import socket
 import tempfile
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from codexctl_tasks.durations import duration_s
 from codexctl_tasks.errors import UsageError
 from codexctl_tasks.requests import (
+    CiRequest,
     ClusterSettings,
     DeployRequest,
     DoctorRequest,
@@ -33,7 +36,7 @@ from codexctl_tasks.requests import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 DEFAULT_BUILD_TIMEOUT_S = 3600.0
 """Of one image; GitHub's own limit for a job is six hours."""
@@ -41,6 +44,8 @@ DEFAULT_WAIT_TIMEOUT_S = 600.0
 """Kubernetes' own default progress deadline: a rollout that needs longer says so explicitly."""
 
 
+IMAGE_STEPS = ("mirror", "build", "all", "none")
+"""What a workflow may do about images before a deploy."""
 KEPT_IMAGES = 10
 """Newest images of each repository that stay."""
 PROTECTED_TAGS = "v*,latest,main,master,stable"
@@ -301,6 +306,60 @@ def images_request(
     )
 
 
+def ci_request(variables: Mapping[str, str]) -> CiRequest:
+    """Combine ``CODEXCTL_*`` alone, for steps of workflows; *variables* are further ``--vars``."""
+    dry_run = _switch("CODEXCTL_DRY_RUN")
+    which = _value("images", "", "all")
+    if which not in IMAGE_STEPS:
+        allowed = ", ".join(IMAGE_STEPS)
+        raise UsageError("CODEXCTL_IMAGES", f"{which!r} is unknown", f"use one of {allowed}")
+    images = images_request(dry_run=dry_run, pin="" if dry_run else _value("pins", ""))
+    doctor, deploy = doctor_request(), deploy_request()
+    known = replace(deploy.source, variables={**variables, **deploy.source.variables})
+    return CiRequest(
+        # The checks come before the images, of which the pins are.
+        doctor=replace(doctor, source=replace(known, pins=None), builds=which in ("build", "all")),
+        images=replace(images, source=known),
+        which=which,
+        deploy=replace(deploy, source=known),
+        dry_run=dry_run,
+    )
+
+
+SECRET_FILES = {
+    # Given in so many words, it counts more than what services.yaml says; scripts know the other.
+    "CODEXCTL_SECRET_KUBECONFIG": ("kubeconfig", "CODEXCTL_KUBECONFIG", "KUBECONFIG"),
+    "CODEXCTL_SECRET_REGISTRY_AUTH": ("auth.json", "REGISTRY_AUTH_FILE"),
+}
+"""Secrets that a workflow has as texts: the file that each becomes, and what leads to that."""
+
+
+@contextmanager
+def workflow_secrets() -> Iterator[str]:
+    """
+    Keep secrets in files that only this user can read, for as long as a task runs.
+
+    Gives the text of the further variables, as in a dotenv file. All are taken out of the
+    environment, so that no program that is started inherits them.
+    """
+    texts = {name: os.environ.pop(name, "") for name in SECRET_FILES}
+    variables = os.environ.pop("CODEXCTL_SECRET_ENV_FILE", "")
+    place = os.environ.get("RUNNER_TEMP") or None
+    with tempfile.TemporaryDirectory(prefix="codexctl-", dir=place) as folder:
+        for name, text in texts.items():
+            file, *leading = SECRET_FILES[name]
+            if not text.strip():
+                continue
+            if os.environ.get("CODEXCTL_KUBECONFIG") and "CODEXCTL_KUBECONFIG" in leading:
+                what = "cannot be combined with CODEXCTL_KUBECONFIG"
+                raise UsageError(name, what, "give one of the two")
+            path = Path(folder, file)
+            path.touch(mode=0o600)
+            path.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
+            os.environ.update(dict.fromkeys(leading, str(path)))
+        yield variables
+
+
 def _platform(text: str) -> str:
     if text and not re.fullmatch(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?", text):
         raise UsageError("--platform", f"{text!r} is no platform", "write linux/amd64")
@@ -360,8 +419,8 @@ def colour_wanted() -> bool:
 
 
 def debugging() -> bool:
-    """Tell whether the user wants tracebacks of internal errors."""
-    return _switch("CODEXCTL_DEBUG")
+    """Tell whether the user wants tracebacks of internal errors, as a re-run in debug mode does."""
+    return _switch("CODEXCTL_DEBUG") or (in_github_actions() and _switch("RUNNER_DEBUG"))
 
 
 def _check_source(source: Source) -> None:

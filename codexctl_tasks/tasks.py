@@ -235,10 +235,39 @@ def gc_images(_: Context, **given: Any) -> int:
     return gc_images.gc_images(settings.gc_images_request(**given), _outside())
 
 
+@command()
+def ci_doctor(_: Context) -> int:
+    """Check what a workflow was given and what the work needs; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci
+
+    return ci.run(ci.doctor, _outside())
+
+
+@command()
+def ci_images(_: Context) -> int:
+    """Mirror and build as CODEXCTL_IMAGES says, and pin what came of it in CODEXCTL_PINS."""
+    from codexctl_tasks.flows import ci
+
+    return ci.run(ci.images, _outside())
+
+
+@command()
+def ci_deploy(_: Context) -> int:
+    """Deploy what CODEXCTL_PINS pins and wait; with CODEXCTL_DRY_RUN print the plan instead."""
+    from codexctl_tasks.flows import ci
+
+    return ci.run(ci.deploy, _outside())
+
+
+_CI = Collection("ci")
+for _task, _name in ((ci_doctor, "doctor"), (ci_images, "images"), (ci_deploy, "deploy")):
+    _CI.add_task(_task, _name)
+
 namespace = Collection(
     *(render, render_template, config, schema, plan),
     *(images, images_mirror, images_build, gc_images),
     *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
+    _CI,
 )
 
 

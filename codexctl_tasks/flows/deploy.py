@@ -31,6 +31,7 @@ from codexctl_tasks.flows.hooking import places_in_waves
 from codexctl_tasks.flows.reporting import Reporter
 from codexctl_tasks.flows.run import Run
 from codexctl_tasks.hooks.running import StepError
+from codexctl_tasks.reports.outputs import public_address
 from codexctl_tasks.reports.report import Ending
 from codexctl_tasks.rollout.target import check_annotations, is_awaited, scopes_for, target_of
 from codexctl_tasks.rollout.view import View
@@ -115,6 +116,7 @@ def _deploy(
         except CodexctlError as error:
             _tell_refusal(run, error, reporter)
             raise
+        reporter.name_place(run.namespace, public_address(run.desired.manifests))
         with _Deployment(run, scopes, reporter) as deployment:
             try:
                 deployment.begin()

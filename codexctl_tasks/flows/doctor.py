@@ -40,7 +40,8 @@ def doctor(request: DoctorRequest, outside: Outside) -> int:
     """Check everything; the exit code is that of the worst failure."""
     subject, loaded = _load(_subject(request, outside), request, outside)
     has_stack = not any(each.finding.state is State.FAILED for each in loaded) and loaded
-    found = [*loaded, *examine(subject, tuple(CHECKS) if has_stack else _WITHOUT_STACK)]
+    checks = tuple(name for name in CHECKS if request.builds or name != "builders")
+    found = [*loaded, *examine(subject, checks if has_stack else _WITHOUT_STACK)]
     errors = [f.finding.error for f in found if f.finding.state is State.FAILED]
     exit_code = CombinedError(errors).exit_code if errors else DONE
     outside.console.lines(_lines(found))

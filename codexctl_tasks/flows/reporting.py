@@ -39,6 +39,7 @@ class Reporter:
         self._title = request.stack or request.source.env or request.source.namespace
         self._ending: Ending | None = None
         self._written = False
+        self._place: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         """Make sure that the files can be written, before anything is changed in the cluster."""
@@ -66,6 +67,10 @@ class Reporter:
     def name_stack(self, stack: str) -> None:
         """Set the title of what is told, now that it is known."""
         self._title = stack or self._title
+
+    def name_place(self, namespace: str, url: str) -> None:
+        """Set where the run works, for the outputs of a step: *url* is where people find it."""
+        self._place = {"namespace": namespace, "url": url}
 
     def tell(self, ending: Ending, more: dict[str, Any] | None = None) -> int:
         """
@@ -125,7 +130,7 @@ class Reporter:
         if summary := self._files.step_summary:
             self._write(summary, lambda: _job_summary(story, summary), mode="a")
         if outputs := self._files.step_outputs:
-            self._write(outputs, lambda: _step_outputs(story), mode="a")
+            self._write(outputs, lambda: _step_outputs(story, self._place), mode="a")
 
     def _write(self, path: Path, text: Callable[[], str], mode: str = "w") -> None:
         write_report(path, text(), self._console, mode)
@@ -186,10 +191,10 @@ def _job_summary(story: Story, path: Path) -> str:
     return job_summary(story, LIMIT_BYTES - written)
 
 
-def _step_outputs(story: Story) -> str:
+def _step_outputs(story: Story, place: dict[str, str]) -> str:
     from codexctl_tasks.reports.outputs import step_outputs
 
-    return outputs_text(step_outputs(story))
+    return outputs_text({**step_outputs(story), **place})
 
 
 def outputs_text(outputs: dict[str, str]) -> str:

@@ -333,3 +333,23 @@ def test_a_line_is_written_in_one_piece() -> None:
     console.lines([("failed", "FAILED  1 failed")])
 
     assert pieces == ["retry    again\n", "FAILED  1 failed\n"]
+
+
+def test_github_masks_what_came_in_one_secret() -> None:
+    """Each line of each value, also in what other programs of the job print; nothing short."""
+    stream = io.StringIO()
+    console = Console(stream, github=True)
+    console.hide_everywhere(["first line\n100% second\n", "no"])
+    console.step("apply", "first line")
+    assert stream.getvalue().splitlines() == [
+        "::add-mask::100%25 second",
+        "::add-mask::first line",
+        "apply    ***",
+    ]
+
+
+def test_no_secret_is_printed_where_nobody_masks() -> None:
+    """On a laptop there is no runner that would take the line for a command."""
+    stream = io.StringIO()
+    Console(stream).hide_everywhere(["swordfish"])
+    assert stream.getvalue() == ""

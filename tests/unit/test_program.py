@@ -214,3 +214,15 @@ def test_flags_of_invoke_are_refused(flag: str, capsys: pytest.CaptureFixture[st
 
     assert caught.value.code == 2
     assert "is not a flag of codexctl" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["ci deploy", "ci.deploy"])
+def test_tasks_of_workflows_are_typed_as_two_words(
+    line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a laptop as in a workflow; what they need comes from variables alone."""
+    monkeypatch.delenv("CODEXCTL_ENV", raising=False)
+    assert _run(line) == 2
+    assert "--env: is required" in capsys.readouterr().err
+    assert _run(f"{line} --help") == 0
+    assert "CODEXCTL_PINS" in capsys.readouterr().out

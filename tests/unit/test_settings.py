@@ -18,6 +18,7 @@ from codexctl_tasks.settings import (
     gc_images_request,
     github_workspace,
     in_github_actions,
+    workflow_secrets,
 )
 
 
@@ -278,6 +279,34 @@ def test_files_of_a_step_come_from_github(monkeypatch: pytest.MonkeyPatch) -> No
     assert files.wanted
     assert (files.step_summary, files.step_outputs) == (Path("/r/summary.md"), Path("/r/output"))
     assert github_workspace() == Path("/r/work")
+
+
+def test_a_job_in_debug_mode_shows_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who runs a job again with debug logging gets tracebacks; a variable alone says nothing."""
+    monkeypatch.setenv("RUNNER_DEBUG", "1")
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    assert not debugging()
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert debugging()
+
+
+def test_secrets_are_files_for_as_long_as_a_task_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Only this user can read them, and no program inherits what is in them."""
+    monkeypatch.setenv("RUNNER_TEMP", str(tmp_path))
+    for variable in ("KUBECONFIG", "CODEXCTL_KUBECONFIG"):
+        monkeypatch.setenv(variable, "")
+    monkeypatch.setenv("CODEXCTL_SECRET_KUBECONFIG", "kind: Config")
+    monkeypatch.setenv("CODEXCTL_SECRET_ENV_FILE", "A=1")
+    with workflow_secrets() as variables:
+        file = Path(os.environ["KUBECONFIG"])
+        assert variables == "A=1"
+        assert not [name for name in os.environ if name.startswith("CODEXCTL_SECRET_")]
+        assert os.environ["CODEXCTL_KUBECONFIG"] == str(file)
+        assert file.read_text() == "kind: Config\n"
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_gc_images_keeps(monkeypatch: pytest.MonkeyPatch) -> None:

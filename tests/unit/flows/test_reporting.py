@@ -68,7 +68,15 @@ def test_a_good_deploy_leaves_all_files(stage: Stage) -> None:
     assert stage.run(deploy.apply_and_wait, **FILES) == 0
 
     _tell("healthy", "Deployment shop/web")
-    assert _outputs() == {"result": "healthy", "failed": "", "exit-code": "0"}
+    outputs = _outputs()
+    assert json.loads(outputs.pop("report"))["workloads"] == "1 ready"
+    assert outputs == {
+        "result": "healthy",
+        "failed": "",
+        "exit-code": "0",
+        "namespace": "shop",
+        "url": "",
+    }
     assert "2 created" in HTML.read_text()
 
 
@@ -86,11 +94,10 @@ def test_a_failure_is_explained_in_all_files(stage: Stage, task: Task) -> None:
     assert stage.run(task, **FILES) == 1
 
     _tell("failed", "Deployment shop/web", "InvalidImageName")
-    assert _outputs() == {
-        "result": "failed",
-        "failed": "Deployment shop/web",
-        "exit-code": "1",
-    }
+    outputs = _outputs()
+    assert outputs["result"] == "failed"
+    assert outputs["failed"] == "Deployment shop/web"
+    assert outputs["exit-code"] == "1"
     assert ("Job shop/late" in HTML.read_text()) == (task is not deploy.wait)
 
 

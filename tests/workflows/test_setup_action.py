@@ -1,0 +1,282 @@
+"""The setup action, run as the runner runs it: its step in bash, on machines with and without."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.shell import BIN, ROOT, SLOW_S, clean_environment
+
+ACTION = ROOT / ".github/actions/setup"
+PYTHON = Path(sys.base_prefix, "bin", "python3")
+LACKING = """#!{bash}
+shift
+exec {python} -c '
+import runpy, sys
+{change}
+runpy.run_path(sys.argv[1], run_name="__main__")
+' "$@"
+"""
+"""A Python that lacks something, as far as the action can see."""
+MAIN = "def main() -> None:\n    print('codexctl in its first version')\n"
+
+
+@dataclass
+class Runner:
+    """A machine with a tool cache, and the action in a folder as the runner downloads it."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.source, self.bin = self.folder / "action", self.folder / "bin"
+        self.tool_cache, self.temp = self.folder / "tool-cache", self.folder / "temp"
+        for each in (self.bin, self.temp, self.source / "codexctl_tasks"):
+            each.mkdir(parents=True)
+        shutil.copytree(ACTION, self.source / ".github/actions/setup")
+        for name in ("pyproject.toml", "README.md", "requirements-build.txt"):
+            shutil.copy(ROOT / name, self.source)
+        (self.source / "requirements.txt").touch()
+        (self.source / "codexctl_tasks/__init__.py").write_text('__version__ = "1"\n')
+        (self.source / "codexctl_tasks/__main__.py").write_text(MAIN)
+        self.offer("bash", Path(shutil.which("bash") or "/bin/bash"))
+        self.offer("python3", PYTHON)
+        self.offer("uv", BIN / "uv")
+
+    def offer(self, name: str, program: Path) -> None:
+        """Put a program on PATH; nothing else is there."""
+        (self.bin / name).unlink(missing_ok=True)
+        (self.bin / name).symlink_to(program)
+
+    def lack_uv(self) -> None:
+        """Make it a machine without uv, as most are."""
+        (self.bin / "uv").unlink()
+
+    def offer_python_with(self, change: str) -> None:
+        """Put a Python on PATH in which something is different."""
+        (self.bin / "python3").unlink()
+        script = LACKING.format(bash=shutil.which("bash"), python=PYTHON, change=change)
+        (self.bin / "python3").write_text(script)
+        (self.bin / "python3").chmod(0o755)
+
+    def start(self, job: str = "job", **env: str) -> subprocess.Popen[str]:
+        """Start the step of the action."""
+        step = yaml.safe_load((ACTION / "action.yml").read_text())["runs"]["steps"][0]
+        files = {"GITHUB_OUTPUT": f"{job}.outputs", "GITHUB_PATH": f"{job}.path"}
+        action = self.source / ".github/actions/setup"
+        return subprocess.Popen(
+            [self.bin / "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+            env=clean_environment(
+                **{name: str(self.folder / file) for name, file in files.items()},
+                **{
+                    "PATH": str(self.bin),
+                    "GITHUB_ACTION_PATH": str(action),
+                    "RUNNER_TOOL_CACHE": str(self.tool_cache),
+                    "RUNNER_TEMP": str(self.temp),
+                    "CODEXCTL_PYTHON": "python3",
+                    "CODEXCTL_CACHE_ROOT": "",
+                    **env,
+                },
+            ),
+            cwd=self.temp,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, job: str = "job", **env: str) -> tuple[int, str]:
+        """Run the step of the action; returns its exit code and its log."""
+        with self.start(job, **env) as process:
+            log, _ = process.communicate(timeout=SLOW_S)
+            return process.returncode, log
+
+    def outputs(self, job: str = "job") -> dict[str, str]:
+        """Return the outputs of the last run of a job."""
+        lines = (self.folder / f"{job}.outputs").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def codexctl(self, job: str = "job", *flags: str) -> str:
+        """Run the command that later steps of the job find on PATH."""
+        folder = (self.folder / f"{job}.path").read_text().splitlines()[-1]
+        command = [f"{folder}/codexctl", *flags]
+        return subprocess.check_output(command, text=True, cwd=self.temp, env=clean_environment())
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    return Runner(tmp_path)
+
+
+def test_the_first_run_installs_and_the_next_finds_it(runner: Runner) -> None:
+    """Only the first job on a machine waits for the installation."""
+    assert [runner.run(job)[0] for job in ("first", "second")] == [0, 0]
+    hits = [runner.outputs(job)["cache-hit"] for job in ("first", "second")]
+    assert hits == ["false", "true"]
+    assert runner.codexctl("second") == "codexctl in its first version\n"
+
+
+def test_what_is_installed_is_codexctl_with_its_pinned_packages(runner: Runner) -> None:
+    """Later steps can type codexctl; the packages are those whose hashes are in the lock."""
+    shutil.rmtree(runner.source / "codexctl_tasks")
+    shutil.copytree(ROOT / "codexctl_tasks", runner.source / "codexctl_tasks")
+    shutil.copy(ROOT / "requirements.txt", runner.source)
+    code, log = runner.run()
+    assert code == 0, log
+    assert "apply-wait" in runner.codexctl("job", "--list")
+    shutil.rmtree(runner.source)  # as the runner does at the end of a job
+    assert "apply-wait" in runner.codexctl("job", "--list")
+
+
+def test_only_the_command_is_put_on_path(runner: Runner) -> None:
+    """The python and pip of the caller's own steps stay what they were."""
+    assert runner.run()[0] == 0
+    assert [p.name for p in Path(runner.outputs()["bin"]).iterdir()] == ["codexctl"]
+
+
+def test_files_of_the_caller_shadow_nothing(runner: Runner) -> None:
+    """A repository with a file yaml.py or a folder codexctl_tasks of its own can be deployed."""
+    assert runner.run()[0] == 0
+    (runner.temp / "codexctl_tasks.py").write_text("raise SystemExit('the wrong one')\n")
+    assert runner.codexctl() == "codexctl in its first version\n"
+
+
+def test_a_package_of_another_content_is_refused(runner: Runner) -> None:
+    """Nothing is installed that is not what the lock of this commit says."""
+    runner.lack_uv()
+    lock = "invoke==3.0.3 --hash=sha256:" + "0" * 64 + "\n"
+    (runner.source / "requirements.txt").write_text(lock)
+    code, log = runner.run()
+    assert code == 5
+    assert "HASH" in log
+    assert "::error::setup: python -m pip ended with exit code 1" in log
+
+
+def test_four_first_runs_at_once_install_once(runner: Runner) -> None:
+    """Parallel jobs on one self-hosted runner do not disturb each other."""
+    jobs = [f"job-{number}" for number in range(4)]
+    started = [runner.start(job) for job in jobs]
+    logs = [process.communicate(timeout=SLOW_S)[0] for process in started]
+    assert [process.returncode for process in started] == [0] * 4, logs
+    hits = sorted(runner.outputs(job)["cache-hit"] for job in jobs)
+    assert hits == ["false", "true", "true", "true"]
+    assert {runner.codexctl(job) for job in jobs} == {"codexctl in its first version\n"}
+
+
+def test_another_commit_gets_an_installation_of_its_own(runner: Runner) -> None:
+    """Two versions in use on one machine stay apart."""
+    runner.run("old")
+    main = runner.source / "codexctl_tasks/__main__.py"
+    main.write_text(MAIN.replace("first", "second"))
+    runner.run("new")
+    assert runner.outputs("new")["cache-hit"] == "false"
+    assert [runner.codexctl(job).split()[-2] for job in ("old", "new")] == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda place: (place / ".complete").unlink(),
+        lambda place: shutil.rmtree(place / "lib"),
+        lambda place: (place / "bin/python").unlink(),
+        lambda place: (place / "path/codexctl").unlink(),
+    ],
+    ids=["installation-cut-off", "no-packages", "no-interpreter", "no-command"],
+)
+def test_a_broken_entry_is_made_anew(runner: Runner, damage: Any) -> None:
+    """Nobody has to log in to a runner to clean its cache."""
+    runner.run("first")
+    damage(Path(runner.outputs("first")["bin"]).parent)
+    assert runner.run("second")[0] == 0
+    assert runner.outputs("second")["cache-hit"] == "false"
+    assert runner.codexctl("second") == "codexctl in its first version\n"
+
+
+def test_what_nobody_used_for_two_weeks_goes(runner: Runner) -> None:
+    """A runner's disk does not fill up with old versions."""
+    runner.run("old")
+    old = Path(runner.outputs("old")["bin"]).parent
+    (runner.source / "codexctl_tasks/__main__.py").write_text(MAIN.replace("first", "second"))
+    runner.run("recent")
+    day_s = 24 * 3600
+    for days, entry in ((15, old), (13, Path(runner.outputs("recent")["bin"]).parent)):
+        os.utime(entry / ".used", (time.time() - days * day_s,) * 2)
+    (runner.source / "codexctl_tasks/__main__.py").write_text(MAIN.replace("first", "third"))
+    runner.run("new")
+    left = {path.name for path in old.parent.iterdir()}
+    keys = {runner.outputs(job)["key"] for job in ("recent", "new")}
+    assert left == keys | {f".{key}.lock" for key in keys}
+
+
+def test_uv_is_used_where_it_is(runner: Runner) -> None:
+    """With uv on PATH, Python needs neither pip nor venv."""
+    runner.offer_python_with('sys.modules.update(dict.fromkeys(["venv", "ensurepip", "pip"]))')
+    code, log = runner.run()
+    assert code == 0, log
+    assert runner.codexctl() == "codexctl in its first version\n"
+
+
+def test_without_uv_python_alone_is_enough(runner: Runner) -> None:
+    """A runner needs nothing but Python 3.11 with its venv."""
+    runner.lack_uv()
+    code, log = runner.run()
+    assert code == 0, log
+    assert runner.codexctl() == "codexctl in its first version\n"
+
+
+def test_pip_alone_is_enough(runner: Runner) -> None:
+    """A Debian without python3-venv has no ensurepip, but often pip."""
+    runner.lack_uv()
+    runner.offer_python_with('sys.modules["ensurepip"] = None')
+    code, log = runner.run()
+    assert code == 0, log
+    assert runner.codexctl() == "codexctl in its first version\n"
+
+
+def test_what_is_missing_is_named(runner: Runner) -> None:
+    """A runner with neither uv nor venv says which package to install."""
+    runner.lack_uv()
+    runner.offer_python_with('sys.modules["venv"] = None')
+    code, log = runner.run()
+    assert code == 5
+    assert log.startswith("::error::setup: ")
+    assert "can make no virtual environment: install the package python3-venv" in log
+
+
+def test_an_old_python_is_refused(runner: Runner) -> None:
+    """The error names the version that is there and the one that is needed."""
+    runner.offer_python_with("sys.version_info = (3, 9, 2)")
+    code, log = runner.run()
+    assert code == 5
+    assert "is Python 3.9.2, codexctl needs 3.11 or newer: use actions/setup-python" in log
+    assert not runner.tool_cache.exists()
+
+
+def test_no_python_at_all_is_said(runner: Runner) -> None:
+    """Instead of the shell's 'command not found'."""
+    code, log = runner.run(CODEXCTL_PYTHON="python3.99")
+    assert code == 5
+    assert log.startswith("::error::setup: there is no python3.99 on this runner: install")
+
+
+def test_a_tool_cache_that_cannot_be_written_is_passed_over(runner: Runner) -> None:
+    """The job's own folder is used then; it is slower each time, but it works."""
+    code, log = runner.run(RUNNER_TOOL_CACHE="/proc/tool-cache")
+    assert code == 0, log
+    assert "/proc/tool-cache/codexctl cannot be written to" in log
+    assert Path(runner.outputs()["bin"]).is_relative_to(runner.temp)
+
+
+def test_a_named_cache_that_cannot_be_written_is_an_error(runner: Runner) -> None:
+    """Who names a folder wants that one."""
+    (runner.temp / "file").touch()
+    code, log = runner.run(CODEXCTL_CACHE_ROOT=str(runner.temp / "file"))
+    assert code == 5
+    assert "no folder can be written to: name one with the input cache-root" in log
