@@ -296,7 +296,7 @@ def images_request(
         jobs=_count("jobs", jobs),
         backend=_value("backend", backend),
         pin=pin_file,
-        logs=Path(_value("logs", logs, str(Path(tempfile.gettempdir()) / "codexctl-builds"))),
+        logs=_path(_value("logs", logs)) or _usual_logs(),
         build_timeout_s=_timeout("build-timeout", build_timeout, DEFAULT_BUILD_TIMEOUT_S),
         output=_choice("output", _value("output", output, "text"), ("text", "json")),
         files=ReportFiles(
@@ -358,6 +358,12 @@ def workflow_secrets() -> Iterator[str]:
             path.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
             os.environ.update(dict.fromkeys(leading, str(path)))
         yield variables
+
+
+def _usual_logs() -> Path:
+    """Return a folder for logs that no other user has."""
+    place = os.environ.get("RUNNER_TEMP") or tempfile.gettempdir()
+    return Path(place) / f"codexctl-builds-{os.getuid()}"
 
 
 def _platform(text: str) -> str:

@@ -182,7 +182,9 @@ class Demo:
     def deploy_second_version(self, cluster: Cluster) -> None:
         """Step 5: a change, as it happens every day."""
         self.narrator.step("Change one thing: web 2.0")
-        self.narrator.say("The image first: only that of the web has changed.")
+        self.narrator.say(
+            "The image first. Of the five only that of the web depends on this version."
+        )
         self._images("2.0")
         self.narrator.say(
             "The same command with another version. What has not changed is left alone; "

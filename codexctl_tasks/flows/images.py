@@ -7,31 +7,42 @@ Mirroring comes first: a build may stand on an image that is mirrored.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.errors import DONE, CodexctlError, CombinedError, UsageError, did_you_mean
+from codexctl_tasks.errors import (
+    DONE,
+    CodexctlError,
+    CombinedError,
+    ConfigurationError,
+    Interrupted,
+    UsageError,
+    did_you_mean,
+)
 from codexctl_tasks.flows.registries import plain_http_hosts, registry_of, variables_of
 from codexctl_tasks.flows.reporting import outputs_text, write_report
 from codexctl_tasks.images.backends.choosing import choose_backend
 from codexctl_tasks.images.backends.workshop import Workshop
 from codexctl_tasks.images.building import BuildSettings, build_images
 from codexctl_tasks.images.catalogue import Catalogue, catalogue_of
-from codexctl_tasks.images.mirror import Done, mirror_images
+from codexctl_tasks.images.mirror import mirror_images
+from codexctl_tasks.images.results import Done
 from codexctl_tasks.references import parse_reference
 from codexctl_tasks.reports import images as report
 from codexctl_tasks.reports.images import ImageRow
 from codexctl_tasks.requests import looks_secret
+from codexctl_tasks.stack.files import display
 from codexctl_tasks.stack.loading import load_stack
-from codexctl_tasks.stack.pins import pins_text
+from codexctl_tasks.stack.pins import pins_text, read_pins
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from codexctl_tasks.images.backend import Backend
-    from codexctl_tasks.images.mirror import Result as Mirrored
-    from codexctl_tasks.images.results import BuildResult
+    from codexctl_tasks.images.results import ImageResult, MirrorResult
+    from codexctl_tasks.references import Reference
     from codexctl_tasks.requests import ImagesRequest
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.world.outside import Outside
@@ -39,24 +50,17 @@ if TYPE_CHECKING:
 
 def mirror(request: ImagesRequest, outside: Outside) -> int:
     """Mirror the external images of a stack."""
-    run = _Images(request, outside)
-    run.mirror()
-    return run.report()
+    return _Images(request, outside).run(_Images.mirror)
 
 
 def build(request: ImagesRequest, outside: Outside) -> int:
     """Build the images of a stack that have changed."""
-    run = _Images(request, outside)
-    run.build()
-    return run.report()
+    return _Images(request, outside).run(_Images.build)
 
 
 def mirror_and_build(request: ImagesRequest, outside: Outside) -> int:
     """Do both, one after the other; what fails stops only what needs it."""
-    run = _Images(request, outside)
-    run.mirror()
-    run.build()
-    return run.report()
+    return _Images(request, outside).run(_Images.mirror, _Images.build)
 
 
 class _Images:
@@ -76,26 +80,32 @@ class _Images:
         self._pending: list[str] = []
         self._registry = registry_of([self._loaded], outside)
 
+    def run(self, *phases: Callable[[_Images], None]) -> int:
+        """Go through the phases; whatever ends them, what was done until then is reported."""
+        try:
+            for phase in phases:
+                phase(self)
+        except (CodexctlError, Interrupted) as ended:
+            if self._rows:
+                self.report(ended.exit_code)
+            raise
+        return self.report()
+
     def mirror(self) -> None:
         """Bring external images into the registry of the project."""
         chosen = [e for e in self._catalogue.externals if self._is_chosen(e.name)]
         if not chosen:
             return
         with self._console.group(f"mirror {len(chosen)} images"):
-            results = mirror_images(
+            mirror_images(
                 chosen,
                 self._registry,
                 platform=self._request.platform,
                 dry_run=self._request.dry_run,
                 clock=self._outside.clock,
                 tell=lambda line: self._console.step("mirror", line),
+                announce=self._note_mirrored,
             )
-        for result in results:
-            self._note(result, size_bytes=result.moved)
-            if result.error:
-                self._unmirrored.append(result.name)
-            elif result.done in (Done.WOULD_COPY, Done.WOULD_RETAG):
-                self._pending.append(result.name)
 
     def build(self) -> None:
         """Build what has changed."""
@@ -118,40 +128,65 @@ class _Images:
             push=request.pushes,
             dry_run=request.dry_run,
         )
-        results = build_images(
-            catalogue.builds, catalogue.externals, self._registry, self._backend, settings
+        build_images(
+            catalogue.builds,
+            catalogue.externals,
+            self._registry,
+            self._backend,
+            settings,
+            announce=lambda result: self._note(result, result.size, result.note),
         )
-        for result in results:
-            self._note(result, size_bytes=result.size, note=result.note)
 
-    def report(self) -> int:
-        """Tell what became of every image, and return the exit code."""
-        exit_code = CombinedError(self._errors).exit_code if self._errors else DONE
-        masked = self._console.masked
+    def report(self, ended_by: int = DONE) -> int:
+        """
+        Tell what became of every image, and return the exit code.
+
+        *ended_by*: Exit code of what ended the run before its work was done; 0: nothing did.
+        """
+        failed = CombinedError(self._errors).exit_code if self._errors else DONE
+        exit_code = ended_by or failed
+        masked, names = self._console.masked, list(self._loaded.stack.images)
         rows = [replace(row, error=masked(row.error)) for row in self._rows]
+        rows.sort(key=lambda row: names.index(row.name))
         self._console.lines([report.headline(rows), *report.table_lines(rows)])
         for problem in (each for error in self._errors for each in error.problems):
             self._console.annotate(problem.location, str(problem))
-        if summary := self._request.files.step_summary:
-            write_report(summary, report.markdown(rows), self._console, "a")
-        if outputs := self._request.files.step_outputs:
-            write_report(outputs, outputs_text(report.step_outputs(rows)), self._console, "a")
+        self._write_step_files(rows)
         if self._request.output == "json":
-            data = report.as_json(rows, exit_code=exit_code)
+            data = self._console.masked_data(report.as_json(rows, exit_code=exit_code))
             print(json.dumps(data, indent=2, ensure_ascii=False))  # noqa: T201 - the result
         if self._request.pin and not exit_code:
             self._pin(self._request.pin)
         return exit_code
 
+    def _write_step_files(self, rows: Sequence[ImageRow]) -> None:
+        """Tell GitHub Actions, if this is a step of it."""
+        if summary := self._request.files.step_summary:
+            write_report(summary, report.markdown(rows), self._console, "a")
+        if outputs := self._request.files.step_outputs:
+            write_report(outputs, outputs_text(report.step_outputs(rows)), self._console, "a")
+
     def _pin(self, file: Path) -> None:
-        """Write which digest each tag stands for; what was not looked at keeps its pin."""
-        pins = {parse_reference(row.target): row.digest for row in self._rows if row.digest}
-        write_report(file, pins_text(pins), self._console)
+        """Write which digest each tag stands for; images that were not chosen keep theirs."""
+        catalogue = self._catalogue
+        others = [each.target for each in catalogue.externals if not self._is_chosen(each.name)]
+        others += [each.target for each in catalogue.builds if not self._is_chosen(each.name)]
+        before = read_pins(file) if others and file.exists() else {}
+        pins = {target: before[target] for target in others if target in before}
+        pins |= {parse_reference(row.target): row.digest for row in self._rows if row.digest}
+        write_pins(file, pins)
 
     def _is_chosen(self, name: str) -> bool:
         return not self._request.only or name in self._request.only
 
-    def _note(self, result: Mirrored | BuildResult, *, size_bytes: int, note: str = "") -> None:
+    def _note_mirrored(self, result: MirrorResult) -> None:
+        self._note(result, result.moved)
+        if result.error:
+            self._unmirrored.append(result.name)
+        elif result.done in (Done.WOULD_COPY, Done.WOULD_RETAG):
+            self._pending.append(result.name)
+
+    def _note(self, result: ImageResult, size_bytes: int, note: str = "") -> None:
         row = ImageRow(
             name=result.name,
             target=str(result.target),
@@ -175,11 +210,12 @@ class _Images:
             plain_http=plain_http_hosts(self._loaded),
         )
         choice = choose_backend(workshop, self._request.backend)
-        address = workshop.environ.get("BUILDKIT_HOST")
-        if address and choice.backend.name not in ("buildctl", "buildx"):
-            self._console.warn(f"BUILDKIT_HOST is set, but {choice.backend.name} builds: see below")
         for refused in choice.refused:
             self._console.step("build", f"not with {refused}")
+        name, address = choice.backend.name, workshop.environ.get("BUILDKIT_HOST")
+        if address and name not in ("buildctl", "buildx"):
+            reasons = "; ".join(map(str, choice.refused[:2]))
+            self._console.warn(f"BUILDKIT_HOST is set, but {name} is used: {reasons}")
         self._console.step("build", f"building with {choice.backend.name}")
         return choice.backend
 
@@ -200,3 +236,20 @@ def check_names(names: Collection[str], catalogue: Catalogue) -> None:
     for name in sorted(set(names) - set(known)):
         fix = did_you_mean(name, known, f"known are {', '.join(known)}")
         raise UsageError("--only", f"there is no image {name!r}", fix)
+
+
+def write_pins(file: Path, pins: Mapping[Reference, str]) -> None:
+    """
+    Write a file of pins, all of it or nothing.
+
+    Raises:
+        ConfigurationError: It cannot be written.
+    """
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        beside.write_text(pins_text(pins), encoding="utf-8")
+        beside.replace(file)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        what = f"cannot be written: {error.strerror}"
+        raise ConfigurationError(display(file), what, "name another file with --pin") from None

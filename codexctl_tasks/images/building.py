@@ -11,7 +11,7 @@ from codexctl_tasks.images.fingerprint import Digests, Fingerprints
 from codexctl_tasks.images.hindrances import hindrance_of
 from codexctl_tasks.images.making import Builders, Making
 from codexctl_tasks.images.order import order_builds, select_builds
-from codexctl_tasks.images.results import BuildResult
+from codexctl_tasks.images.results import BuildResult, Done
 from codexctl_tasks.world.parallel import in_order
 from codexctl_tasks.world.process import Crew
 
@@ -170,6 +170,8 @@ class _Teller:
             self._console.warn(text)
 
     def result(self, result: BuildResult) -> None:
+        if result.done is Done.UNCHANGED:  # the table at the end says so
+            return
         with self._lock:
             self._console.step("build", _line(result))
             if result.tail:

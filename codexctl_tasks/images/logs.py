@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import deque
 from typing import TYPE_CHECKING, Self
@@ -23,7 +24,7 @@ class BuildLog:
         Describe it.
 
         Args:
-            folder: Made if it does not exist.
+            folder: Made if it does not exist, for this user alone.
             name: Of the image; what cannot stand in the name of a file is replaced.
             mask: Hides secrets in a line.
         """
@@ -34,8 +35,10 @@ class BuildLog:
 
     def __enter__(self) -> Self:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = open(
+                self.path, "w", encoding="utf-8", errors="backslashreplace", opener=_open_here
+            )
         except OSError as error:
             raise self._unwritable(error) from None
         self.is_begun = True
@@ -68,3 +71,8 @@ class BuildLog:
         return BuildError(
             str(self.path), f"cannot be written: {error.strerror}", "make room for it"
         )
+
+
+def _open_here(path: str, flags: int) -> int:
+    """Open a file, not what a link leads to that somebody has put in its place."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from concurrent.futures import CancelledError
 from concurrent.futures import wait as wait_for
-from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import CodexctlError, ConfigurationError
 from codexctl_tasks.images.platforms import Platform, parse_platform
+from codexctl_tasks.images.results import Done, MirrorResult
 from codexctl_tasks.images.transfers import Transfers, Wanted, Way
 from codexctl_tasks.images.tree import (
     Tree,
@@ -42,40 +41,6 @@ _IMAGES_AT_ONCE = 16
 _MANIFESTS_AT_ONCE = 8
 
 
-class Done(Enum):
-    """What became of an image."""
-
-    UNCHANGED = "unchanged"
-    COPIED = "copied"
-    RETAGGED = "retagged"
-    """All of it was in the repository; only the tag was missing, or stood for something else."""
-    WOULD_COPY = "would copy"
-    WOULD_RETAG = "would retag"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Result:
-    """What became of one image."""
-
-    name: str
-    """Its key under ``images``."""
-    source: Reference
-    target: Reference
-    done: Done
-    digest: str = ""
-    """Of what the target stands for now, or would; empty if it failed."""
-    moved: int = 0
-    """Bytes of blobs that went from registry to registry, or would."""
-    mounted: int = 0
-    """Bytes that the target's registry had in another repository."""
-    present: int = 0
-    """Bytes that were there."""
-    seconds: float = 0.0
-    error: CodexctlError | None = None
-    """Why it failed."""
-
-
 def mirror_images(
     externals: Sequence[External],
     registry: Registry,
@@ -85,7 +50,8 @@ def mirror_images(
     jobs: int = JOBS,
     clock: Clock,
     tell: Callable[[str], None],
-) -> list[Result]:
+    announce: Callable[[MirrorResult], None] = lambda _: None,
+) -> list[MirrorResult]:
     """
     Mirror images side by side; one that fails does not keep the others from going on.
 
@@ -96,7 +62,8 @@ def mirror_images(
         dry_run: Only find out what would be done: nothing is written.
         jobs: How many blobs move at the same time; at most 16.
         clock: For seconds, and for progress.
-        tell: Receives a line for each image that is done, and for what takes long.
+        tell: Receives a line for each image that was not as it should be, and for what takes long.
+        announce: Called in this thread with each result as soon as it is there.
 
     Returns:
         A result for each image, in their order.
@@ -109,17 +76,19 @@ def mirror_images(
     mirrors = [
         _Mirror(each, registry, chosen, transfers, clock, dry_run=dry_run) for each in externals
     ]
-    results: dict[_Mirror, Result] = {}
+    results: dict[_Mirror, MirrorResult] = {}
     try:
         for mirror, result in in_parallel(_Mirror.result, mirrors, limit=_IMAGES_AT_ONCE):
             results[mirror] = result
-            tell(describe(result))
+            if result.done is not Done.UNCHANGED:
+                tell(describe(result))
+            announce(result)
     finally:
         transfers.stop()
     return [results[mirror] for mirror in mirrors]
 
 
-def describe(result: Result) -> str:
+def describe(result: MirrorResult) -> str:
     """Return one line that says what became of an image."""
     if result.error is not None:
         return f"{result.name}: failed: {result.error}"
@@ -149,7 +118,7 @@ class _Mirror:
         self._is_chosen = False
         """What is wanted is one of the manifests that an index lists."""
 
-    def result(self) -> Result:
+    def result(self) -> MirrorResult:
         """Do it, and say what was done."""
         self._begun_s = self._clock.now()
         try:
@@ -157,9 +126,9 @@ class _Mirror:
         except CodexctlError as error:
             return self._done(Done.FAILED, error=error)
         except CancelledError:
-            return self._done(Done.FAILED, error=CodexctlError(str(self._target), "was given up"))
+            return self._done(Done.FAILED, error=RegistryError(str(self._target), "was given up"))
 
-    def _mirrored(self) -> Result:
+    def _mirrored(self) -> MirrorResult:
         wanted, held = self._compare()
         if (
             held is not None
@@ -270,9 +239,9 @@ class _Mirror:
         digest: str = "",
         sizes: dict[Way, int] | None = None,
         error: CodexctlError | None = None,
-    ) -> Result:
+    ) -> MirrorResult:
         sizes = sizes or {}
-        return Result(
+        return MirrorResult(
             name=self._external.name,
             source=self._source,
             target=self._target,

@@ -1,4 +1,4 @@
-"""What became of the images that were to be built (pure)."""
+"""What became of images (pure)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ class Done(StrEnum):
 
     UNCHANGED = "unchanged"
     RETAGGED = "retagged"
-    """It was there already, under another tag."""
+    """All of it was there already; only the tag was missing, or stood for something else."""
+    COPIED = "copied"
     BUILT = "built"
     FAILED = "failed"
     SKIPPED = "skipped"
     """Something that it needs failed."""
     WOULD_RETAG = "would retag"
+    WOULD_COPY = "would copy"
     WOULD_BUILD = "would build"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BuildResult:
+class ImageResult:
     """What became of one image."""
 
     name: str
@@ -35,12 +37,31 @@ class BuildResult:
     target: Reference
     done: Done
     digest: str = ""
-    """Under which the registry has it; empty: it has not, or nobody knows."""
-    size: int = 0
-    """Of its layers, compressed, in bytes; 0 when it was not asked for."""
+    """Of what the target stands for now, or would; empty: there is nothing, or nobody knows."""
     seconds: float = 0.0
     error: CodexctlError | None = None
     """Why it failed; its exit code is that of the run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MirrorResult(ImageResult):
+    """What became of an external image."""
+
+    source: Reference
+    moved: int = 0
+    """Bytes of blobs that went from registry to registry, or would."""
+    mounted: int = 0
+    """Bytes that the target's registry had in another repository."""
+    present: int = 0
+    """Bytes that were there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildResult(ImageResult):
+    """What became of an image of the team's own."""
+
+    size: int = 0
+    """Of its layers, compressed, in bytes; 0 when it was not asked for."""
     note: str = ""
     """Why it was skipped, and other things worth a remark."""
     log: str = ""

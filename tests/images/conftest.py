@@ -8,7 +8,7 @@ import pytest
 
 from codexctl_tasks.errors import Location
 from codexctl_tasks.images.catalogue import External
-from codexctl_tasks.images.mirror import Result, mirror_images
+from codexctl_tasks.images.mirror import mirror_images
 from codexctl_tasks.references import parse_reference
 from codexctl_tasks.registry.client import RegistryClient, connect
 from codexctl_tasks.registry.uploads import PART
@@ -21,6 +21,8 @@ from tests.support.registries import Running, registry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from codexctl_tasks.images.results import MirrorResult
 
 
 class HastyClock(SystemClock):
@@ -71,7 +73,7 @@ class Bench:
             location=Location("services.yaml", 7),
         )
 
-    def mirror(self, *images: str | External, **more: Any) -> list[Result]:
+    def mirror(self, *images: str | External, **more: Any) -> list[MirrorResult]:
         """Mirror images in a new run; the requests of earlier ones are forgotten."""
         for each in (self.source, self.target):
             each.seen.clear()
@@ -86,7 +88,7 @@ class Bench:
             client.close()
 
 
-def words(results: Sequence[Result]) -> list[str]:
+def words(results: Sequence[MirrorResult]) -> list[str]:
     """Return what became of each image."""
     return [result.done.value for result in results]
 

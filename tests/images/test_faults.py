@@ -14,7 +14,7 @@ from tests.support.faulty_proxy import Fault, as_json
 from tests.support.images import digest_of, layer
 
 if TYPE_CHECKING:
-    from codexctl_tasks.images.mirror import Result
+    from codexctl_tasks.images.results import MirrorResult
     from tests.images.conftest import Bench
 
 MEGABYTE = 10**6
@@ -28,7 +28,7 @@ def _push(bench: Bench, name: str, size: int = 300_000) -> str:
     return only.digest
 
 
-def _arrived(bench: Bench, name: str, results: list[Result]) -> None:
+def _arrived(bench: Bench, name: str, results: list[MirrorResult]) -> None:
     """Check that an image is there, whole."""
     assert words(results) == ["copied"], results[0].error
     assert bench.arrived.raw(f"mirror/{name}", "1") == bench.pusher.raw(name, "1")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
+import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +18,9 @@ from tests.support.image_files import find_digest, push_base
 from tests.support.images import Pusher
 from tests.support.output_schema import check
 from tests.support.registries import registry
-from tests.support.shell import run
+from tests.support.shell import BIN, QUICK_S, clean_environment, run
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -135,6 +138,50 @@ def test_a_new_version_of_the_same_content_is_only_tagged(stack: Path, host: str
 
     assert outcomes(report) == {"web": "retagged"}
     assert find_digest(host, "shop/web", "2.0") == find_digest(host, "shop/web", "1.0")
+
+
+def test_pins_of_images_that_were_not_chosen_stay(stack: Path, host: str) -> None:
+    """A later look at one image does not forget the others."""
+    images(stack, "--pin", "pins.json")
+    before = json.loads((stack / "pins.json").read_text())["images"]
+    (stack / "late" / "page").write_text("changed\n")
+
+    images(stack, "--only", "late", "--pin", "pins.json")
+
+    after = json.loads((stack / "pins.json").read_text())["images"]
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} == {f"{host}/shop/late:1"}
+
+
+def test_pins_that_cannot_be_written(stack: Path) -> None:
+    """A deploy must not go on with older ones, or with none."""
+    done = images_run(stack, "--only", "base", "--pin", "nosuch/pins.json")
+
+    assert done.returncode == 3
+    assert "nosuch/pins.json: cannot be written: No such file or directory" in done.stderr
+
+
+def test_an_interrupted_run_says_what_was_done(stack: Path) -> None:
+    """Ctrl-C in a long build: the table has what is there by then."""
+    (stack / "web" / "Dockerfile").write_text("ARG BASE\nFROM $BASE\nRUN sleep 600\n")
+    process = subprocess.Popen(
+        [BIN / "codexctl", "images", "--env", "staging", "--logs", stack.parent / "logs"],
+        cwd=stack,
+        env=clean_environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    log = stack.parent / "logs" / "web.log"
+    while process.poll() is None and "sleep 600" not in (log.read_text() if log.exists() else ""):
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=QUICK_S)[1]
+
+    assert process.returncode == 130
+    assert re.search(r"^  base  (copied|unchanged|retagged) ", told, re.MULTILINE)
+    assert told.splitlines()[-1] == "interrupted"
 
 
 def test_one_half_of_the_work(stack: Path) -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.errors import ConfigurationError
+from codexctl_tasks.flows.images import write_pins
 from codexctl_tasks.references import parse_reference
 from codexctl_tasks.stack.documents import read_documents
 from codexctl_tasks.stack.manifests import read_manifests
-from codexctl_tasks.stack.pins import pinned, pins_text, read_pins
+from codexctl_tasks.stack.pins import pinned, read_pins
 from tests.support.objects import yaml_of
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def test_other_keys_are_left_alone() -> None:
 def test_the_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     """JSON that people can read."""
     file = tmp_path / "pins.json"
-    file.write_text(pins_text({WEB: DIGEST}))
+    write_pins(file, {WEB: DIGEST})
 
     assert read_pins(file) == {WEB: DIGEST}
     assert '"localhost:5000/web:1.2": "sha256:aaaa' in file.read_text()
@@ -97,3 +98,16 @@ def test_what_is_no_file_of_pins(tmp_path: Path, text: str | None, line: str) ->
 
     with pytest.raises(ConfigurationError, match=line):
         read_pins(file)
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    """All of it or nothing: half a file would deploy half of the images by tag."""
+    file = tmp_path / "pins.json"
+    write_pins(file, {WEB: DIGEST})
+    file.rename(tmp_path / "old")
+    file.mkdir()
+
+    with pytest.raises(ConfigurationError, match="cannot be written: Is a directory"):
+        write_pins(file, {WEB: DIGEST})
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "pins.json"]
