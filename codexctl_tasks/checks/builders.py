@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.checks.finding import Finding, State, ok, skipped
+from codexctl_tasks.images.backends.build_arguments import settings_among
 from codexctl_tasks.images.backends.choosing import (
     BACKENDS,
     Refused,
@@ -37,7 +38,8 @@ def check_builders(subject: Subject, backends: Mapping[str, Probe] = BACKENDS) -
     if not built or subject.run is None:
         return
     names = named_backends(subject.build_backend, backends)
-    workshop = Workshop(run=subject.run, clock=subject.clock, environ=subject.variables)
+    environ = settings_among(subject.variables)
+    workshop = Workshop(run=subject.run, clock=subject.clock, environ=environ)
     answers = _probe_all(names, workshop, backends, lambda: max(subject.left_s - _MARGIN_S, 0.0))
     usable = [name for name in names if not isinstance(answers[name], Refused)]
     for name in names:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from codexctl_tasks import settings
 from codexctl_tasks.errors import DONE, UsageError
-from codexctl_tasks.flows.reporting import outputs_text, write_report
 from codexctl_tasks.stack.dotenv import read_dotenv
 from codexctl_tasks.stack.pins import read_pins
+from codexctl_tasks.world.passwords import passwords_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 def run(step: Callable[[CiRequest, Outside], int], outside: Outside) -> int:
     """Run a step with the secrets of the workflow in files, which are removed afterwards."""
-    with settings.workflow_secrets() as text:
-        entries = tuple(read_dotenv(text, "secret CODEXCTL_ENV_FILE"))
+    with settings.workflow_secrets() as secrets:
+        inner = [each for document in secrets.documents for each in passwords_in(document)]
+        outside.console.hide_everywhere([secrets.token, *inner])
+        entries = tuple(read_dotenv(secrets.variables, "secret CODEXCTL_ENV_FILE"))
         outside.console.hide_everywhere(entry.value for entry in entries)
         variables = {entry.name: entry.value for entry in entries}
         return step(settings.ci_request(variables), outside)
@@ -52,24 +54,15 @@ def images(asked: CiRequest, outside: Outside) -> int:
 def deploy(asked: CiRequest, outside: Outside) -> int:
     """Deploy and wait, or print the plan."""
     request = _with_usable_pins(asked.deploy)
-    if asked.dry_run:
-        return _plan(request, outside)
-    from codexctl_tasks.flows import deploy
+    from codexctl_tasks.flows import deploy, plan
 
-    return deploy.apply_and_wait(request, outside)
-
-
-def _plan(request: DeployRequest, outside: Outside) -> int:
-    from codexctl_tasks.flows import plan
-
+    if not asked.dry_run:
+        return deploy.apply_and_wait(request, outside)
     if request.detailed_exitcode:
         raise UsageError(
             "CODEXCTL_DETAILED_EXITCODE", "would fail the step", "run codexctl plan instead"
         )
-    code = plan.plan(request, outside)
-    if outputs := request.files.step_outputs:
-        write_report(outputs, outputs_text({"result": "planned"}), outside.console, "a")
-    return code
+    return plan.plan(request, outside)
 
 
 def _with_usable_pins(request: DeployRequest) -> DeployRequest:

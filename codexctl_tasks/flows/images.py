@@ -22,6 +22,7 @@ from codexctl_tasks.errors import (
 )
 from codexctl_tasks.flows.registries import plain_http_hosts, registry_of, variables_of
 from codexctl_tasks.flows.reporting import outputs_text, write_report
+from codexctl_tasks.images.backends.build_arguments import settings_among
 from codexctl_tasks.images.backends.choosing import choose_backend
 from codexctl_tasks.images.backends.workshop import Workshop
 from codexctl_tasks.images.building import BuildSettings, build_images
@@ -206,7 +207,7 @@ class _Images:
         workshop = Workshop(
             run=self._outside.run,
             clock=self._outside.clock,
-            environ=variables_of(self._loaded),
+            environ={**self._request.source.environ, **settings_among(variables_of(self._loaded))},
             plain_http=plain_http_hosts(self._loaded),
         )
         choice = choose_backend(workshop, self._request.backend)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.apply import summary
@@ -11,7 +12,9 @@ from codexctl_tasks.apply.ownership import has_former_manager
 from codexctl_tasks.apply.plan import Action
 from codexctl_tasks.apply.sending import Change
 from codexctl_tasks.errors import CHANGES_PLANNED, DONE, CombinedError
+from codexctl_tasks.flows.reporting import Reporter
 from codexctl_tasks.flows.run import Run
+from codexctl_tasks.reports.outputs import public_address
 from codexctl_tasks.stack.steps import Point
 
 if TYPE_CHECKING:
@@ -45,7 +48,16 @@ def plan(request: DeployRequest, outside: Outside) -> int:
     Returns:
         0, or `CHANGES_PLANNED` when that was asked for and there is something to do.
     """
+    # Its result is on stdout; beside that only the files of a step of GitHub Actions are written.
+    files = replace(request.files, junit=None, html=None)
+    with Reporter(replace(request, files=files), outside) as reporter:
+        return _plan(request, outside, reporter)
+
+
+def _plan(request: DeployRequest, outside: Outside, reporter: Reporter) -> int:
     with Run(request, outside) as run:
+        reporter.name_stack(run.stack)
+        reporter.name_place(run.namespace, public_address(run.desired.manifests))
         run.look_at_namespaces()
         run.compare()
         rehearsal, problems = run.rehearse(prunes=request.prunes, thoroughly=True)
@@ -57,6 +69,7 @@ def plan(request: DeployRequest, outside: Outside) -> int:
             outside.console.result(shown.lines())
         if problems:
             raise CombinedError(problems)
+        reporter.tell_plan(shown.totals, (line for _, line in shown.lines()))
     return CHANGES_PLANNED if request.detailed_exitcode and shown.has_changes else DONE
 
 
@@ -95,7 +108,7 @@ class _Shown:
                 yield "", f"  keep     {each.name}  ({kept})"
         if steps := self._run.hooks.count(*_STEPS):
             yield "", f"  hooks    {steps} {'step' if steps == 1 else 'steps'} run beside that"
-        yield "", self._totals()
+        yield "", self.totals
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as data; docs/output.md describes it."""
@@ -164,7 +177,9 @@ class _Shown:
         rehearsed = self._rehearsed.get(name)
         return rehearsed.warnings if rehearsed else ()
 
-    def _totals(self) -> str:
+    @property
+    def totals(self) -> str:
+        """How many objects are concerned."""
         counts = {
             "to create": self._count("create"),
             "to change": self._count("change"),

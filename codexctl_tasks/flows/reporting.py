@@ -18,7 +18,7 @@ from codexctl_tasks.rollout.findings import summary
 from codexctl_tasks.rollout.wait import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -97,6 +97,16 @@ class Reporter:
         if self._request.output == "json":
             self._print_json(ending, more or {})
         return ending.exit_code
+
+    def tell_plan(self, totals: str, lines: Iterable[str]) -> None:
+        """Write the files of a GitHub Actions step about a run that only looked ahead."""
+        if summary := self._files.step_summary:
+            shown = [self._console.masked(line) for line in lines]
+            self._write(summary, lambda: _plan(self._title, totals, shown, summary), mode="a")
+        if outputs := self._files.step_outputs:
+            told = {"result": "planned", "failed": "", "exit-code": str(DONE), **self._place}
+            self._write(outputs, lambda: outputs_text(told), mode="a")
+        self._written = True
 
     def _print_json(self, ending: Ending, more: dict[str, Any]) -> None:
         data = report.as_json(
@@ -184,11 +194,22 @@ def _html(story: Story) -> str:
 
 
 def _job_summary(story: Story, path: Path) -> str:
-    """Return what still fits: other commands of the same step may have written already."""
-    from codexctl_tasks.reports.markdown import LIMIT_BYTES, job_summary
+    from codexctl_tasks.reports.markdown import job_summary
 
-    written = path.stat().st_size if path.exists() else 0
-    return job_summary(story, LIMIT_BYTES - written)
+    return job_summary(story, _room_bytes(path))
+
+
+def _plan(title: str, totals: str, lines: Sequence[str], path: Path) -> str:
+    from codexctl_tasks.reports.markdown import plan_summary
+
+    return plan_summary(title, totals, lines, _room_bytes(path))
+
+
+def _room_bytes(path: Path) -> int:
+    """Return what still fits: other commands of the same step may have written already."""
+    from codexctl_tasks.reports.markdown import LIMIT_BYTES
+
+    return LIMIT_BYTES - (path.stat().st_size if path.exists() else 0)
 
 
 def _step_outputs(story: Story, place: dict[str, str]) -> str:

@@ -59,6 +59,28 @@ def job_summary(story: Story, room_bytes: int = LIMIT_BYTES) -> str:
     return "".join(kept)
 
 
+def plan_summary(
+    title: str, totals: str, lines: Iterable[str], room_bytes: int = LIMIT_BYTES
+) -> str:
+    """Return the Markdown of a plan, cut so that it fits into *room_bytes*; empty if it cannot."""
+    head = (
+        f"## 📋 {cell(f'{title}: planned')}\n\n{cell(totals)}. Nothing was changed.\n\n"
+        "<details><summary>What a deploy would do</summary>\n\n<pre>\n"
+    )
+    end = "</pre>\n\n</details>\n\n"
+    left = room_bytes - len(f"{head}{end}{_CUT}".encode())
+    if left < 0:
+        return ""
+    kept: list[str] = []
+    for line in lines:
+        shown = f"{html.escape(_one_line(line, _LONGEST_LINE))}\n"
+        left -= len(shown.encode())
+        if left < 0:
+            return f"{head}{''.join(kept)}{end}{_CUT}"
+        kept.append(shown)
+    return f"{head}{''.join(kept)}{end}" if kept else head.partition("<details>")[0]
+
+
 def gantt(story: Story) -> str:
     """
     Return a Mermaid chart of the rollout in milliseconds from the beginning of the run.

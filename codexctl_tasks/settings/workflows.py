@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,13 +49,25 @@ def ci_request(variables: Mapping[str, str]) -> CiRequest:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class WorkflowSecrets:
+    """What a step was given as secrets."""
+
+    variables: str = field(repr=False)
+    """Further variables, as in a dotenv file; empty: none."""
+    documents: tuple[str, ...] = field(repr=False)
+    """The kubeconfig and the logins, as far as they were given."""
+    token: str = field(repr=False)
+    """For hooks that talk to GitHub; empty: none."""
+
+
 @contextmanager
-def workflow_secrets() -> Iterator[str]:
+def workflow_secrets() -> Iterator[WorkflowSecrets]:
     """
     Keep secrets in files that only this user can read, for as long as a task runs.
 
-    Gives the text of the further variables, as in a dotenv file. All are taken out of the
-    environment, so that no program that is started inherits them.
+    All but the token for hooks are taken out of the environment, so that no program that is
+    started inherits them.
     """
     texts = {name: os.environ.pop(name, "") for name in SECRET_FILES}
     variables = os.environ.pop("CODEXCTL_SECRET_ENV_FILE", "")
@@ -72,4 +84,5 @@ def workflow_secrets() -> Iterator[str]:
             path.touch(mode=0o600)
             path.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
             os.environ.update(dict.fromkeys(leading, str(path)))
-        yield variables
+        documents = tuple(filter(None, texts.values()))
+        yield WorkflowSecrets(variables, documents, os.environ.get("CODEXCTL_GH_PAT", ""))

@@ -299,9 +299,9 @@ def test_secrets_are_files_for_as_long_as_a_task_runs(
         monkeypatch.setenv(variable, "")
     monkeypatch.setenv("CODEXCTL_SECRET_KUBECONFIG", "kind: Config")
     monkeypatch.setenv("CODEXCTL_SECRET_ENV_FILE", "A=1")
-    with workflow_secrets() as variables:
+    with workflow_secrets() as secrets:
         file = Path(os.environ["KUBECONFIG"])
-        assert variables == "A=1"
+        assert (secrets.variables, secrets.documents) == ("A=1", ("kind: Config",))
         assert not [name for name in os.environ if name.startswith("CODEXCTL_SECRET_")]
         assert os.environ["CODEXCTL_KUBECONFIG"] == str(file)
         assert file.read_text() == "kind: Config\n"

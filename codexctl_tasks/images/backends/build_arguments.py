@@ -1,5 +1,5 @@
 """
-How the values of build arguments reach a builder: through its environment (pure).
+What a builder is told through its environment: its settings, and the build arguments (pure).
 
 What stands in a command line can be read by everybody on the machine.
 """
@@ -35,7 +35,7 @@ def hand_over(
     words: list[str] = []
     values: dict[str, str] = {}
     for name, value in sorted(arguments.items()):
-        if _is_heeded(name) and environ.get(name) != value:
+        if _is_setting(name) and environ.get(name) != value:
             words.append(f"{name}={value}")
         else:
             words.append(name)
@@ -43,6 +43,11 @@ def hand_over(
     return words, values
 
 
-def _is_heeded(name: str) -> bool:
-    """Tell whether a builder would take an argument for a setting; none of these is a secret."""
+def settings_among(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return what a builder needs of a stack's variables; the others may be secret."""
+    return {name: value for name, value in variables.items() if _is_setting(name)}
+
+
+def _is_setting(name: str) -> bool:
+    """Tell whether a builder would take a variable for a setting; none of these is a secret."""
     return bool(_HEEDED.fullmatch(name)) and not looks_secret(name)

@@ -271,3 +271,37 @@ def test_values_of_secrets_are_not_shown(stage: Stage, capsys: pytest.CaptureFix
     assert "hunter2" not in out
     assert "aHVudGVyM" not in out  # in base64
     assert "data.password" in out
+
+
+def test_a_plan_in_github_actions(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reviews a pull request reads it in the job summary; later steps know how it ended."""
+    summary, outputs = stage.folder / "summary.md", stage.folder / "outputs"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(outputs))
+    monkeypatch.setenv("CODEXCTL_JUNIT", str(stage.folder / "report.xml"))
+
+    _plan(stage, _map("a", "'</pre>'"))
+
+    text = summary.read_text()
+    assert text.startswith("## 📋 web: planned\n\n2 to create. Nothing was changed.\n")
+    assert "\n+ create   ConfigMap shop/a  app.yaml:1\n" in text
+    assert "k: &quot;&lt;/pre&gt;&quot;\n" in text
+    assert "result<<" in outputs.read_text()
+    assert "planned" in outputs.read_text()
+    assert not (stage.folder / "report.xml").exists()
+
+
+def test_a_plan_that_cannot_be_made_in_github_actions(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The summary says why, and the outputs that it failed."""
+    summary, outputs = stage.folder / "summary.md", stage.folder / "outputs"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(outputs))
+    stage.write(_map("a"))
+    stage.cluster.refusals["a"] = ClusterError("PATCH", "field is unknown", status=422)
+
+    assert isinstance(stage.refused(plan, stack="web"), CombinedError)
+
+    assert "field is unknown" in summary.read_text()
+    assert "failed" in outputs.read_text()

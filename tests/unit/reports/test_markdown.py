@@ -7,7 +7,13 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.reports.markdown import CHART_LIMIT, LIMIT_BYTES, ROWS_IN_CHART, job_summary
+from codexctl_tasks.reports.markdown import (
+    CHART_LIMIT,
+    LIMIT_BYTES,
+    ROWS_IN_CHART,
+    job_summary,
+    plan_summary,
+)
 from codexctl_tasks.rollout.wait import Outcome
 from tests.support import stories
 from tests.support.objects import target
@@ -169,3 +175,14 @@ def test_a_large_chart_shows_as_much_as_mermaid_takes() -> None:
     assert len(chart) <= CHART_LIMIT
     assert chart.count("section ") == ROWS_IN_CHART
     assert f"The chart shows {ROWS_IN_CHART} of 100 workloads." in summary
+
+
+def test_a_long_plan_is_cut() -> None:
+    """What is shown of it is still closed in itself, and it says that there is more."""
+    lines = [f"+ create   ConfigMap shop/a{number:05}" for number in range(50_000)]
+
+    summary = plan_summary("shop", "50000 to create", lines)
+
+    assert len(summary.encode()) <= LIMIT_BYTES
+    assert "</pre>\n\n</details>\n\n\n\n**The rest was cut:**" in summary
+    assert plan_summary("shop", "1 to create", lines, 100) == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codexctl_tasks.images.backends.build_arguments import hand_over
+from codexctl_tasks.images.backends.build_arguments import hand_over, settings_among
 
 
 def test_values_are_in_the_environment() -> None:
@@ -45,3 +45,9 @@ def test_what_is_in_the_environment_anyway() -> None:
     proxy = "http://me:hunter2@proxy"
 
     assert hand_over({"HTTP_PROXY": proxy}, {"HTTP_PROXY": proxy})[0] == ["HTTP_PROXY"]
+
+
+def test_a_builder_is_told_its_settings_alone() -> None:
+    """What else a stack knows may be secret, and the steps of a build could print it."""
+    variables = {"PATH": "/bin", "https_proxy": "p", "DB_DSN": "hunter2", "DOCKER_TOKEN": "hunter2"}
+    assert settings_among(variables) == {"PATH": "/bin", "https_proxy": "p"}
