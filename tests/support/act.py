@@ -14,11 +14,15 @@ import re
 import shutil
 import signal
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.support.shell import BIN, ROOT, SLOW_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 OURS = "org/codexctl"
 CHECKOUT = ROOT / "tests/workflows/checkout"
@@ -100,18 +104,19 @@ class Forge:
         self,
         workflow: str,
         event: str,
-        payload: dict[str, Any],
+        payload: dict[str, Any] | None,
         *,
         secrets: dict[str, str],
         variables: dict[str, str],
         env: dict[str, str],
+        shows_secrets: bool = False,
     ) -> list[str]:
         """Return the command that runs a workflow of a caller."""
         event_file = self.folder / "event.json"
-        event_file.write_text(json.dumps(payload))
+        event_file.write_text(json.dumps(payload or PUSH))
         env = {"CHECKOUT_ROOT": str(self.repositories), **env}
         files = {"secret": secrets, "env": env, "var": variables, "input": {}}
-        flags: list[str] = []
+        flags = ["--insecure-secrets"] if shows_secrets else []
         for kind, values in files.items():
             path = self.folder / f"{kind}.env"
             path.write_text("".join(f"{k}={json.dumps(v)}\n" for k, v in values.items()))
@@ -125,9 +130,10 @@ class Forge:
             *("--platform", "ubuntu-latest=-self-hosted", "--defaultbranch", "main", *flags),
         ]
 
-    def start(self, caller: Path, command: list[str]) -> subprocess.Popen[str]:
-        """Start a run."""
-        return subprocess.Popen(
+    @contextmanager
+    def started(self, caller: Path, command: list[str]) -> Iterator[subprocess.Popen[str]]:
+        """Start a run, and end it if the block does not."""
+        with subprocess.Popen(
             command,
             cwd=caller,
             env=self._environment(),
@@ -135,7 +141,12 @@ class Forge:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-        )
+        ) as process:
+            try:
+                yield process
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
 
     def run(
         self,
@@ -150,17 +161,13 @@ class Forge:
     ) -> Run:
         """Run a workflow of a caller to its end."""
         command = self.command(
-            *(workflow, event, payload or PUSH),
+            *(workflow, event, payload),
             secrets=secrets or {},
             variables=variables or {},
             env=env or {},
         )
-        with self.start(caller, command) as process:
-            try:
-                log, _ = process.communicate(timeout=SLOW_S * 2)
-            except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
+        with self.started(caller, command) as process:
+            log, _ = process.communicate(timeout=SLOW_S * 2)
         return ended_run(process.returncode, log)
 
     def _export(self, place: Path) -> None:
