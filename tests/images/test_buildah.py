@@ -22,15 +22,10 @@ from codexctl_tasks.images.backends.buildah import Buildah, probe_buildah
 from codexctl_tasks.images.backends.workshop import RefusedError
 from codexctl_tasks.references import parse_reference
 from codexctl_tasks.world.process import Crew, run_program
-from tests.support.builders import (
-    Project,
-    command_lines,
-    install_builders,
-    is_running,
-    workshop,
-)
+from tests.support.builders import Project, install_builders, workshop
 from tests.support.image_files import find_digest, push_base, read_config, read_files
 from tests.support.images import Pusher, digest_of
+from tests.support.processes import command_lines, is_running
 from tests.support.registries import PASSWORD, USER, registry
 from tests.support.shell import QUICK_S
 
