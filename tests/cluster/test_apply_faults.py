@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -35,7 +34,7 @@ from tests.support.runs import (
     tokens,
     wait_until,
 )
-from tests.support.shell import QUICK_S, clean_environment
+from tests.support.shell import run_kubectl
 
 if TYPE_CHECKING:
     import socket
@@ -116,16 +115,9 @@ class Places:
     def remove(self) -> None:
         """Delete all of them."""
         for place in self._made[:1]:
-            subprocess.run(
-                [
-                    *(place.kubectl_path, "delete", "namespace", "--ignore-not-found"),
-                    *("--wait=false", *(each.namespace for each in self._made)),
-                ],
-                env=clean_environment(**place.environment),
-                capture_output=True,
-                check=False,
-                timeout=QUICK_S,
-            )
+            names = [each.namespace for each in self._made]
+            removal = ("delete", "namespace", "--ignore-not-found", "--wait=false", *names)
+            run_kubectl(place.environment, *removal, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,9 @@ from codexctl_tasks.errors import ClusterError, DeadlineError
 from codexctl_tasks.requests import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.kubernetes import connect
+from tests.support.deploys import kubectl
 from tests.support.proxy import Proxy
-from tests.support.shell import QUICK_S, ROOT, clean_environment
+from tests.support.shell import ROOT, clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,13 +146,7 @@ def _found(playground: Playground) -> list[dict[str, Any]]:
 
 def _delete(playground: Playground, *arguments: str) -> None:
     """Delete as a person would; kubectl has no JSON for it."""
-    subprocess.run(
-        [playground.kubectl_path, "--namespace", playground.namespace, "delete", *arguments],
-        env=clean_environment(**playground.environment),
-        capture_output=True,
-        check=True,
-        timeout=QUICK_S,
-    )
+    kubectl(playground, "delete", *arguments)
 
 
 def test_never_two_at_once(playground: Playground, kubeconfig: str) -> None:

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
@@ -23,9 +22,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from sandbox import prerequisites
-from tests.support.shell import QUICK_S, ROOT, SLOW_S, clean_environment, run
+from tests.support.shell import ROOT, SLOW_S, kubectl_path, run, run_kubectl
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
@@ -77,30 +77,21 @@ class Market:
         (self.folder / "services.yaml").write_text(text)
         shutil.copytree(ROOT / "examples" / "market" / "deploy", self.folder / "deploy")
         (self.folder / "bin").mkdir()
-        kubectl = self.environment.get("SANDBOX_KUBECTL", shutil.which("kubectl"))
+        kubectl = shutil.which(kubectl_path(self.environment))
         (self.folder / "bin" / "kubectl").symlink_to(str(kubectl))
         (self.folder / "data").mkdir()
         for name in (self.namespace, self.staging):
             self.kubectl("create", "namespace", name)
-        self.kubectl("apply", "-f", "-", stdin=json.dumps(_database(self)))
+        self.kubectl("apply", "-f", "-", given=json.dumps(_database(self)))
 
     def task(self, task: str, *, env: str = "ai") -> subprocess.CompletedProcess[str]:
         """Run a task; the slot is 1."""
         slot = ("--slot", "1") if env == "ai" else ()
         return run(task, "--env", env, *slot, cwd=self.folder, env=self._variables)
 
-    def kubectl(self, *words: str, stdin: str = "") -> str:
+    def kubectl(self, *words: str, given: str = "") -> str:
         """Run kubectl and return what it printed."""
-        done = subprocess.run(
-            [self.environment.get("SANDBOX_KUBECTL", "kubectl"), *words],
-            env=clean_environment(**self.environment),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=QUICK_S,
-        )
-        return done.stdout
+        return run_kubectl(self.environment, *words, given=given)
 
     def secrets(self, namespace: str) -> dict[str, Any]:
         """Return type and data of each Secret."""
@@ -124,7 +115,7 @@ class Market:
             "metadata": {"name": TLS, "annotations": {"cert-manager.io/alt-names": HOST}},
             "data": certificate,
         }
-        self.kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(body))
+        self.kubectl("-n", namespace, "create", "-f", "-", given=json.dumps(body))
 
     @property
     def _variables(self) -> dict[str, str]:
@@ -263,7 +254,7 @@ def test_a_host_that_answers_nothing(market: Market) -> None:
     market.kubectl("create", "namespace", f"{market.project}-dev")
     database = _database(market)
     database["metadata"]["namespace"] = f"{market.project}-dev"
-    market.kubectl("apply", "-f", "-", stdin=json.dumps(database))
+    market.kubectl("apply", "-f", "-", given=json.dumps(database))
 
     done = market.task("apply", env="dev")
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from tests.support.shell import QUICK_S, clean_environment
+from tests.support.deploys import applied_by_kubectl, kubectl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,21 +79,8 @@ def test_a_field_of_another_manager_is_not_overwritten(playground: Playground) -
     }
     playground.write(settings)
     assert playground.codexctl("apply").returncode == 0
-    subprocess.run(
-        [
-            *(
-                playground.kubectl_path,
-                "apply",
-                "--server-side",
-                "--force-conflicts",
-            ),
-            *("--field-manager", "somebody", "-f", str(playground.folder / "all.yaml")),
-        ],
-        env=clean_environment(**playground.environment),
-        capture_output=True,
-        check=True,
-        timeout=QUICK_S,
-    )
+    flags = ("--server-side", "--force-conflicts", "--field-manager", "somebody")
+    applied_by_kubectl(playground, "apply", *flags)
     playground.write({**settings, "data": {"mode": "ours"}})
 
     refused = playground.codexctl("apply")
@@ -122,17 +108,7 @@ def test_a_kind_that_nobody_knows_stops_before_anything_is_applied(playground: P
 
 def _kubeconfig_of_nobody(playground: Playground) -> str:
     """Return a kubeconfig with the token of a ServiceAccount that has no rights."""
-    token = subprocess.run(
-        [
-            *(playground.kubectl_path, "--namespace", playground.namespace),
-            *("create", "token", "default"),
-        ],
-        env=clean_environment(**playground.environment),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=QUICK_S,
-    ).stdout.strip()
+    token = kubectl(playground, "create", "token", "default").strip()
     with open(playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123
         config = yaml.safe_load(file)
     config["users"] = [{"name": "nobody", "user": {"token": token}}]

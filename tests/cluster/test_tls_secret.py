@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from codexctl_tasks.world.kubernetes import connect
 from codexctl_tasks.world.outside import real_outside
 from tests.support.certificates import Authority, Issued, tls_secret
 from tests.support.hooks import HookBench
-from tests.support.shell import QUICK_S, clean_environment
+from tests.support.shell import QUICK_S, run_kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,15 +96,7 @@ class Slot:
 
     def kubectl(self, *arguments: str, given: dict[str, Any] | None = None) -> str:
         """Run an independent program."""
-        return subprocess.run(
-            [self.playground.kubectl_path, *arguments],
-            env=clean_environment(**self.playground.environment),
-            input=json.dumps(given),
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=QUICK_S,
-        ).stdout
+        return run_kubectl(self.playground.environment, *arguments, given=json.dumps(given))
 
     def account(self, rules: dict[str, list[str]], folder: Path) -> Cluster:
         """Return the cluster as an account reaches it that has these verbs on Secrets."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tests.support.shell import QUICK_S, clean_environment
+from tests.support.shell import QUICK_S, run_kubectl
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Collection
     from pathlib import Path
 
@@ -106,15 +106,8 @@ def definition(group: str, kind: str = "Widget", scope: str = "Namespaced") -> d
 
 def kubectl(playground: Playground, *arguments: str, given: str = "", check: bool = True) -> str:
     """Run kubectl in the namespace of the playground; return what it printed."""
-    return subprocess.run(
-        [playground.kubectl_path, "--namespace", playground.namespace, *arguments],
-        env=clean_environment(**playground.environment),
-        input=given,
-        capture_output=True,
-        text=True,
-        check=check,
-        timeout=QUICK_S,
-    ).stdout
+    place = ("--namespace", playground.namespace)
+    return run_kubectl(playground.environment, *place, *arguments, given=given, check=check)
 
 
 def applied_by_kubectl(playground: Playground, *flags: str) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tests.support.shell import QUICK_S, clean_environment
+from tests.support.deploys import kubectl
+from tests.support.shell import QUICK_S
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
 
     from tests.cluster.conftest import Playground
@@ -160,16 +161,7 @@ def folder_beside(playground: Playground, name: str) -> Path:
 
 def delete(playground: Playground, *arguments: str) -> None:
     """Delete as a person would, and return at once."""
-    subprocess.run(
-        [
-            *(playground.kubectl_path, "--namespace", playground.namespace, "delete"),
-            *(*arguments, "--wait=false"),
-        ],
-        env=clean_environment(**playground.environment),
-        capture_output=True,
-        check=True,
-        timeout=QUICK_S,
-    )
+    kubectl(playground, "delete", *arguments, "--wait=false")
 
 
 def shorten_lease(playground: Playground) -> None:
