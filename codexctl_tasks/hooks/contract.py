@@ -106,11 +106,9 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HookContext:
-    """What a hook is told about the run, and the way to the outside."""
+class Surroundings:
+    """What every step of a run is told about it."""
 
-    hook: str
-    """Name of the hook, for messages."""
     env: str
     """Name of the environment; empty: none was given (``codexctl hooks run``)."""
     slot: int
@@ -131,6 +129,14 @@ class HookContext:
     """Under which the objects are remembered; empty: they are not."""
     steps: tuple[Step, ...] = field(default=(), repr=False)
     """All steps of the run, whenever they run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HookContext(Surroundings):
+    """What a hook is told about the run, and the way to the outside."""
+
+    hook: str
+    """Name of the hook, for messages."""
     outside: Outside = field(repr=False)
     connect: Callable[[], Cluster] = field(repr=False)
     """Returns the cluster of the run; connects at the first call."""

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.hooks.contract import HookContext
+from codexctl_tasks.hooks.contract import HookContext, Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from codexctl_tasks.stack.manifests import Manifest
-    from codexctl_tasks.stack.model import Stack
-    from codexctl_tasks.stack.steps import Step
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
-    """What all steps of a run are told."""
+class Setting(Surroundings):
+    """The surroundings of a run, and what scripts and hooks need beside them."""
 
-    env: str
-    slot: int
-    project: str
-    namespace: str
-    folder: Path
-    """That of ``services.yaml``, absolute."""
-    stack: Stack
-    variables: Mapping[str, str] = field(repr=False)
     kubeconfig: str = ""
     """Path that the run uses; empty: what the programs themselves find."""
-    manifests: tuple[Manifest, ...] = field(default=(), repr=False)
-    stack_name: str = ""
-    """Under which the objects are remembered; empty: they are not."""
-    steps: tuple[Step, ...] = field(default=(), repr=False)
-    """All steps of the run."""
     connect: Callable[[], Cluster] = field(repr=False)
 
     @property
@@ -60,19 +43,7 @@ class Setting:
         deadline_s: float,
     ) -> HookContext:
         """Return what a hook is told that has until *deadline_s* of the clock."""
+        told = {each.name: getattr(self, each.name) for each in fields(Surroundings)}
         return HookContext(
-            hook=hook,
-            env=self.env,
-            slot=self.slot,
-            project=self.project,
-            namespace=self.namespace,
-            folder=self.folder,
-            stack=self.stack,
-            variables=self.variables,
-            manifests=self.manifests,
-            stack_name=self.stack_name,
-            steps=self.steps,
-            outside=outside,
-            connect=connect,
-            deadline_s=deadline_s,
+            hook=hook, outside=outside, connect=connect, deadline_s=deadline_s, **told
         )

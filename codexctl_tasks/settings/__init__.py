@@ -1,0 +1,41 @@
+"""
+What the user asked for: flags first, then ``CODEXCTL_*``, then the default.
+
+Only this package reads the process environment; it makes the objects of `requests`.
+"""
+
+from codexctl_tasks.settings.deploys import (
+    deploy_request,
+    doctor_request,
+    explain_request,
+    hooks_request,
+    render_request,
+    template_request,
+)
+from codexctl_tasks.settings.environment import (
+    colour_wanted,
+    debugging,
+    github_workspace,
+    in_github_actions,
+)
+from codexctl_tasks.settings.images import gc_images_request, images_request
+from codexctl_tasks.settings.sources import source
+from codexctl_tasks.settings.workflows import ci_request, workflow_secrets
+
+__all__ = (
+    "ci_request",
+    "colour_wanted",
+    "debugging",
+    "deploy_request",
+    "doctor_request",
+    "explain_request",
+    "gc_images_request",
+    "github_workspace",
+    "hooks_request",
+    "images_request",
+    "in_github_actions",
+    "render_request",
+    "source",
+    "template_request",
+    "workflow_secrets",
+)
