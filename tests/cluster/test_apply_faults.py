@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.cluster.conftest import Playground
+from tests.support.accounts import kubeconfig_for, tokens
 from tests.support.faults import Faults
 from tests.support.proxy import Proxy
 from tests.support.runs import (
@@ -24,14 +25,12 @@ from tests.support.runs import (
     delete,
     failures,
     idle,
-    kubeconfig_for,
     mended,
     names_of,
     namespace,
     prepared,
     shorten_lease,
     state_of,
-    tokens,
     wait_until,
 )
 from tests.support.shell import run_kubectl
@@ -241,7 +240,7 @@ def test_credentials_that_end_in_the_middle(
     place = prepared(places.another())
     old, new, file = *tokens(place), tmp_path / "token"
     file.write_text(old)
-    kubeconfig = kubeconfig_for(place, _user(kind, file), tmp_path)
+    kubeconfig = kubeconfig_for(place, tmp_path / "account.conf", user=_user(kind, file))
     refused: list[str] = []
 
     def is_over(handler: Any, data: bytes) -> None:

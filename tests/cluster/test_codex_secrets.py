@@ -8,7 +8,6 @@ import os
 import random
 import subprocess
 import threading
-import time
 import traceback
 from base64 import b64decode, b64encode
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from codexctl_tasks.requests import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.kubernetes import connect
 from codexctl_tasks.world.outside import real_outside
+from tests.support.accounts import kubeconfig_with_rights
 from tests.support.deploys import kubectl
 from tests.support.hooks import HookBench
 from tests.support.shell import QUICK_S, clean_environment
@@ -290,14 +290,14 @@ def test_a_namespace_that_is_being_deleted(agent: Agent) -> None:
 @pytest.mark.parametrize("verbs", ["", "get"])
 def test_an_account_without_rights(agent: Agent, tmp_path: Path, verbs: str) -> None:
     """The line says who lacks which right; nothing has been written."""
-    with_role = _account(agent.playground, verbs)
-    kubeconfig = _kubeconfig(agent.playground, tmp_path)
-    limited = Agent(agent.playground, str(kubeconfig))
+    rules = [{"apiGroups": [""], "resources": ["secrets"], "verbs": [verbs]}] if verbs else []
+    kubeconfig = kubeconfig_with_rights(agent.playground, "limited", tmp_path, rules)
+    limited = Agent(agent.playground, kubeconfig)
 
     error = _failure(limited, {"OPENAI_API_KEY": VALUE, "CONTEXT7_API_KEY": "ctx7-of-this-test"})
 
     verb = "patch" if verbs else "get"
-    user = f"system:serviceaccount:{agent.playground.namespace}:{with_role}"
+    user = f"system:serviceaccount:{agent.playground.namespace}:limited"
     assert error == (
         f"Secret {agent.playground.namespace}/openai-secret: the API server answered 403: "
         f'User "{user}" cannot {verb} resource "secrets": '
@@ -358,53 +358,3 @@ def _failure(agent: Agent, variables: dict[str, str]) -> str:
         assert value not in told
         assert b64encode(value.encode()).decode() not in told
     return str(error)
-
-
-def _account(playground: Playground, verbs: str) -> str:
-    """Make a ServiceAccount that may do this with Secrets; return its name."""
-    kubectl(playground, "create", "serviceaccount", "limited")
-    if verbs:
-        role = ("create", "role", "limited", f"--verb={verbs}", "--resource=secrets")
-        kubectl(playground, *role)
-        subject = f"--serviceaccount={playground.namespace}:limited"
-        binding = ("create", "rolebinding", "limited", "--role=limited", subject)
-        kubectl(playground, *binding)
-        _await_right(playground, verbs)
-    return "limited"
-
-
-def _await_right(playground: Playground, verb: str) -> None:
-    """Wait until the server knows of the role."""
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": f"system:serviceaccount:{playground.namespace}:limited",
-            "resourceAttributes": {
-                "namespace": playground.namespace,
-                "verb": verb,
-                "resource": "secrets",
-            },
-        },
-    }
-    deadline = time.monotonic() + QUICK_S
-    while time.monotonic() < deadline:
-        answer = kubectl(
-            playground, "create", "-f", "-", "--output", "json", given=json.dumps(review)
-        )
-        if json.loads(answer)["status"]["allowed"]:
-            return
-        time.sleep(0.05)
-    pytest.fail("the role never took effect")
-
-
-def _kubeconfig(playground: Playground, folder: Path) -> Path:
-    """Write a kubeconfig with nothing but the token of the account."""
-    token = kubectl(playground, "create", "token", "limited").strip()
-    with open(playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123
-        config = yaml.safe_load(file)
-    config["users"] = [{"name": "limited", "user": {"token": token}}]
-    config["contexts"][0]["context"]["user"] = "limited"
-    path = folder / "limited.conf"
-    path.write_text(yaml.safe_dump(config))
-    return path

@@ -16,9 +16,9 @@ from codexctl_tasks.requests import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.kubernetes import connect
 from codexctl_tasks.world.outside import real_outside
+from tests.support.accounts import kubeconfig_of
 from tests.support.deploys import kubectl
 from tests.support.hooks import HookBench
-from tests.support.runs import kubeconfig_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,9 +240,7 @@ def test_a_kind_that_nobody_knows(bench: Bench) -> None:
 def test_an_account_that_may_not(bench: Bench, playground: Playground, tmp_path: Path) -> None:
     """Exit code 4 at once, with what the server says."""
     bench.kubectl("create", "serviceaccount", "nobody")
-    token = bench.kubectl("create", "token", "nobody").strip()
-    path = kubeconfig_for(playground, {"token": token}, tmp_path)
-    as_nobody = Bench(playground, str(path))
+    as_nobody = Bench(playground, kubeconfig_of(playground, "nobody", tmp_path))
 
     for delete in (False, True):
         with pytest.raises(ClusterError, match="cannot list") as caught:

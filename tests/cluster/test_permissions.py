@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from codexctl_tasks.apply.permissions import Need, missing
 from codexctl_tasks.errors import ClusterError
@@ -17,6 +16,7 @@ from codexctl_tasks.requests import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.cluster import Resource
 from codexctl_tasks.world.kubernetes import connect
+from tests.support.accounts import kubeconfig_of
 from tests.support.deploys import kubectl
 from tests.support.shell import QUICK_S
 
@@ -247,14 +247,8 @@ def _rule(columns: tuple[str, str, str, str]) -> dict[str, Any]:
 
 def _connected(playground: Playground, account: str, folder: Path) -> Cluster:
     """Return the cluster as a ServiceAccount reaches it, by its own token."""
-    token = kubectl(playground, "create", "token", account).strip()
-    with open(playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123
-        config = yaml.safe_load(file)
-    config["users"] = [{"name": account, "user": {"token": token}}]
-    config["contexts"][0]["context"]["user"] = account
-    path = folder / f"{account}.conf"
-    path.write_text(yaml.safe_dump(config))
-    settings = ClusterSettings(kubeconfig=str(path), context="")
+    kubeconfig = kubeconfig_of(playground, account, folder)
+    settings = ClusterSettings(kubeconfig=kubeconfig, context="")
     return connect(settings, SystemClock(), pytest.fail)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.support.deploys import applied_by_kubectl, kubectl
+from tests.support.accounts import kubeconfig_of
+from tests.support.deploys import applied_by_kubectl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,10 +59,9 @@ def test_missing_permission_is_exit_code_4(playground: Playground, tmp_path: Pat
     """What a ServiceAccount lacks is told in a line per kind, and nothing was retried."""
     playground.write(playground.workload("web"))
     assert playground.codexctl("apply").returncode == 0
-    kubeconfig = tmp_path / "nobody.conf"
-    kubeconfig.write_text(_kubeconfig_of_nobody(playground))
+    kubeconfig = kubeconfig_of(playground, "default", tmp_path)
 
-    result = playground.codexctl("apply-wait", "--kubeconfig", str(kubeconfig))
+    result = playground.codexctl("apply-wait", "--kubeconfig", kubeconfig)
 
     assert result.returncode == 4
     assert "this account may not patch, list, watch deployments.apps in namespace" in result.stderr
@@ -104,13 +104,3 @@ def test_a_kind_that_nobody_knows_stops_before_anything_is_applied(playground: P
     assert result.returncode == 4
     assert "the cluster has no kind Gadget in example.com/v1" in result.stderr
     assert "created" not in result.stderr
-
-
-def _kubeconfig_of_nobody(playground: Playground) -> str:
-    """Return a kubeconfig with the token of a ServiceAccount that has no rights."""
-    token = kubectl(playground, "create", "token", "default").strip()
-    with open(playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123
-        config = yaml.safe_load(file)
-    config["users"] = [{"name": "nobody", "user": {"token": token}}]
-    config["contexts"][0]["context"]["user"] = "nobody"
-    return yaml.safe_dump(config)

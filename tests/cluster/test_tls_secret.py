@@ -13,7 +13,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from codexctl_tasks.console import Console
 from codexctl_tasks.errors import ClusterError, DeadlineError
@@ -22,6 +21,7 @@ from codexctl_tasks.requests import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.kubernetes import connect
 from codexctl_tasks.world.outside import real_outside
+from tests.support.accounts import kubeconfig_of
 from tests.support.certificates import Authority, Issued, tls_secret
 from tests.support.hooks import HookBench
 from tests.support.shell import QUICK_S, run_kubectl
@@ -103,14 +103,7 @@ class Slot:
         self.kubectl("--namespace", self.namespace, "create", "serviceaccount", "limited")
         for namespace, verbs in rules.items():
             self._allow(namespace, verbs)
-        token = self.kubectl("--namespace", self.namespace, "create", "token", "limited").strip()
-        with open(self.playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123
-            config = yaml.safe_load(file)
-        config["users"] = [{"name": "limited", "user": {"token": token}}]
-        config["contexts"][0]["context"]["user"] = "limited"
-        path = folder / "limited.conf"
-        path.write_text(yaml.safe_dump(config))
-        return _connected(str(path))
+        return _connected(kubeconfig_of(self.playground, "limited", folder))
 
     def _allow(self, namespace: str, verbs: list[str]) -> None:
         metadata = {"name": "limited", "namespace": namespace}

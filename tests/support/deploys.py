@@ -6,14 +6,11 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from tests.support.shell import QUICK_S, run_kubectl
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Collection
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.cluster.conftest import Playground
     from tests.support.faults import Faults, Seen
@@ -167,31 +164,3 @@ def changes(faults: Faults) -> list[Seen]:
         and "dryRun=All" not in seen.query
         and not seen.path.endswith("/selfsubjectrulesreviews")
     ]
-
-
-def kubeconfig_of(
-    playground: Playground, account: str, folder: Path, rules: Collection[dict[str, Any]]
-) -> str:
-    """Make a ServiceAccount that may do what *rules* say in its namespace, and wait for that."""
-    kubectl(playground, "create", "serviceaccount", account)
-    role = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "Role",
-        "metadata": {"name": account},
-        # The last rule tells when the server knows the role.
-        "rules": [*rules, {"apiGroups": [""], "resources": ["bindings"], "verbs": ["get"]}],
-    }
-    kubectl(playground, "create", "--filename", "-", given=json.dumps(role))
-    user = f"{playground.namespace}:{account}"
-    bound = ("--role", account, "--serviceaccount", user)
-    kubectl(playground, "create", "rolebinding", account, *bound)
-    known = ("auth", "can-i", "get", "bindings", f"--as=system:serviceaccount:{user}")
-    until(lambda: "yes" in kubectl(playground, *known, check=False))
-    token = kubectl(playground, "create", "token", account).strip()
-    with open(playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123
-        config = yaml.safe_load(file)
-    config["users"] = [{"name": account, "user": {"token": token}}]
-    config["contexts"][0]["context"]["user"] = account
-    path = folder / f"{account}.conf"
-    path.write_text(yaml.safe_dump(config))
-    return str(path)
