@@ -15,7 +15,7 @@ import yaml
 
 from sandbox import prerequisites
 from tests.support.control_plane import ControlPlane
-from tests.support.shell import BIN, QUICK_S, clean_environment, run
+from tests.support.shell import BIN, clean_environment, kubectl_path, run, run_kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ class Playground:
     @property
     def kubectl_path(self) -> str:
         """The sandbox's own kubectl, or the one on PATH for somebody's own cluster."""
-        return self.environment.get("SANDBOX_KUBECTL", "kubectl")
+        return kubectl_path(self.environment)
 
     def write(self, *objects: dict[str, Any], file: str = "all.yaml") -> None:
         """Write manifests, one document each."""
@@ -63,16 +63,8 @@ class Playground:
 
     def kubectl(self, *arguments: str) -> Any:
         """Ask the cluster with an independent program; returns the decoded JSON."""
-        command = [self.kubectl_path, "--namespace", self.namespace, *arguments]
-        answer = subprocess.run(
-            [*command, "--output", "json"],
-            env=clean_environment(**self.environment),
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=QUICK_S,
-        )
-        return json.loads(answer.stdout)
+        words = ("--namespace", self.namespace, *arguments, "--output", "json")
+        return json.loads(run_kubectl(self.environment, *words))
 
     def workload(self, name: str, script: str = "sleep 100000", **container: Any) -> dict[str, Any]:
         """Return a Deployment with one pod that runs a shell script."""
@@ -119,16 +111,8 @@ def playground(cluster_environment: dict[str, str], tmp_path: Path) -> Iterator[
     namespace = f"test-{worker}-{os.getpid()}-{next(_NUMBERS)}"
     place = Playground(namespace, folder, cluster_environment)
     yield place
-    subprocess.run(
-        [
-            *(place.kubectl_path, "delete", "namespace", namespace),
-            *("--ignore-not-found", "--wait=false"),
-        ],
-        env=clean_environment(**place.environment),
-        capture_output=True,
-        check=False,
-        timeout=QUICK_S,
-    )
+    removal = ("delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
+    run_kubectl(place.environment, *removal, check=False)
 
 
 @pytest.fixture

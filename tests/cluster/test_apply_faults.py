@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import yaml
 
 from tests.cluster.conftest import Playground
+from tests.support.accounts import kubeconfig_for, tokens
 from tests.support.faults import Faults
 from tests.support.proxy import Proxy
 from tests.support.runs import (
@@ -25,17 +25,15 @@ from tests.support.runs import (
     delete,
     failures,
     idle,
-    kubeconfig_for,
     mended,
     names_of,
     namespace,
     prepared,
     shorten_lease,
     state_of,
-    tokens,
     wait_until,
 )
-from tests.support.shell import QUICK_S, clean_environment
+from tests.support.shell import run_kubectl
 
 if TYPE_CHECKING:
     import socket
@@ -116,16 +114,9 @@ class Places:
     def remove(self) -> None:
         """Delete all of them."""
         for place in self._made[:1]:
-            subprocess.run(
-                [
-                    *(place.kubectl_path, "delete", "namespace", "--ignore-not-found"),
-                    *("--wait=false", *(each.namespace for each in self._made)),
-                ],
-                env=clean_environment(**place.environment),
-                capture_output=True,
-                check=False,
-                timeout=QUICK_S,
-            )
+            names = [each.namespace for each in self._made]
+            removal = ("delete", "namespace", "--ignore-not-found", "--wait=false", *names)
+            run_kubectl(place.environment, *removal, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +240,7 @@ def test_credentials_that_end_in_the_middle(
     place = prepared(places.another())
     old, new, file = *tokens(place), tmp_path / "token"
     file.write_text(old)
-    kubeconfig = kubeconfig_for(place, _user(kind, file), tmp_path)
+    kubeconfig = kubeconfig_for(place, tmp_path / "account.conf", user=_user(kind, file))
     refused: list[str] = []
 
     def is_over(handler: Any, data: bytes) -> None:

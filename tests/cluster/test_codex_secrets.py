@@ -8,7 +8,6 @@ import os
 import random
 import subprocess
 import threading
-import time
 import traceback
 from base64 import b64decode, b64encode
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,8 @@ from codexctl_tasks.requests import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.kubernetes import connect
 from codexctl_tasks.world.outside import real_outside
+from tests.support.accounts import kubeconfig_with_rights
+from tests.support.deploys import kubectl
 from tests.support.hooks import HookBench
 from tests.support.shell import QUICK_S, clean_environment
 
@@ -94,20 +95,8 @@ class Agent:
 @pytest.fixture
 def agent(playground: Playground) -> Agent:
     """Give an agent in a namespace of its own."""
-    _kubectl(playground, "create", "namespace", playground.namespace)
+    kubectl(playground, "create", "namespace", playground.namespace)
     return Agent(playground)
-
-
-def _kubectl(playground: Playground, *arguments: str, given: str = "") -> str:
-    return subprocess.run(
-        [playground.kubectl_path, *arguments],
-        env=clean_environment(**playground.environment),
-        input=given,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=QUICK_S,
-    ).stdout
 
 
 def _create(playground: Playground, verb: str, **more: Any) -> None:
@@ -119,7 +108,7 @@ def _create(playground: Playground, verb: str, **more: Any) -> None:
         "stringData": {"OPENAI_API_KEY": "old", "theirs": "x"},
         **more,
     }
-    _kubectl(playground, verb, "-n", playground.namespace, "-f", "-", given=json.dumps(secret))
+    kubectl(playground, verb, "-f", "-", given=json.dumps(secret))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +174,7 @@ def test_it_makes_what_the_shell_made(agent: Agent) -> None:
         timeout=QUICK_S,
     )
     by_shell = _contents(agent)
-    _kubectl(agent.playground, "-n", agent.playground.namespace, "delete", "secret", "--all")
+    kubectl(agent.playground, "delete", "secret", "--all")
 
     agent.run(values)
 
@@ -286,14 +275,14 @@ def test_a_namespace_that_is_being_deleted(agent: Agent) -> None:
         "kind": "ConfigMap",
         "metadata": {"name": "held", "finalizers": ["example.com/held"]},
     }
-    _kubectl(playground, "create", "-n", playground.namespace, "-f", "-", given=json.dumps(held))
-    _kubectl(playground, "delete", "namespace", playground.namespace, "--wait=false")
+    kubectl(playground, "create", "-f", "-", given=json.dumps(held))
+    kubectl(playground, "delete", "namespace", playground.namespace, "--wait=false")
     try:
         error = _failure(agent, {"OPENAI_API_KEY": VALUE})
     finally:
         release = ("patch", "configmap", "held", "--type=json")
         removal = '[{"op": "remove", "path": "/metadata/finalizers"}]'
-        _kubectl(playground, "-n", playground.namespace, *release, "-p", removal)
+        kubectl(playground, *release, "-p", removal)
 
     assert error == f"namespace {playground.namespace}: is being deleted: run again when it is gone"
 
@@ -301,14 +290,14 @@ def test_a_namespace_that_is_being_deleted(agent: Agent) -> None:
 @pytest.mark.parametrize("verbs", ["", "get"])
 def test_an_account_without_rights(agent: Agent, tmp_path: Path, verbs: str) -> None:
     """The line says who lacks which right; nothing has been written."""
-    with_role = _account(agent.playground, verbs)
-    kubeconfig = _kubeconfig(agent.playground, tmp_path)
-    limited = Agent(agent.playground, str(kubeconfig))
+    rules = [{"apiGroups": [""], "resources": ["secrets"], "verbs": [verbs]}] if verbs else []
+    kubeconfig = kubeconfig_with_rights(agent.playground, "limited", tmp_path, rules)
+    limited = Agent(agent.playground, kubeconfig)
 
     error = _failure(limited, {"OPENAI_API_KEY": VALUE, "CONTEXT7_API_KEY": "ctx7-of-this-test"})
 
     verb = "patch" if verbs else "get"
-    user = f"system:serviceaccount:{agent.playground.namespace}:{with_role}"
+    user = f"system:serviceaccount:{agent.playground.namespace}:limited"
     assert error == (
         f"Secret {agent.playground.namespace}/openai-secret: the API server answered 403: "
         f'User "{user}" cannot {verb} resource "secrets": '
@@ -350,7 +339,7 @@ def test_a_quota(agent: Agent) -> None:
         "spec": {"hard": {"secrets": "0"}},
     }
     playground = agent.playground
-    _kubectl(playground, "create", "-n", playground.namespace, "-f", "-", given=json.dumps(quota))
+    kubectl(playground, "create", "-f", "-", given=json.dumps(quota))
 
     error = _failure(agent, {"OPENAI_API_KEY": VALUE})
 
@@ -369,54 +358,3 @@ def _failure(agent: Agent, variables: dict[str, str]) -> str:
         assert value not in told
         assert b64encode(value.encode()).decode() not in told
     return str(error)
-
-
-def _account(playground: Playground, verbs: str) -> str:
-    """Make a ServiceAccount that may do this with Secrets; return its name."""
-    namespace = ("-n", playground.namespace)
-    _kubectl(playground, *namespace, "create", "serviceaccount", "limited")
-    if verbs:
-        role = ("create", "role", "limited", f"--verb={verbs}", "--resource=secrets")
-        _kubectl(playground, *namespace, *role)
-        subject = f"--serviceaccount={playground.namespace}:limited"
-        binding = ("create", "rolebinding", "limited", "--role=limited", subject)
-        _kubectl(playground, *namespace, *binding)
-        _await_right(playground, verbs)
-    return "limited"
-
-
-def _await_right(playground: Playground, verb: str) -> None:
-    """Wait until the server knows of the role."""
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": f"system:serviceaccount:{playground.namespace}:limited",
-            "resourceAttributes": {
-                "namespace": playground.namespace,
-                "verb": verb,
-                "resource": "secrets",
-            },
-        },
-    }
-    deadline = time.monotonic() + QUICK_S
-    while time.monotonic() < deadline:
-        answer = _kubectl(
-            playground, "create", "-f", "-", "--output", "json", given=json.dumps(review)
-        )
-        if json.loads(answer)["status"]["allowed"]:
-            return
-        time.sleep(0.05)
-    pytest.fail("the role never took effect")
-
-
-def _kubeconfig(playground: Playground, folder: Path) -> Path:
-    """Write a kubeconfig with nothing but the token of the account."""
-    token = _kubectl(playground, "-n", playground.namespace, "create", "token", "limited").strip()
-    with open(playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123
-        config = yaml.safe_load(file)
-    config["users"] = [{"name": "limited", "user": {"token": token}}]
-    config["contexts"][0]["context"]["user"] = "limited"
-    path = folder / "limited.conf"
-    path.write_text(yaml.safe_dump(config))
-    return path

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 import socket
-import subprocess
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from tests.support.shell import QUICK_S, ROOT, clean_environment, run
+from tests.support.accounts import kubeconfig_for, kubeconfig_of
+from tests.support.deploys import kubectl
+from tests.support.shell import ROOT, run
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from tests.cluster.conftest import Playground
@@ -26,31 +28,6 @@ def _doctor(playground: Playground, *words: str, **env: str) -> subprocess.Compl
     where = ("--namespace", playground.namespace)
     environment = {**playground.environment, **env}
     return run("doctor", *words, *where, cwd=ROOT, env=environment)
-
-
-def _kubectl(playground: Playground, *arguments: str, given: str = "") -> str:
-    return subprocess.run(
-        [playground.kubectl_path, *arguments],
-        env=clean_environment(**playground.environment),
-        input=given,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=QUICK_S,
-    ).stdout
-
-
-def _kubeconfig(playground: Playground, folder: Path, **changes: Any) -> str:
-    """Return the path of a kubeconfig with another user or server."""
-    with open(playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123
-        config = yaml.safe_load(file)
-    if token := changes.get("token"):
-        config["users"][0]["user"] = {"token": token}
-    if server := changes.get("server"):
-        config["clusters"][0]["cluster"]["server"] = server
-    path = folder / "other.conf"
-    path.write_text(yaml.safe_dump(config))
-    return str(path)
 
 
 def test_all_is_well(playground: Playground) -> None:
@@ -65,16 +42,14 @@ def test_all_is_well(playground: Playground) -> None:
     found = json.loads(done.stdout)["findings"]
     states = {each["check"]: each["state"] for each in found}
     assert {states[name] for name in ("stack", "programs", "cluster", "permissions")} == {"ok"}
-    assert _kubectl(playground, "get", "namespaces").count(playground.namespace) == 0
+    assert kubectl(playground, "get", "namespaces").count(playground.namespace) == 0
 
 
 def test_an_account_without_rights(playground: Playground, tmp_path: Path) -> None:
     """All that is missing in one go, with verb, kind and the line of the manifest."""
-    space = ("--namespace", playground.namespace)
-    _kubectl(playground, "create", "namespace", playground.namespace)
-    _kubectl(playground, *space, "create", "serviceaccount", "guest")
-    token = _kubectl(playground, *space, "create", "token", "guest").strip()
-    kubeconfig = _kubeconfig(playground, tmp_path, token=token)
+    kubectl(playground, "create", "namespace", playground.namespace)
+    kubectl(playground, "create", "serviceaccount", "guest")
+    kubeconfig = kubeconfig_of(playground, "guest", tmp_path)
 
     done = _doctor(playground, "--manifests", "examples/plain", KUBECONFIG=kubeconfig)
 
@@ -93,12 +68,14 @@ def test_an_account_without_rights(playground: Playground, tmp_path: Path) -> No
     assert re.search(
         r"warning +permissions +\S+: this account may not delete services", done.stderr
     )
-    assert _kubectl(playground, *space, "get", "deployments", "--output", "name") == ""
+    assert kubectl(playground, "get", "deployments", "--output", "name") == ""
 
 
 def test_a_token_that_is_not_accepted(playground: Playground, tmp_path: Path) -> None:
     """The server's answer, told once."""
-    kubeconfig = _kubeconfig(playground, tmp_path, token="no-such-token")
+    kubeconfig = kubeconfig_for(
+        playground, tmp_path / "other.conf", user={"token": "no-such-token"}
+    )
 
     done = _doctor(playground, "--manifests", "examples/plain", KUBECONFIG=kubeconfig)
 
@@ -111,7 +88,7 @@ def test_a_server_that_is_away(playground: Playground, tmp_path: Path) -> None:
     """The rest is checked all the same."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         address = f"https://127.0.0.1:{taken.getsockname()[1]}"
-    kubeconfig = _kubeconfig(playground, tmp_path, server=address)
+    kubeconfig = kubeconfig_for(playground, tmp_path / "other.conf", server=address)
 
     done = _doctor(playground, KUBECONFIG=kubeconfig)
 

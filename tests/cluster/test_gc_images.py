@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +10,7 @@ import yaml
 
 from sandbox.registry import CONFIG, Registry, digest_of
 from tests.support import output_schema
+from tests.support.accounts import kubeconfig_for, kubeconfig_of
 from tests.support.images import Pusher
 from tests.support.shell import run
 
@@ -122,10 +122,8 @@ def test_what_a_cluster_uses_stays(playground: Playground) -> None:
 
 def test_a_cluster_that_cannot_be_reached(playground: Playground) -> None:
     """What runs there is not known: nothing is deleted, exit code 4."""
-    kubeconfig = yaml.safe_load(Path(playground.environment["KUBECONFIG"]).read_text())
-    kubeconfig["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
     yard = Yard(playground, kubeconfig="away.yaml")
-    (yard.config.parent / "away.yaml").write_text(yaml.safe_dump(kubeconfig))
+    kubeconfig_for(playground, yard.config.parent / "away.yaml", server="https://127.0.0.1:1")
     yard.push("1")
 
     done = yard.collect("--delete")
@@ -141,12 +139,9 @@ def test_an_account_that_may_not_read_everything(playground: Playground) -> None
     yard.push("1")
     playground.write({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "reader"}})
     assert playground.codexctl("apply").returncode == 0
-    status = playground.kubectl("create", "token", "reader")["status"]
-    kubeconfig = yaml.safe_load(Path(playground.environment["KUBECONFIG"]).read_text())
-    kubeconfig["users"][0]["user"] = {"token": status["token"]}
-    (yard.config.parent / "reader.yaml").write_text(yaml.safe_dump(kubeconfig))
+    kubeconfig = kubeconfig_of(playground, "reader", yard.config.parent)
 
-    done = yard.collect("--delete", "--kubeconfig", str(yard.config.parent / "reader.yaml"))
+    done = yard.collect("--delete", "--kubeconfig", kubeconfig)
 
     assert done.returncode == 4
     assert "may not be listed" in done.stderr

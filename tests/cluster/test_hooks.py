@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from tests.support.deploys import config_map
+from tests.support.processes import is_running
 from tests.support.shell import BIN, SLOW_S, clean_environment, run
 
 if TYPE_CHECKING:
@@ -51,17 +51,6 @@ def write_stack(
     (playground.folder / "services.yaml").write_text(yaml.safe_dump(stack, sort_keys=False))
     if not (playground.folder / "all.yaml").exists():
         playground.write(config_map("settings"))
-
-
-def is_running(text: str) -> bool:
-    """Tell whether a command line on this machine holds *text*."""
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if text.encode() in entry.read_bytes():
-                return True
-        except OSError:
-            continue
-    return False
 
 
 def test_scripts_work_on_the_cluster_of_the_run(

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-import yaml
 
 from codexctl_tasks.apply.lease import RunLease
 from codexctl_tasks.errors import ClusterError, DeadlineError
 from codexctl_tasks.requests import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.kubernetes import connect
+from tests.support.accounts import kubeconfig_of
+from tests.support.deploys import kubectl
 from tests.support.proxy import Proxy
-from tests.support.shell import QUICK_S, ROOT, clean_environment
+from tests.support.shell import ROOT, clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,13 +146,7 @@ def _found(playground: Playground) -> list[dict[str, Any]]:
 
 def _delete(playground: Playground, *arguments: str) -> None:
     """Delete as a person would; kubectl has no JSON for it."""
-    subprocess.run(
-        [playground.kubectl_path, "--namespace", playground.namespace, "delete", *arguments],
-        env=clean_environment(**playground.environment),
-        capture_output=True,
-        check=True,
-        timeout=QUICK_S,
-    )
+    kubectl(playground, "delete", *arguments)
 
 
 def test_never_two_at_once(playground: Playground, kubeconfig: str) -> None:
@@ -307,20 +302,15 @@ def test_a_namespace_on_its_way_out_is_no_missing_permission(
     assert (caught.value.status, told) == (403, [])
 
 
+@pytest.mark.usefixtures("kubeconfig")
 def test_an_account_without_rights_goes_on_with_a_warning(
-    playground: Playground, kubeconfig: str, tmp_path: Path
+    playground: Playground, tmp_path: Path
 ) -> None:
     """What to allow is said in one line, and the deploy is not stopped by it."""
     playground.kubectl("create", "serviceaccount", "narrow")
-    token = playground.kubectl("create", "token", "narrow")["status"]["token"]
-    content = yaml.safe_load(Path(kubeconfig).read_text())
-    content["users"] = [
-        {"name": user["name"], "user": {"token": token}} for user in content["users"]
-    ]
-    (tmp_path / "narrow.conf").write_text(yaml.safe_dump(content))
+    narrow = kubeconfig_of(playground, "narrow", tmp_path)
     told: list[str] = []
 
-    narrow = str(tmp_path / "narrow.conf")
     with _lease(narrow, playground.namespace, "narrow", told.append) as lease:
         assert lease.acquire(_soon()) is False
         lease.check()

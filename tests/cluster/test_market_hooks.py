@@ -9,23 +9,20 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from sandbox import prerequisites
-from tests.support.shell import QUICK_S, ROOT, SLOW_S, clean_environment, run
+from tests.support.certificates import Authority
+from tests.support.shell import ROOT, SLOW_S, kubectl_path, run, run_kubectl
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
@@ -77,30 +74,21 @@ class Market:
         (self.folder / "services.yaml").write_text(text)
         shutil.copytree(ROOT / "examples" / "market" / "deploy", self.folder / "deploy")
         (self.folder / "bin").mkdir()
-        kubectl = self.environment.get("SANDBOX_KUBECTL", shutil.which("kubectl"))
+        kubectl = shutil.which(kubectl_path(self.environment))
         (self.folder / "bin" / "kubectl").symlink_to(str(kubectl))
         (self.folder / "data").mkdir()
         for name in (self.namespace, self.staging):
             self.kubectl("create", "namespace", name)
-        self.kubectl("apply", "-f", "-", stdin=json.dumps(_database(self)))
+        self.kubectl("apply", "-f", "-", given=json.dumps(_database(self)))
 
     def task(self, task: str, *, env: str = "ai") -> subprocess.CompletedProcess[str]:
         """Run a task; the slot is 1."""
         slot = ("--slot", "1") if env == "ai" else ()
         return run(task, "--env", env, *slot, cwd=self.folder, env=self._variables)
 
-    def kubectl(self, *words: str, stdin: str = "") -> str:
+    def kubectl(self, *words: str, given: str = "") -> str:
         """Run kubectl and return what it printed."""
-        done = subprocess.run(
-            [self.environment.get("SANDBOX_KUBECTL", "kubectl"), *words],
-            env=clean_environment(**self.environment),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=QUICK_S,
-        )
-        return done.stdout
+        return run_kubectl(self.environment, *words, given=given)
 
     def secrets(self, namespace: str) -> dict[str, Any]:
         """Return type and data of each Secret."""
@@ -115,16 +103,9 @@ class Market:
             for path in sorted(root.rglob("*"))
         }
 
-    def put_certificate(self, namespace: str, certificate: Mapping[str, str]) -> None:
+    def put_certificate(self, namespace: str, certificate: Mapping[str, Any]) -> None:
         """Create the slot's TLS Secret, as cert-manager would."""
-        body = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "type": "kubernetes.io/tls",
-            "metadata": {"name": TLS, "annotations": {"cert-manager.io/alt-names": HOST}},
-            "data": certificate,
-        }
-        self.kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(body))
+        self.kubectl("-n", namespace, "create", "-f", "-", given=json.dumps(certificate))
 
     @property
     def _variables(self) -> dict[str, str]:
@@ -153,29 +134,10 @@ def _database(market: Market) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def certificate() -> dict[str, str]:
-    """Return the data of a TLS Secret for the slot's host, good for 90 days."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=90))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    plain = serialization.NoEncryption()
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
-    return {
-        "tls.crt": base64.b64encode(made.public_bytes(pem)).decode(),
-        "tls.key": base64.b64encode(private).decode(),
-    }
+def certificate() -> dict[str, Any]:
+    """Return the TLS Secret of the slot's host as cert-manager makes it, good for 90 days."""
+    issued = Authority().issue(HOST, ends=timedelta(days=90), self_signed=True)
+    return issued.secret(TLS, annotations={"cert-manager.io/alt-names": HOST})
 
 
 @pytest.fixture(params=sorted(FORMS))
@@ -196,12 +158,12 @@ def market(
     place.kubectl("delete", "namespace", *names, "--ignore-not-found", "--wait=false")
 
 
-def _expected_secrets(certificate: Mapping[str, str]) -> dict[str, Any]:
+def _expected_secrets(certificate: Mapping[str, Any]) -> dict[str, Any]:
     def opaque(key: str, value: str) -> tuple[str, dict[str, str]]:
         return "Opaque", {key: base64.b64encode(value.encode()).decode()}
 
     return {
-        TLS: ("kubernetes.io/tls", dict(certificate)),
+        TLS: ("kubernetes.io/tls", certificate["data"]),
         "openai-secret": opaque("OPENAI_API_KEY", SECRETS["OPENAI_API_KEY"]),
         "github-secret": opaque("CODEXCTL_GH_PAT", SECRETS["CODEX_GH_PAT"]),
     }
@@ -216,7 +178,7 @@ DIRECTORIES = {
 }
 
 
-def test_a_slot_that_finds_its_certificate(market: Market, certificate: dict[str, str]) -> None:
+def test_a_slot_that_finds_its_certificate(market: Market, certificate: dict[str, Any]) -> None:
     """The same Secrets, types and keys included; the same directories and modes; then again."""
     market.put_certificate(market.staging, certificate)
 
@@ -225,13 +187,13 @@ def test_a_slot_that_finds_its_certificate(market: Market, certificate: dict[str
 
     assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
     assert market.secrets(market.namespace) == _expected_secrets(certificate)
-    assert market.secrets(market.staging) == {TLS: ("kubernetes.io/tls", certificate)}
+    assert market.secrets(market.staging) == {TLS: ("kubernetes.io/tls", certificate["data"])}
     assert market.directories() == DIRECTORIES
     assert "CONTEXT7_API_KEY" in first.stderr
     assert not any(value.splitlines()[0] in first.stderr for value in SECRETS.values())
 
 
-def test_a_slot_whose_certificate_is_made(market: Market, certificate: dict[str, str]) -> None:
+def test_a_slot_whose_certificate_is_made(market: Market, certificate: dict[str, Any]) -> None:
     """Nothing to copy: both wait until somebody has made one, and keep it for the next slot."""
     running = threading.Thread(target=lambda: results.append(market.task("apply")))
     results: list[subprocess.CompletedProcess[str]] = []
@@ -242,10 +204,10 @@ def test_a_slot_whose_certificate_is_made(market: Market, certificate: dict[str,
 
     assert [each.returncode for each in results] == [0], results
     assert market.secrets(market.namespace) == _expected_secrets(certificate)
-    assert market.secrets(market.staging) == {TLS: ("kubernetes.io/tls", certificate)}
+    assert market.secrets(market.staging) == {TLS: ("kubernetes.io/tls", certificate["data"])}
 
 
-def test_a_slot_that_is_taken_down(market: Market, certificate: dict[str, str]) -> None:
+def test_a_slot_that_is_taken_down(market: Market, certificate: dict[str, Any]) -> None:
     """No data is left; the shell removes the directories, the hook leaves them, empty."""
     market.put_certificate(market.staging, certificate)
     assert market.task("apply").returncode == 0
@@ -263,7 +225,7 @@ def test_a_host_that_answers_nothing(market: Market) -> None:
     market.kubectl("create", "namespace", f"{market.project}-dev")
     database = _database(market)
     database["metadata"]["namespace"] = f"{market.project}-dev"
-    market.kubectl("apply", "-f", "-", stdin=json.dumps(database))
+    market.kubectl("apply", "-f", "-", given=json.dumps(database))
 
     done = market.task("apply", env="dev")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,9 @@ from codexctl_tasks.requests import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.kubernetes import connect
 from codexctl_tasks.world.outside import real_outside
+from tests.support.accounts import kubeconfig_of
+from tests.support.deploys import kubectl
 from tests.support.hooks import HookBench
-from tests.support.runs import kubeconfig_for
-from tests.support.shell import QUICK_S, clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,15 +53,7 @@ class Bench(HookBench):
 
     def kubectl(self, *arguments: str, given: str = "") -> str:
         """Change something with an independent program."""
-        return subprocess.run(
-            [self._playground.kubectl_path, "--namespace", self.namespace, *arguments],
-            env=clean_environment(**self._playground.environment),
-            input=given,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=QUICK_S,
-        ).stdout
+        return kubectl(self._playground, *arguments, given=given)
 
     def apply(self, *objects: Object) -> None:
         """Create or change objects."""
@@ -249,9 +240,7 @@ def test_a_kind_that_nobody_knows(bench: Bench) -> None:
 def test_an_account_that_may_not(bench: Bench, playground: Playground, tmp_path: Path) -> None:
     """Exit code 4 at once, with what the server says."""
     bench.kubectl("create", "serviceaccount", "nobody")
-    token = bench.kubectl("create", "token", "nobody").strip()
-    path = kubeconfig_for(playground, {"token": token}, tmp_path)
-    as_nobody = Bench(playground, str(path))
+    as_nobody = Bench(playground, kubeconfig_of(playground, "nobody", tmp_path))
 
     for delete in (False, True):
         with pytest.raises(ClusterError, match="cannot list") as caught:

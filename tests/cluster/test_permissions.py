@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from codexctl_tasks.apply.permissions import Need, missing
 from codexctl_tasks.errors import ClusterError
@@ -18,7 +16,9 @@ from codexctl_tasks.requests import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.cluster import Resource
 from codexctl_tasks.world.kubernetes import connect
-from tests.support.shell import QUICK_S, clean_environment
+from tests.support.accounts import kubeconfig_of
+from tests.support.deploys import kubectl
+from tests.support.shell import QUICK_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -182,7 +182,7 @@ def _reviewed(cluster: Cluster, playground: Playground, account: str) -> Mapping
 def _accounts(playground: Playground, accounts: Mapping[str, Any]) -> Iterator[None]:
     """Make a ServiceAccount with a role of its own for each entry."""
     namespace = playground.namespace
-    _kubectl(playground, "create", "namespace", namespace)
+    kubectl(playground, "create", "namespace", namespace)
     try:
         objects = [o for name in accounts for o in _account(namespace, name, *accounts[name][:2])]
         objects.append(
@@ -193,11 +193,11 @@ def _accounts(playground: Playground, accounts: Mapping[str, Any]) -> Iterator[N
             }
         )
         everything = {"apiVersion": "v1", "kind": "List", "items": objects}
-        _kubectl(playground, "create", "-f", "-", given=json.dumps(everything))
+        kubectl(playground, "create", "-f", "-", given=json.dumps(everything))
         yield
     finally:
         made_here = ("--selector", f"made-for={namespace}", "--wait=false")
-        _kubectl(playground, "delete", "clusterroles,clusterrolebindings", *made_here)
+        kubectl(playground, "delete", "clusterroles,clusterrolebindings", *made_here)
 
 
 def _account(
@@ -247,16 +247,8 @@ def _rule(columns: tuple[str, str, str, str]) -> dict[str, Any]:
 
 def _connected(playground: Playground, account: str, folder: Path) -> Cluster:
     """Return the cluster as a ServiceAccount reaches it, by its own token."""
-    token = _kubectl(
-        playground, "--namespace", playground.namespace, "create", "token", account
-    ).strip()
-    with open(playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123
-        config = yaml.safe_load(file)
-    config["users"] = [{"name": account, "user": {"token": token}}]
-    config["contexts"][0]["context"]["user"] = account
-    path = folder / f"{account}.conf"
-    path.write_text(yaml.safe_dump(config))
-    settings = ClusterSettings(kubeconfig=str(path), context="")
+    kubeconfig = kubeconfig_of(playground, account, folder)
+    settings = ClusterSettings(kubeconfig=kubeconfig, context="")
     return connect(settings, SystemClock(), pytest.fail)
 
 
@@ -264,15 +256,3 @@ def _in_process(playground: Playground, monkeypatch: pytest.MonkeyPatch) -> None
     """Reach the cluster from here as the programs do that are started with this environment."""
     for name, value in playground.environment.items():
         monkeypatch.setenv(name, value)
-
-
-def _kubectl(playground: Playground, *arguments: str, given: str = "") -> str:
-    return subprocess.run(
-        [playground.kubectl_path, *arguments],
-        env=clean_environment(**playground.environment),
-        input=given,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=QUICK_S,
-    ).stdout

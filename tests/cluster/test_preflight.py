@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.accounts import kubeconfig_with_rights
 from tests.support.deploys import (
     changes,
     config_map,
     errors,
-    kubeconfig_of,
     kubectl,
     line_of,
     namespace_exists,
@@ -211,7 +211,7 @@ def test_missing_permissions_are_told_once_per_kind(space: Playground, tmp_path:
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "patch"]},
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
     ]
-    kubeconfig = kubeconfig_of(space, "narrow", tmp_path, rules)
+    kubeconfig = kubeconfig_with_rights(space, "narrow", tmp_path, rules)
     space.write(config_map("old"), config_map("new"), config_map("newer"), file="a.yaml")
     space.write(*(without_pods(space.workload(name)) for name in ("web", "api")), file="b.yaml")
     space.write(service("web"), file="c.yaml")
@@ -235,7 +235,7 @@ def test_missing_permissions_are_told_once_per_kind(space: Playground, tmp_path:
 def test_an_account_of_one_namespace_is_enough(space: Playground, tmp_path: Path) -> None:
     """It may not even look at the Namespace: a named stack is deployed, pruned and destroyed."""
     everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
-    kubeconfig = ("--kubeconfig", kubeconfig_of(space, "own", tmp_path, [everything]))
+    kubeconfig = ("--kubeconfig", kubeconfig_with_rights(space, "own", tmp_path, [everything]))
     named = ("--stack", "shop", *kubeconfig)
     space.write(config_map("a"), config_map("b"))
     assert space.codexctl("apply-wait", *named).returncode == 0

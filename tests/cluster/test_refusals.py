@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from tests.support.shell import QUICK_S, clean_environment
+from tests.support.accounts import kubeconfig_of
+from tests.support.deploys import applied_by_kubectl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,10 +59,9 @@ def test_missing_permission_is_exit_code_4(playground: Playground, tmp_path: Pat
     """What a ServiceAccount lacks is told in a line per kind, and nothing was retried."""
     playground.write(playground.workload("web"))
     assert playground.codexctl("apply").returncode == 0
-    kubeconfig = tmp_path / "nobody.conf"
-    kubeconfig.write_text(_kubeconfig_of_nobody(playground))
+    kubeconfig = kubeconfig_of(playground, "default", tmp_path)
 
-    result = playground.codexctl("apply-wait", "--kubeconfig", str(kubeconfig))
+    result = playground.codexctl("apply-wait", "--kubeconfig", kubeconfig)
 
     assert result.returncode == 4
     assert "this account may not patch, list, watch deployments.apps in namespace" in result.stderr
@@ -80,21 +79,8 @@ def test_a_field_of_another_manager_is_not_overwritten(playground: Playground) -
     }
     playground.write(settings)
     assert playground.codexctl("apply").returncode == 0
-    subprocess.run(
-        [
-            *(
-                playground.kubectl_path,
-                "apply",
-                "--server-side",
-                "--force-conflicts",
-            ),
-            *("--field-manager", "somebody", "-f", str(playground.folder / "all.yaml")),
-        ],
-        env=clean_environment(**playground.environment),
-        capture_output=True,
-        check=True,
-        timeout=QUICK_S,
-    )
+    flags = ("--server-side", "--force-conflicts", "--field-manager", "somebody")
+    applied_by_kubectl(playground, "apply", *flags)
     playground.write({**settings, "data": {"mode": "ours"}})
 
     refused = playground.codexctl("apply")
@@ -118,23 +104,3 @@ def test_a_kind_that_nobody_knows_stops_before_anything_is_applied(playground: P
     assert result.returncode == 4
     assert "the cluster has no kind Gadget in example.com/v1" in result.stderr
     assert "created" not in result.stderr
-
-
-def _kubeconfig_of_nobody(playground: Playground) -> str:
-    """Return a kubeconfig with the token of a ServiceAccount that has no rights."""
-    token = subprocess.run(
-        [
-            *(playground.kubectl_path, "--namespace", playground.namespace),
-            *("create", "token", "default"),
-        ],
-        env=clean_environment(**playground.environment),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=QUICK_S,
-    ).stdout.strip()
-    with open(playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123
-        config = yaml.safe_load(file)
-    config["users"] = [{"name": "nobody", "user": {"token": token}}]
-    config["contexts"][0]["context"]["user"] = "nobody"
-    return yaml.safe_dump(config)

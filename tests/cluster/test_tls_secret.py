@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from codexctl_tasks.console import Console
 from codexctl_tasks.errors import ClusterError, DeadlineError
@@ -23,9 +21,10 @@ from codexctl_tasks.requests import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.kubernetes import connect
 from codexctl_tasks.world.outside import real_outside
+from tests.support.accounts import kubeconfig_of
 from tests.support.certificates import Authority, Issued, tls_secret
 from tests.support.hooks import HookBench
-from tests.support.shell import QUICK_S, clean_environment
+from tests.support.shell import QUICK_S, run_kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,29 +96,14 @@ class Slot:
 
     def kubectl(self, *arguments: str, given: dict[str, Any] | None = None) -> str:
         """Run an independent program."""
-        return subprocess.run(
-            [self.playground.kubectl_path, *arguments],
-            env=clean_environment(**self.playground.environment),
-            input=json.dumps(given),
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=QUICK_S,
-        ).stdout
+        return run_kubectl(self.playground.environment, *arguments, given=json.dumps(given))
 
     def account(self, rules: dict[str, list[str]], folder: Path) -> Cluster:
         """Return the cluster as an account reaches it that has these verbs on Secrets."""
         self.kubectl("--namespace", self.namespace, "create", "serviceaccount", "limited")
         for namespace, verbs in rules.items():
             self._allow(namespace, verbs)
-        token = self.kubectl("--namespace", self.namespace, "create", "token", "limited").strip()
-        with open(self.playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123
-            config = yaml.safe_load(file)
-        config["users"] = [{"name": "limited", "user": {"token": token}}]
-        config["contexts"][0]["context"]["user"] = "limited"
-        path = folder / "limited.conf"
-        path.write_text(yaml.safe_dump(config))
-        return _connected(str(path))
+        return _connected(kubeconfig_of(self.playground, "limited", folder))
 
     def _allow(self, namespace: str, verbs: list[str]) -> None:
         metadata = {"name": "limited", "namespace": namespace}

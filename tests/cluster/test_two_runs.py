@@ -8,13 +8,12 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from tests.cluster.conftest import Playground
+from tests.support.accounts import kubeconfig_with_rights
 from tests.support.faults import Faults
 from tests.support.runs import (
     ENDS_WITHIN_S,
@@ -41,6 +40,7 @@ from tests.support.runs import (
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     Process = subprocess.Popen[str]
     WaitForLine = Callable[[Process, str], str]
@@ -254,18 +254,16 @@ def test_a_lease_that_was_lost(
 
 def _narrow_account(playground: Playground, folder: Path) -> str:
     """Return a kubeconfig for an account that may do everything in the namespace but this."""
+    kinds = {
+        "": ["configmaps", "pods", "events", "namespaces"],
+        "apps": ["deployments", "replicasets"],
+        "policy": ["poddisruptionbudgets"],
+    }
     rules = [
-        *("--verb=*", "--resource=configmaps,deployments.apps,replicasets.apps"),
-        "--resource=pods,events,namespaces,poddisruptionbudgets.policy",
+        {"apiGroups": [group], "resources": resources, "verbs": ["*"]}
+        for group, resources in kinds.items()
     ]
-    playground.kubectl("create", "role", "narrow", *rules)
-    account = f"--serviceaccount={playground.namespace}:default"
-    playground.kubectl("create", "rolebinding", "narrow", "--role=narrow", account)
-    token = playground.kubectl("create", "token", "default")["status"]["token"]
-    content = yaml.safe_load(Path(playground.environment["KUBECONFIG"]).read_text())
-    content["users"][0]["user"] = {"token": token}
-    (folder / "narrow.conf").write_text(yaml.safe_dump(content))
-    return str(folder / "narrow.conf")
+    return kubeconfig_with_rights(playground, "narrow", folder, rules)
 
 
 # ---- ended too early ----------------------------------------------------------------------------

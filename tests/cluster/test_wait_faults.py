@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster.conftest import Playground
+from tests.support.accounts import kubeconfig_for, tokens
 from tests.support.faults import Faults
 from tests.support.kubelet import IMAGE, NOT_FOUND, cannot_pull, make_ready, pods_of, workload
 from tests.support.proxy import Proxy
@@ -19,9 +20,7 @@ from tests.support.runs import (
     ENDS_WITHIN_S,
     failures,
     idle,
-    kubeconfig_for,
     through,
-    tokens,
     wait_until,
 )
 from tests.support.shell import SLOW_S
@@ -141,7 +140,7 @@ def begin(
             name: str,
             *flags: str,
             objects: tuple[dict[str, Any], ...] = (workload("web"),),
-            via: Callable[[Playground], Path] | None = None,
+            via: Callable[[Playground], str] | None = None,
         ) -> Waiting:
             folder = tmp_path / name / "manifests"
             folder.mkdir(parents=True)
@@ -289,10 +288,10 @@ def test_credentials_that_expire(begin: Begin, tmp_path: Path, renewed: bool) ->
     file = tmp_path / "token"
     found: list[str] = []
 
-    def account(place: Playground) -> Path:
+    def account(place: Playground) -> str:
         found.extend(tokens(place))
         file.write_text(found[0])
-        return kubeconfig_for(place, {"tokenFile": str(file)}, tmp_path)
+        return kubeconfig_for(place, tmp_path / "account.conf", user={"tokenFile": str(file)})
 
     def is_over(handler: Any, data: bytes) -> None:
         if handler.headers["Authorization"].endswith(found[0]):

@@ -16,6 +16,7 @@ import pytest
 
 from codexctl_tasks.errors import Interrupted
 from codexctl_tasks.world.process import Crew, Ended, run_program
+from tests.support.processes import is_running, wait_for
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux tells which orphans are whose"
@@ -57,17 +58,6 @@ class Worker:
                 )
         except BaseException as error:  # noqa: BLE001 - what the test is about
             self.ended = error
-
-
-def is_running(text: str) -> bool:
-    """Tell whether any command line holds *text*."""
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if text.encode() in entry.read_bytes():
-                return True
-        except OSError:
-            continue
-    return False
 
 
 def test_an_interruption_ends_all_of_them(mark: str) -> None:
@@ -175,11 +165,3 @@ except Interrupted:
         assert process.wait(30) == -signal.SIGINT
 
     assert not is_running(mark)
-
-
-def wait_for(file: Path) -> None:
-    """Return when a file is there."""
-    end_s = time.monotonic() + 30
-    while not file.exists():
-        assert time.monotonic() < end_s, f"{file.name} does not come"
-        time.sleep(0.02)

@@ -15,6 +15,7 @@ import pytest
 
 from codexctl_tasks.errors import Interrupted
 from codexctl_tasks.world.process import Ended, run_program
+from tests.support.processes import command_lines, is_running, wait_for
 
 BASH = ("bash", "--noprofile", "--norc", "-euo", "pipefail")
 LONG = "987654"
@@ -33,30 +34,6 @@ def run(script: str, *, timeout_s: float = 30.0, **environ: str) -> tuple[Ended,
         tell=lines.append,
     )
     return ended, lines
-
-
-def command_lines() -> list[str]:
-    """Return the command lines of everything that runs, zombies not."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
-        except OSError:
-            continue
-    return found
-
-
-def is_running(text: str) -> bool:
-    """Tell whether any command line holds *text*."""
-    return any(text in line for line in command_lines())
-
-
-def wait_for(path: Path) -> None:
-    """Wait until a file exists."""
-    end_s = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < end_s, path
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ from codexctl_tasks.registry.client import RegistryClient, connect
 from codexctl_tasks.registry.uploads import PART
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.process import run_program
+from tests.support.builders import install_builders
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
+from tests.support.image_files import push_base
 from tests.support.images import Pusher
 from tests.support.registries import Running, registry
 
@@ -91,6 +93,15 @@ class Bench:
 def words(results: Sequence[MirrorResult]) -> list[str]:
     """Return what became of each image."""
     return [result.done.value for result in results]
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Install the builders, and give a registry that holds ``base:1``."""
+    install_builders()
+    with registry(tmp_path_factory.mktemp("registry")) as running:
+        push_base(running.host)
+        yield running.host
 
 
 @pytest.fixture(scope="session")

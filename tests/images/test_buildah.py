@@ -22,15 +22,10 @@ from codexctl_tasks.images.backends.buildah import Buildah, probe_buildah
 from codexctl_tasks.images.backends.workshop import RefusedError
 from codexctl_tasks.references import parse_reference
 from codexctl_tasks.world.process import Crew, run_program
-from tests.support.builders import (
-    Project,
-    command_lines,
-    install_builders,
-    is_running,
-    workshop,
-)
-from tests.support.image_files import find_digest, push_base, read_config, read_files
+from tests.support.builders import Project, workshop
+from tests.support.image_files import find_digest, read_config, read_files
 from tests.support.images import Pusher, digest_of
+from tests.support.processes import command_lines, is_running
 from tests.support.registries import PASSWORD, USER, registry
 from tests.support.shell import QUICK_S
 
@@ -46,15 +41,6 @@ COPY page /page
 RUN mkdir -p /made && cat /page > /made/copy
 CMD ["cat", "/made/copy"]
 """
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give a registry that holds ``base:1``."""
-    install_builders()
-    with registry(tmp_path_factory.mktemp("registry")) as running:
-        push_base(running.host)
-        yield running.host
 
 
 @pytest.fixture

@@ -18,13 +18,9 @@ from codexctl_tasks.images.backends.buildctl import probe_buildctl
 from codexctl_tasks.images.backends.buildx import probe_buildx, probe_docker
 from codexctl_tasks.images.backends.rootless import Rootless
 from codexctl_tasks.references import parse_reference
-from tests.support.builders import (
-    Project,
-    StandIns,
-    is_running,
-    workshop,
-)
+from tests.support.builders import Project, StandIns, workshop
 from tests.support.image_files import find_digest
+from tests.support.processes import is_running
 from tests.support.registries import registry
 
 if TYPE_CHECKING:

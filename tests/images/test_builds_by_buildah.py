@@ -17,27 +17,16 @@ from codexctl_tasks.references import parse_reference
 from codexctl_tasks.registry.client import connect
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.process import run_program
-from tests.support.builders import install_builders, workshop
+from tests.support.builders import workshop
 from tests.support.builds import Project
-from tests.support.image_files import push_base, read_files
-from tests.support.registries import registry
+from tests.support.image_files import read_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from codexctl_tasks.images.results import BuildResult
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts as root")
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give a registry that holds ``base:1``."""
-    install_builders()
-    with registry(tmp_path_factory.mktemp("registry")) as running:
-        push_base(running.host)
-        yield running.host
 
 
 class Stack:

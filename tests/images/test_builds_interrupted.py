@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from codexctl_tasks.images.building import BuildSettings, build_images
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.process import run_program
 from tests.support.builds import FakeRegistry, Project
+from tests.support.processes import is_running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,15 +67,6 @@ def sigint_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def is_running(text: str) -> bool:
-    """Tell whether any command line holds *text*."""
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            if text.encode() in entry.read_bytes():
-                return True
-    return False
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which orphans are whose")

@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.builders import install_builders
-from tests.support.image_files import find_digest, push_base
+from tests.support.image_files import find_digest
 from tests.support.images import Pusher
 from tests.support.output_schema import check
-from tests.support.registries import registry
 from tests.support.shell import BIN, QUICK_S, clean_environment, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="builds as root")
@@ -61,15 +58,6 @@ spec:
     - { name: web, image: "{{ Images.web }}" }
     - { name: other, image: "example.com/other:1" }
 """
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give a registry that holds ``base:1``."""
-    install_builders()
-    with registry(tmp_path_factory.mktemp("registry")) as running:
-        push_base(running.host)
-        yield running.host
 
 
 @pytest.fixture

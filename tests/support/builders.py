@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +21,7 @@ from tests.support.shell import QUICK_S, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from codexctl_tasks.images.backend import Backend
 
@@ -83,22 +83,6 @@ class Project:
 
         deadline_s = SystemClock().now() + timeout_s
         return backend.build(order, tell=listen, deadline_s=deadline_s)
-
-
-def command_lines() -> list[str]:
-    """Return the command lines of everything that runs, zombies not."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
-        except OSError:
-            continue
-    return found
-
-
-def is_running(text: str) -> bool:
-    """Tell whether any command line holds *text*."""
-    return any(text in line for line in command_lines())
 
 
 def workshop(run: Any = run_program, plain_http: Sequence[str] = (), **environ: str) -> Workshop:

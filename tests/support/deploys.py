@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from tests.support.shell import QUICK_S, clean_environment
+from tests.support.shell import QUICK_S, run_kubectl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-    from pathlib import Path
+    import subprocess
+    from collections.abc import Callable
 
     from tests.cluster.conftest import Playground
     from tests.support.faults import Faults, Seen
@@ -106,15 +103,8 @@ def definition(group: str, kind: str = "Widget", scope: str = "Namespaced") -> d
 
 def kubectl(playground: Playground, *arguments: str, given: str = "", check: bool = True) -> str:
     """Run kubectl in the namespace of the playground; return what it printed."""
-    return subprocess.run(
-        [playground.kubectl_path, "--namespace", playground.namespace, *arguments],
-        env=clean_environment(**playground.environment),
-        input=given,
-        capture_output=True,
-        text=True,
-        check=check,
-        timeout=QUICK_S,
-    ).stdout
+    place = ("--namespace", playground.namespace)
+    return run_kubectl(playground.environment, *place, *arguments, given=given, check=check)
 
 
 def applied_by_kubectl(playground: Playground, *flags: str) -> None:
@@ -174,31 +164,3 @@ def changes(faults: Faults) -> list[Seen]:
         and "dryRun=All" not in seen.query
         and not seen.path.endswith("/selfsubjectrulesreviews")
     ]
-
-
-def kubeconfig_of(
-    playground: Playground, account: str, folder: Path, rules: Collection[dict[str, Any]]
-) -> str:
-    """Make a ServiceAccount that may do what *rules* say in its namespace, and wait for that."""
-    kubectl(playground, "create", "serviceaccount", account)
-    role = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "Role",
-        "metadata": {"name": account},
-        # The last rule tells when the server knows the role.
-        "rules": [*rules, {"apiGroups": [""], "resources": ["bindings"], "verbs": ["get"]}],
-    }
-    kubectl(playground, "create", "--filename", "-", given=json.dumps(role))
-    user = f"{playground.namespace}:{account}"
-    bound = ("--role", account, "--serviceaccount", user)
-    kubectl(playground, "create", "rolebinding", account, *bound)
-    known = ("auth", "can-i", "get", "bindings", f"--as=system:serviceaccount:{user}")
-    until(lambda: "yes" in kubectl(playground, *known, check=False))
-    token = kubectl(playground, "create", "token", account).strip()
-    with open(playground.environment["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123
-        config = yaml.safe_load(file)
-    config["users"] = [{"name": account, "user": {"token": token}}]
-    config["contexts"][0]["context"]["user"] = account
-    path = folder / f"{account}.conf"
-    path.write_text(yaml.safe_dump(config))
-    return str(path)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from tests.support.shell import QUICK_S, clean_environment
+from tests.support.deploys import kubectl
+from tests.support.shell import QUICK_S
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.cluster.conftest import Playground
     from tests.support.faults import Fault, Faults
@@ -160,36 +159,10 @@ def folder_beside(playground: Playground, name: str) -> Path:
 
 def delete(playground: Playground, *arguments: str) -> None:
     """Delete as a person would, and return at once."""
-    subprocess.run(
-        [
-            *(playground.kubectl_path, "--namespace", playground.namespace, "delete"),
-            *(*arguments, "--wait=false"),
-        ],
-        env=clean_environment(**playground.environment),
-        capture_output=True,
-        check=True,
-        timeout=QUICK_S,
-    )
+    kubectl(playground, "delete", *arguments, "--wait=false")
 
 
 def shorten_lease(playground: Playground) -> None:
     """Let the next run wait for a dead one for a second, not for 20."""
     promise = '{"spec":{"leaseDurationSeconds":1}}'
     playground.kubectl("patch", "lease", LEASE, "--type=merge", "--patch", promise)
-
-
-def tokens(playground: Playground) -> list[str]:
-    """Return two tokens of one account that may do everything in its namespace."""
-    playground.kubectl("create", "serviceaccount", "deployer")
-    account = f"--serviceaccount={playground.namespace}:deployer"
-    playground.kubectl("create", "rolebinding", "deployer", "--clusterrole=cluster-admin", account)
-    answers = [playground.kubectl("create", "token", "deployer") for _ in range(2)]
-    return [str(answer["status"]["token"]) for answer in answers]
-
-
-def kubeconfig_for(playground: Playground, user: dict[str, Any], folder: Path) -> Path:
-    """Write a kubeconfig for somebody else on the same cluster."""
-    config = yaml.safe_load(Path(playground.environment["KUBECONFIG"]).read_text())
-    config["users"][0]["user"] = user
-    (folder / "account.conf").write_text(yaml.safe_dump(config))
-    return folder / "account.conf"

@@ -6,6 +6,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -41,6 +45,30 @@ def run(
         timeout=timeout_s,
         check=False,
     )
+
+
+def kubectl_path(env: Mapping[str, str]) -> str:
+    """Return the sandbox's own kubectl, or the one on PATH for somebody's own cluster."""
+    return env.get("SANDBOX_KUBECTL", "kubectl")
+
+
+def run_kubectl(
+    env: Mapping[str, str], *arguments: str, given: str = "", check: bool = True
+) -> str:
+    """
+    Run kubectl on the cluster that these variables lead to; return what it printed.
+
+    No namespace is added. *given*: its input. Without *check* it may fail.
+    """
+    return subprocess.run(
+        [kubectl_path(env), *arguments],
+        env=clean_environment(**env),
+        input=given,
+        capture_output=True,
+        text=True,
+        check=check,
+        timeout=QUICK_S,
+    ).stdout
 
 
 def run_program_in(folder: Path, *command: str) -> bytes:
