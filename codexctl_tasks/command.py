@@ -124,11 +124,13 @@ def _signals_as_exceptions() -> Iterator[None]:
     """
     Turn the first SIGINT or SIGTERM into `Interrupted`, so that the report is still printed.
 
-    The second one ends the process at once: the report may be what hangs.
+    The same one again ends the process at once: the report may be what hangs. But a CI runner asks
+    with SIGINT, orders with SIGTERM seconds later and kills after that: a SIGTERM that follows ends
+    only what the run is at by then, such as a step that must run always, and the report comes.
     """
 
     def interrupt(number: int, _: object) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in {number, signal.SIGINT}:
             signal.signal(each, signal.SIG_DFL)
         raise Interrupted(number)
 

@@ -6,7 +6,7 @@ Each public function is one task; it returns the exit code that the shell shall 
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -134,7 +134,8 @@ def _deploy(
                     deployment.finish(prunes=prunes)
                     deployment.run_hooks(Point.AFTER_ALL)
             except Interrupted as interrupted:
-                run.hooks.finish("interrupted")
+                with suppress(Interrupted):  # a runner's second signal: the report matters more
+                    run.hooks.finish("interrupted")
                 return deployment.report(interrupted.exit_code)
             except CodexctlError as error:
                 run.hooks.finish(_outcome(error.exit_code))

@@ -144,6 +144,9 @@ def _taken_along(programs: Family | Crew) -> Iterator[None]:
         signal.signal(number, die)
     try:
         yield
+    except Interrupted:  # once more, while they were being ended
+        programs.kill()
+        raise
     finally:
         for number in deadly:
             signal.signal(number, signal.SIG_DFL)

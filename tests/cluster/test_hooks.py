@@ -118,6 +118,17 @@ def test_a_step_after_the_apply_shows_what_is_broken(
     assert "services.yaml:12: afterApply step 'kubectl.wait' of service web: " in done.stderr
 
 
+def _started(playground: Playground) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [BIN / "codexctl", "apply-wait", "--env", "test"],
+        cwd=playground.folder,
+        env=clean_environment(**playground.environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_the_step_and_all_it_has_started(
     playground: Playground,
@@ -129,14 +140,7 @@ def test_ctrl_c_ends_the_step_and_all_it_has_started(
     script = f"(setsid sleep {mark} &)\necho begun\nsleep {mark}"
     tell = {"name": "tell", "always": True, "run": 'echo "it was $CODEXCTL_OUTCOME"'}
     write_stack(playground, {"beforeAll": [{"run": script}], "afterAll": [tell]})
-    process = subprocess.Popen(
-        [BIN / "codexctl", "apply-wait", "--env", "test"],
-        cwd=playground.folder,
-        env=clean_environment(**playground.environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = _started(playground)
     wait_for_line(process, "| begun")
     assert is_running(mark)
 
@@ -148,6 +152,28 @@ def test_ctrl_c_ends_the_step_and_all_it_has_started(
     assert "| it was interrupted" in told
     assert "settings was not applied" in told
     assert "created   ConfigMap" not in told
+
+
+def test_a_cancelled_job_with_a_step_that_does_not_end(
+    playground: Playground, wait_for_line: Callable[[subprocess.Popen[str], str], str]
+) -> None:
+    """GitHub sends SIGTERM after SIGINT: the step is ended, report and lease are not forgotten."""
+    mark = f"98765.{playground.namespace.rpartition('-')[2]}"
+    tell = {"name": "tell", "always": True, "run": f"trap '' TERM\necho telling\nsleep {mark}"}
+    write_stack(playground, {"beforeAll": [{"run": "echo begun; sleep 99"}], "afterAll": [tell]})
+    process = _started(playground)
+    wait_for_line(process, "| begun")
+    process.send_signal(signal.SIGINT)
+    wait_for_line(process, "| telling")
+
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=SLOW_S)
+
+    assert process.returncode == 130
+    assert "settings was not applied" in told
+    assert not is_running(mark)
+    leases = playground.kubectl("get", "leases")["items"]
+    assert not [each for each in leases if each["spec"].get("holderIdentity")]
 
 
 def test_destroy_runs_its_steps(

@@ -50,6 +50,11 @@ class Run:
         return [str(r["msg"]).rstrip("\n") for r in self.records if r.get("raw_output")]
 
     @property
+    def tail(self) -> str:
+        """The last of that, for who has to find out why a test failed."""
+        return "\n".join(self.lines[-50:])
+
+    @property
     def steps(self) -> dict[str, str]:
         """The result of each step that ran, by its name."""
         return {str(r["step"]): r["stepResult"] for r in self.records if r.get("stepResult")}

@@ -13,7 +13,13 @@ from invoke.collection import Collection
 
 from codexctl_tasks import __version__
 from codexctl_tasks.command import Flag, command
-from codexctl_tasks.errors import ClusterError, CombinedError, ConfigurationError, Location
+from codexctl_tasks.errors import (
+    ClusterError,
+    CombinedError,
+    ConfigurationError,
+    Interrupted,
+    Location,
+)
 from codexctl_tasks.program import CodexctlProgram, program
 
 if TYPE_CHECKING:
@@ -191,6 +197,29 @@ def test_a_signal_ends_the_task_with_its_code(
 
     assert capsys.readouterr().err == "interrupted\n"
     assert signal.getsignal(number) is before
+
+
+def test_a_runner_that_asks_and_then_orders() -> None:
+    """SIGINT, then SIGTERM, as of a cancelled job: what takes long ends, the rest is done."""
+    done = []
+
+    def body(**_: Any) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except Interrupted as first:
+            with contextlib.suppress(Interrupted):
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("a step that takes long")
+            done.append("the report")
+            deadly = [
+                signal.getsignal(n) == signal.SIG_DFL for n in (signal.SIGINT, signal.SIGTERM)
+            ]
+            assert deadly == [True, True]
+            return first.exit_code
+        return 0
+
+    assert _run("task", _program(body)) == 130
+    assert done == ["the report"]
 
 
 class _ClosedPipe(io.StringIO):

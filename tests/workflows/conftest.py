@@ -47,5 +47,5 @@ def shop(
 def deployed(shop: Shop) -> Run:
     """Give the run after which the shop is open."""
     run = shop.push()
-    assert run.exit_code == 0, "\n".join(run.lines[-50:])
+    assert run.exit_code == 0, run.tail
     return run

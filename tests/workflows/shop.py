@@ -75,6 +75,7 @@ class Shop:
             variables={"SHOP_REGISTRY": self.registry},
             env={
                 "CODEXCTL_NAMESPACE": self.namespace,
+                "CODEXCTL_LOGS": str(self.folder / "logs"),  # act removes the runner's own folder
                 "SHOP_UPSTREAM": f"{self.registry}/upstream",
                 **{name: v for name, v in self.cluster.items() if name != "KUBECONFIG"},
             },
