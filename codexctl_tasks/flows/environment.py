@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import CombinedError
+from codexctl_tasks.requests import looks_secret
 from codexctl_tasks.stack.desired import Desired, load_desired
 from codexctl_tasks.stack.manifests import without_duplicates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from codexctl_tasks.console import Console
     from codexctl_tasks.requests import Source
@@ -39,19 +40,34 @@ def _load(source: Source, console: Console) -> Desired:
     console.hide(source.secrets)
     desired = load_desired(source)
     console.hide(desired.secrets)
-    console.hide(value for m in desired.manifests for value in _secret_values(m))
+    console.hide(_secret_values(desired.manifests))
     for warning in desired.warnings:
         console.warn(warning)
     return desired
 
 
-def _secret_values(manifest: Manifest) -> Iterator[str]:
+def _secret_values(manifests: Sequence[Manifest]) -> Iterator[str]:
+    """
+    Yield what Secrets hold.
+
+    A user or a database that has the name of an object is not among it: masking it would blacken
+    that name in every line, and protect nothing.
+    """
+    names = {part for m in manifests for part in (m.name.namespace, m.name.name)}
+    for manifest in manifests:
+        for key, value in _entries(manifest):
+            if value not in names or looks_secret(key):
+                yield value
+
+
+def _entries(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Yield keys and values of a Secret, encoded ones also decoded; nothing of other kinds."""
     if manifest.name.kind != "Secret":
         return
-    for key in ("stringData", "data"):
-        values = manifest.body.get(key)
-        for value in values.values() if isinstance(values, dict) else ():
-            yield str(value)
-            if key == "data":
+    for part in ("stringData", "data"):
+        values = manifest.body.get(part)
+        for key, value in values.items() if isinstance(values, dict) else ():
+            yield str(key), str(value)
+            if part == "data":
                 with suppress(ValueError):  # no base64, or no text: nobody prints it
-                    yield base64.b64decode(str(value)).decode()
+                    yield str(key), base64.b64decode(str(value)).decode()

@@ -29,6 +29,8 @@ CHECKOUT = ROOT / "tests/workflows/checkout"
 EXPORTED = ("pyproject.toml", "README.md", "requirements.txt", "requirements-build.txt")
 USES = re.compile(r"""^(\s*(?:-\s+)?uses:\s*["']?)([^\s"'#]+)""", re.MULTILINE)
 SELF = re.compile(r"(uses: )\$/(\S+)")
+LABELS = ("ubuntu-latest", "self-hosted")
+"""Jobs of one of these run on this machine; act leaves out any other, and calls that a success."""
 PUSH = {"ref": "refs/heads/main", "head_commit": {"message": "Change the page"}}
 _INHERITED = re.compile(
     r"PIP_|UV_|SSL_CERT|REQUESTS_CA|CURL_CA|HTTPS?_PROXY|NO_PROXY", re.IGNORECASE
@@ -124,15 +126,18 @@ class Forge:
         flags = ["--insecure-secrets"] if shows_secrets else []
         for kind, values in files.items():
             path = self.folder / f"{kind}.env"
-            path.write_text("".join(f"{k}={json.dumps(v)}\n" for k, v in values.items()))
+            lines = (f"{k}={json.dumps(v)}\n" for k, v in values.items())
+            path.write_text("".join(lines).replace("$", r"\$"))  # else act puts variables there
             path.chmod(0o600)
             flags += [f"--{kind}-file", str(path)]
+        for label in LABELS:
+            flags += ["--platform", f"{label}=-self-hosted"]
         for reference, place in self._stand_ins().items():
             flags += ["--local-repository", f"{reference}={place}"]
         return [
             *(str(BIN / "act"), event, "--json", "--rm", "--no-cache-server"),
             *("--workflows", f".github/workflows/{workflow}", "--eventpath", str(event_file)),
-            *("--platform", "ubuntu-latest=-self-hosted", "--defaultbranch", "main", *flags),
+            *("--defaultbranch", "main", *flags),
         ]
 
     @contextmanager

@@ -300,6 +300,19 @@ def test_values_of_secrets_are_masked(
     assert json.loads(out)["workloads"][0]["diagnosis"]["log"] == ["cannot log in with ***"]
 
 
+@pytest.mark.parametrize(("key", "name"), [("POSTGRES_USER", "market"), ("password", "***")])
+@pytest.mark.parametrize(("form", "value"), [("stringData", "market"), ("data", "bWFya2V0")])
+def test_a_database_with_the_name_of_the_stack_leaves_lines_readable(
+    stage: Stage, key: str, name: str, form: str, value: str
+) -> None:
+    """A user that is called as an object is no secret; a password is, whatever it is."""
+    stage.write(yaml_of("Secret", "market", f"{form}:", f"  {key}: {value}"))
+
+    assert stage.run(deploy.apply) == 0
+
+    assert f"created   Secret shop/{name} " in stage.shown
+
+
 @pytest.mark.parametrize(
     "body",
     ["data: {a: 'pässwort'}", "data: {a: '%%%'}", "data: [a]", "data: text", "stringData: [a]"],
