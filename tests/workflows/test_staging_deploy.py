@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.support.act import Forge
 
 CALLER = """
-on: [push, pull_request]
+on: [push, pull_request, workflow_run, issue_comment]
 permissions: {}
 jobs:
   deploy:
@@ -49,6 +49,7 @@ NOWHERE = yaml.safe_dump(
         "users": [{"name": "nobody", "user": {"token": "sentinel-of-the-cluster"}}],
     }
 )
+STRANGER, OWN = {"full_name": "stranger/shop"}, {"full_name": "team/shop"}
 SECRETS = {"KUBECONFIG": NOWHERE, "CODEXCTL_ENV_FILE": "DB_PASSWORD=sentinel-of-the-database\n"}
 
 
@@ -121,24 +122,37 @@ def test_a_missing_kubeconfig_is_said(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "payload"),
+    ("event", "inputs", "payload"),
     [
-        ("push", {**PUSH, "head_commit": {"message": "Mend a comment [skip ci]"}}),
-        ("pull_request", {"pull_request": {"head": {"repo": {"full_name": "stranger/shop"}}}}),
+        ("push", "{}", {**PUSH, "head_commit": {"message": "Mend a comment [skip ci]"}}),
+        ("pull_request", "{}", {"pull_request": {"head": {"repo": STRANGER}}}),
+        ("workflow_run", "{}", {"workflow_run": {"head_repository": STRANGER}}),
+        ("issue_comment", "{ref: refs/pull/7/merge}", {"issue": {"pull_request": {"url": "u"}}}),
     ],
-    ids=["skip-ci", "fork"],
+    ids=["skip-ci", "fork", "after-a-fork", "below-a-fork"],
 )
-def test_what_must_not_deploy_does_not(caller: Caller, event: str, payload: dict[str, Any]) -> None:
+def test_what_must_not_deploy_does_not(
+    caller: Caller, event: str, inputs: str, payload: dict[str, Any]
+) -> None:
     """A commit that says so, and what a stranger proposes."""
-    run = caller.run(event=event, payload=payload)
+    run = caller.run(inputs, event=event, payload=payload)
     assert run.exit_code == 0, run.log
     assert run.steps == {}
 
 
-def test_a_pull_request_of_the_repository_itself_deploys(caller: Caller) -> None:
-    """Only forks are kept out."""
-    payload = {"pull_request": {"head": {"repo": {"full_name": "team/shop"}}}}
-    run = caller.run("{images: none}", event="pull_request", payload=payload)
+@pytest.mark.parametrize(
+    ("event", "payload"),
+    [
+        ("pull_request", {"pull_request": {"head": {"repo": OWN}}}),
+        ("workflow_run", {"workflow_run": {"head_repository": OWN}}),
+        ("issue_comment", {"issue": {"pull_request": {"url": "u"}}}),
+    ],
+)
+def test_what_the_repository_itself_proposes_deploys(
+    caller: Caller, event: str, payload: dict[str, Any]
+) -> None:
+    """Only forks are kept out; below a pull request its base is deployed without *ref*."""
+    run = caller.run("{images: none}", event=event, payload=payload)
     assert run.steps["Check what the deploy needs"] == "failure"
 
 
