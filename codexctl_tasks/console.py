@@ -98,8 +98,7 @@ class Console:
         known = set(self._secrets)
         for value in values:
             # Logs are read line by line, and errors fold blanks: a key file shows up in pieces.
-            lines = value.splitlines()
-            known |= {value, " ".join(value.split()), *lines, *(line.strip() for line in lines)}
+            known |= {value, " ".join(value.split()), *_lines_to_hide(value)}
         long_enough = (v for v in known if len(v.strip()) >= SHORTEST_SECRET)
         self._secrets = sorted(long_enough, key=len, reverse=True)
 
@@ -107,7 +106,7 @@ class Console:
         """Mask these values, and have GitHub mask them in all that the job writes."""
         found = tuple(values)
         self.hide(found)
-        lines = {line.strip() for value in found for line in value.splitlines()}
+        lines = {line.strip() for value in found for line in _lines_to_hide(value)}
         for line in sorted(lines) if self._github else ():
             if len(line) >= SHORTEST_SECRET:
                 self._command(f"::add-mask::{_escaped(line)}")
@@ -305,6 +304,13 @@ def _escaped(text: str, *, in_property: bool = False) -> str:
     """Escape a workflow command's text, as actions/toolkit does."""
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return text.replace(":", "%3A").replace(",", "%2C") if in_property else text
+
+
+def _lines_to_hide(value: str) -> Iterator[str]:
+    """Yield the lines of a secret as they are and trimmed; where a key in PEM begins is none."""
+    for line in value.splitlines():
+        if not line.startswith("-----"):
+            yield from (line, line.strip())
 
 
 def _relative_to(folder: Path | None, file: str) -> str:

@@ -336,15 +336,18 @@ def test_a_line_is_written_in_one_piece() -> None:
 
 
 def test_github_masks_what_came_in_one_secret() -> None:
-    """Each line of each value, also in what other programs of the job print; nothing short."""
+    """Each line of each value, also in what other programs print; nothing that all keys share."""
     stream = io.StringIO()
     console = Console(stream, github=True)
-    console.hide_everywhere(["first line\n100% second\n", "no"])
+    key = "-----BEGIN KEY-----\nfirst line\n-----END KEY-----\n"
+    console.hide_everywhere(["first line\n100% second\n", "no", key])
     console.step("apply", "first line")
+    console.step("apply", "-----BEGIN KEY-----")
     assert stream.getvalue().splitlines() == [
         "::add-mask::100%25 second",
         "::add-mask::first line",
         "apply    ***",
+        "apply    -----BEGIN KEY-----",
     ]
 
 
