@@ -7,6 +7,7 @@ changes, and a heartbeat when nothing does. Everything here goes to stderr.
 
 from __future__ import annotations
 
+import json
 import os.path
 import re
 import sys
@@ -210,9 +211,16 @@ class Console:
         """Print what a task is asked for on stdout; each line comes with what colours it."""
         colour = self._colour_result
         for state, line in lines:
-            text = _UNWANTED.sub("", self.masked(line).replace("\r", " "))
+            text = self._harmless(line)
             code = _COLOURS.get(state) if colour else None
             print(f"\033[{code}m{text}\033[0m" if code else text)  # noqa: T201 - the result
+
+    def result_as_json(self, data: Any) -> None:
+        """Print what a task is asked for on stdout, for programs; hidden values are masked."""
+        text = json.dumps(self.masked_data(data), indent=2, ensure_ascii=False)
+        if self._github:  # the same text to whoever reads JSON
+            text = text.replace("##[", "##\\u005b")
+        print(text)  # noqa: T201 - the result
 
     def stop_live(self) -> None:
         """Take the table off the screen; the report says more."""
@@ -233,14 +241,17 @@ class Console:
         return f"\033[{colour}m{text}\033[0m" if self._colour and colour else text
 
     def _write(self, text: str) -> None:
-        text = _UNWANTED.sub("", self.masked(text).replace("\r", " "))
-        if self._github:  # what a container logs must not command the runner
-            text = _NO_COMMAND.sub("\u200b", text)
+        text = self._harmless(text)
         if self._live and self._live.running:
             self._quiet_since = self._now()
             self._live.above(text)
         else:
             self._command(text)
+
+    def _harmless(self, text: str) -> str:
+        """Return *text* masked, without what repaints a screen or commands the runner."""
+        text = _UNWANTED.sub("", self.masked(text).replace("\r", " "))
+        return _NO_COMMAND.sub("\u200b", text) if self._github else text
 
     def _command(self, text: str) -> None:
         self._quiet_since = self._now()

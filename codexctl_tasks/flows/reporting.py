@@ -6,7 +6,6 @@ The only place that writes those files. They are written however the run ends.
 
 from __future__ import annotations
 
-import json
 import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
@@ -115,8 +114,7 @@ class Reporter:
             elapsed_s=ending.elapsed_s,
             exit_code=ending.exit_code,
         )
-        masked = self._console.masked_data({**data, **more})
-        print(json.dumps(masked, indent=2, ensure_ascii=False))  # noqa: T201 - the result
+        self._console.result_as_json({**data, **more})
 
     def _write_files(self, ending: Ending) -> None:
         if self._files.wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +183,30 @@ def test_the_text_of_a_workload_cannot_forge_an_annotation(stream: io.StringIO) 
     console.lines([("failed", forged)])
 
     assert not [line for line in _shown(stream) if line.lstrip().startswith("::")]
+
+
+@pytest.mark.parametrize("line", ["  ::set-output name=url::https://evil", "a ##[add-path]/evil"])
+def test_a_result_cannot_command_the_runner(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A ConfigMap in a plan is text, also for GitHub; elsewhere it is printed as it is."""
+    for github in (True, False):
+        Console(github=github).result([("", line), ("+", line)])
+        shown = capsys.readouterr().out.splitlines()
+        assert [_commands(each) for each in shown] == [not github] * 2
+    assert shown == [line, line]
+
+
+def test_json_on_stdout_cannot_command_the_runner(capsys: pytest.CaptureFixture[str]) -> None:
+    """To whoever reads it, it is the same text."""
+    data = {"a": ["##[add-path]/evil", "::warning::x"]}
+    Console(github=True).result_as_json(data)
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == data
+    assert not any(_commands(line) for line in shown.splitlines())
+
+
+def _commands(line: str) -> bool:
+    """Tell whether GitHub's runner takes a line for a command."""
+    return line.lstrip().startswith("::") or "##[" in line
 
 
 def test_colours_only_when_they_are_welcome() -> None:
