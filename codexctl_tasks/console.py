@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Console:
         self._colour_result = colour_result
         self._live = _LiveTable(self._out) if live else None
         self._secrets: list[str] = []
+        self._stopped_by = ""
         self._rows: dict[str, Row] = {}
         self._now, self._quiet_since = now, now()
 
@@ -246,14 +248,35 @@ class Console:
             self._quiet_since = self._now()
             self._live.above(text)
         else:
-            self._command(text)
+            self._line(text)
 
     def _harmless(self, text: str) -> str:
         """Return *text* masked, without what repaints a screen or commands the runner."""
         text = _UNWANTED.sub("", self.masked(text).replace("\r", " "))
         return _NO_COMMAND.sub("\u200b", text) if self._github else text
 
+    @contextmanager
+    def among_strangers(self) -> Iterator[None]:
+        """Keep what others write meanwhile, past this console, from commanding the runner."""
+        if not self._github:
+            yield
+            return
+        word = token_hex(16)  # unknown to them, or they could end it
+        self._command(f"::stop-commands::{word}")
+        self._stopped_by = word
+        try:
+            yield
+        finally:
+            self._stopped_by = ""
+            self._line(f"::{word}::")
+
     def _command(self, text: str) -> None:
+        """Write a workflow command; it is one also `among_strangers`."""
+        if word := self._stopped_by:
+            text = f"::{word}::\n{text}\n::stop-commands::{word}"
+        self._line(text)
+
+    def _line(self, text: str) -> None:
         self._quiet_since = self._now()
         out = self._out()
         out.write(f"{text}\n")  # in one piece: watches tell of their retries from threads
