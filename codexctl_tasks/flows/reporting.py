@@ -147,10 +147,17 @@ class Reporter:
 def write_report(path: Path, content: str, console: Console, mode: str = "w") -> None:
     """Write a file; that it cannot be written is no reason to call a run failed."""
     try:
+        if mode == "a" and _ends_amid_line(path):
+            content = f"\n{content}"
         with path.open(mode, encoding="utf-8", errors="replace") as file:
             file.write(content)
     except OSError as error:
         console.warn(f"{path}: not written: {error.strerror}")
+
+
+def _ends_amid_line(path: Path) -> bool:
+    """Tell whether a file lacks its last line feed: a script may have written to it, too."""
+    return path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
 
 
 def _empty(flag: str, path: Path) -> None:

@@ -29,8 +29,16 @@ SECRET_FILES = {
 """Secrets that a workflow has as texts: the file that each becomes, and what leads to that."""
 
 
+RUNNER_FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH")
+"""What is written there is told to later steps: in these workflows by codexctl alone."""
+
+
 def ci_request(variables: Mapping[str, str]) -> CiRequest:
-    """Combine ``CODEXCTL_*`` alone, for steps of workflows; *variables* are further ``--vars``."""
+    """
+    Combine ``CODEXCTL_*`` alone, for steps of workflows; *variables* are further ``--vars``.
+
+    The files of the runner are taken out of the environment then, so that no hook inherits them.
+    """
     dry_run = switch("CODEXCTL_DRY_RUN")
     which = value("images", "", "all")
     if which not in IMAGE_STEPS:
@@ -38,7 +46,13 @@ def ci_request(variables: Mapping[str, str]) -> CiRequest:
         raise UsageError("CODEXCTL_IMAGES", f"{which!r} is unknown", f"use one of {allowed}")
     images = images_request(dry_run=dry_run, pin="" if dry_run else value("pins", ""))
     doctor, deploy = doctor_request(), deploy_request()
-    known = replace(deploy.source, variables={**variables, **deploy.source.variables})
+    for name in RUNNER_FILES:
+        os.environ.pop(name, None)
+    known = replace(
+        deploy.source,
+        variables={**variables, **deploy.source.variables},
+        environ=dict(os.environ),
+    )
     return CiRequest(
         # The checks come before the images, of which the pins are.
         doctor=replace(doctor, source=replace(known, pins=None), builds=which in ("build", "all")),

@@ -12,6 +12,7 @@ import pytest
 from codexctl_tasks.errors import UsageError
 from codexctl_tasks.requests import DeployDefaults, DeployRequest
 from codexctl_tasks.settings import (
+    ci_request,
     colour_wanted,
     debugging,
     deploy_request,
@@ -307,6 +308,24 @@ def test_secrets_are_files_for_as_long_as_a_task_runs(
         assert file.read_text() == "kind: Config\n"
         assert file.stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.iterdir())
+
+
+def test_hooks_do_not_speak_for_a_reusable_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its outputs and the environment of its later steps are for codexctl alone to write."""
+    monkeypatch.setenv("CODEXCTL_ENV", "staging")
+    names = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH")
+    for name in (*names, "GITHUB_STEP_SUMMARY"):
+        monkeypatch.setenv(name, f"/r/{name}")
+
+    asked = ci_request({})
+
+    assert (
+        asked.deploy.files.step_outputs == asked.images.files.step_outputs == Path("/r", names[0])
+    )
+    for each in (asked.deploy, asked.images, asked.doctor):
+        assert not {*names} & {*each.source.environ}
+        assert "GITHUB_STEP_SUMMARY" in each.source.environ
+    assert not {*names} & {*os.environ}
 
 
 def test_what_gc_images_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
