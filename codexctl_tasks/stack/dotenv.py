@@ -20,6 +20,11 @@ _BLANK = r"[ \t\v\f\r\x85\xa0]"
 _NOTHING = re.compile(r"(?:\s|\x85)*(?:#[^\n]*(?:\s|\x85)*)*")
 _KEY = re.compile(rf"(?:export{_BLANK}+)?((?:[A-Za-z0-9_.]|{_BLANK})*)[=:]{_BLANK}*")
 _QUOTED = re.compile(r"""(['"]).*?(?<!\\)\1""", re.DOTALL)
+_BEHIND = {
+    False: re.compile(rf"{_BLANK}|\n|\Z"),
+    True: re.compile(rf"(?:{_BLANK}+#[^\n'\"]*|{_BLANK}*)(?:[\r\n]|\Z)"),
+}
+"""What may stand behind a value: anything that is apart, or only a comment without quotes."""
 _COMMENT = re.compile(rf"(.*{_BLANK})#.*", re.DOTALL)
 _VARIABLE = re.compile(r"(\\)?\$\(?\{?([A-Z0-9_]+)?\}?")
 _ESCAPE = re.compile(r"\\(.)")
@@ -37,7 +42,7 @@ class Entry(NamedTuple):
     """From 1."""
 
 
-def read_dotenv(text: str, file: str) -> Iterator[Entry]:
+def read_dotenv(text: str, file: str, *, one_on_each_line: bool = False) -> Iterator[Entry]:
     r"""
     Yield the variables of a dotenv file, in order.
 
@@ -45,8 +50,11 @@ def read_dotenv(text: str, file: str) -> Iterator[Entry]:
     ``\"`` in double quotes, values over several lines in either; ``$A`` and ``${A}`` (upper case)
     come from earlier lines of the same file, and are empty if they do not stand there.
 
+    With *one_on_each_line* a value in quotes may be followed by a comment without quotes, else
+    also by a variable: what may be a piece of the value is refused.
+
     Raises:
-        ConfigurationError: A line that is no variable, with its number.
+        ConfigurationError: A line that is no variable, or holds more than its value; never a value.
     """
     text = text.replace("\r\n", "\n").removeprefix("\ufeff")
     known: dict[str, str] = {}
@@ -59,7 +67,11 @@ def read_dotenv(text: str, file: str) -> Iterator[Entry]:
                 Location(file, line), "is no KEY=VALUE", "write one variable on each line"
             )
         name = key[1].strip()
-        known[name], end = _value(text, key.end(), known, Location(file, line))
+        known[name], end = _value(text, key.end(), known, name, Location(file, line))
+        if not _BEHIND[one_on_each_line].match(text, end):
+            what = f"{name} has text behind its closing quote"
+            fix = "put all of the value between the quotes"
+            raise ConfigurationError(Location(file, line), what, fix)
         yield Entry(name, known[name], line)
         position = _skip(text, end)
 
@@ -70,7 +82,9 @@ def _skip(text: str, position: int) -> int:
     return found.end() if found else position
 
 
-def _value(text: str, start: int, known: Mapping[str, str], place: Location) -> tuple[str, int]:
+def _value(
+    text: str, start: int, known: Mapping[str, str], name: str, place: Location
+) -> tuple[str, int]:
     """Return the value that begins at *start*, and where it ends."""
     if text[start : start + 1] not in ("'", '"'):
         end = next((i for i in range(start, len(text)) if text[i] in "\r\n"), len(text))
@@ -80,7 +94,7 @@ def _value(text: str, start: int, known: Mapping[str, str], place: Location) -> 
         return _expand((found[1] if found else value).strip(), known), end
     quoted = _QUOTED.match(text, start)
     if quoted is None:
-        raise ConfigurationError(place, "opens a quote that is never closed", "close it")
+        raise ConfigurationError(place, f"{name} opens a quote that is never closed", "close it")
     value = quoted[0][:-1].strip(quoted[1])
     if quoted[1] == '"':
         value = _ESCAPE.sub(lambda m: _BREAKS.get(m[1], m[0]), value)

@@ -151,6 +151,33 @@ def test_a_mistake_in_the_secret_of_variables_is_told_by_its_line(job: Job) -> N
     assert "sentinel" not in _told(done)
 
 
+def test_variables_as_json_are_masked(job: Job) -> None:
+    """Each value by itself, whatever is in it."""
+    secret = json.dumps({"DB_PASSWORD": "sentinel's\\", "KEY": "sentinel 1\nsentinel 2"})
+    done = job.step("images", CODEXCTL_SECRET_ENV_FILE=secret)
+    assert done.returncode == 0
+    masked = [line for line in done.stderr.splitlines() if line.startswith("::add-mask::")]
+    assert [line.removeprefix("::add-mask::") for line in masked if "cluster" not in line] == [
+        *("sentinel 1", "sentinel 2", "sentinel's\\"),
+    ]
+
+
+def test_a_password_that_does_not_exist_is_not_deployed(job: Job) -> None:
+    """The first step names the variable and where its secret has to be."""
+    done = job.step("doctor", CODEXCTL_SECRET_ENV_FILE="DB_PASSWORD=''\n")
+    assert done.returncode == 3
+    assert "CODEXCTL_ENV_FILE: DB_PASSWORD is empty, as a secret that does not" in done.stderr
+
+
+def test_secrets_in_which_github_would_mask_braces(job: Job) -> None:
+    """Its owner learns why the report is missing; told once, and not where they do no harm."""
+    logins = {"CODEXCTL_SECRET_REGISTRY_AUTH": json.dumps({"auths": {}}, indent=2)}
+    told = job.step("doctor", **logins).stderr
+    assert "::warning::secret REGISTRY_AUTH: has a line with only a brace" in told
+    assert "brace" not in job.step("images", **logins).stderr
+    assert "brace" not in job.step("doctor").stderr
+
+
 def test_two_kubeconfigs_are_refused(job: Job) -> None:
     """Neither silently wins."""
     done = job.step("doctor", CODEXCTL_KUBECONFIG="somewhere")

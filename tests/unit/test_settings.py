@@ -302,7 +302,7 @@ def test_secrets_are_files_for_as_long_as_a_task_runs(
     monkeypatch.setenv("CODEXCTL_SECRET_ENV_FILE", "A=1")
     with workflow_secrets() as secrets:
         file = Path(os.environ["KUBECONFIG"])
-        assert (secrets.variables, secrets.documents) == ("A=1", ("kind: Config",))
+        assert (secrets.variables, secrets.documents) == ("A=1", {"KUBECONFIG": "kind: Config"})
         assert not [name for name in os.environ if name.startswith("CODEXCTL_SECRET_")]
         assert os.environ["CODEXCTL_KUBECONFIG"] == str(file)
         assert file.read_text() == "kind: Config\n"
@@ -326,6 +326,20 @@ def test_hooks_do_not_speak_for_a_reusable_workflow(monkeypatch: pytest.MonkeyPa
         assert not {*names} & {*each.source.environ}
         assert "GITHUB_STEP_SUMMARY" in each.source.environ
     assert not {*names} & {*os.environ}
+
+
+def test_a_secret_is_not_overridden_by_what_is_not_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A branch called `x,DB_PASSWORD=theirs` in `vars` cannot bring a password of its own."""
+    monkeypatch.setenv("CODEXCTL_ENV", "staging")
+    monkeypatch.setenv("CODEXCTL_VARS", "BRANCH=x,DB_PASSWORD=theirs")
+
+    with pytest.raises(UsageError) as caught:
+        ci_request({"DB_PASSWORD": "ours", "OTHER": "1"})
+
+    assert str(caught.value) == (
+        "CODEXCTL_VARS: DB_PASSWORD is in the secret CODEXCTL_ENV_FILE as well: "
+        "leave it out here or there"
+    )
 
 
 def test_what_gc_images_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
