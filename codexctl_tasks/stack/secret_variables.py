@@ -54,7 +54,7 @@ def _json_pairs(text: str) -> list[tuple[str, Any]]:
 
 def _dotenv_pairs(text: str) -> Iterator[tuple[str, str]]:
     try:
-        for entry in read_dotenv(text, WHERE, one_on_each_line=True):
+        for entry in read_dotenv(text, WHERE, is_strict=True):
             yield entry.name, entry.value
     except ConfigurationError as error:
         raise ConfigurationError(error.where, error.what, _as_json()) from None

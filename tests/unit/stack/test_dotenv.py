@@ -115,7 +115,7 @@ def test_two_variables_on_one_line() -> None:
 
     assert [(e.name, e.value) for e in read_dotenv(text, "a.env")] == [("A", "1"), ("B", "2")]
     with pytest.raises(ConfigurationError, match="A has text behind its closing quote"):
-        list(read_dotenv(text, "a.env", one_on_each_line=True))
+        list(read_dotenv(text, "a.env", is_strict=True))
 
 
 VAR_FILE = {
