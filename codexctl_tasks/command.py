@@ -145,11 +145,12 @@ def _signals_as_exceptions() -> Iterator[None]:
 
 
 def _report_defect(error: Exception) -> int:
-    print(  # noqa: T201 - the console may be the culprit
-        f"codexctl: internal error: {type(error).__name__}: {error}: this is a defect of codexctl, "
-        "please report it; CODEXCTL_DEBUG=1 shows where it happened",
-        file=sys.stderr,
-    )
-    if settings.debugging():
-        traceback.print_exc()
+    name = type(error).__name__
+    fix = "this is a defect of codexctl, please report it; CODEXCTL_DEBUG=1 shows where it happened"
+    try:
+        console().error(CodexctlError("codexctl", f"internal error: {name}: {error}", fix))
+        for piece in traceback.format_exception(error) if settings.debugging() else ():
+            console().lines(("", line) for line in piece.splitlines())
+    except Exception:  # noqa: BLE001 - the console is the culprit, and nothing else masks secrets
+        print(f"codexctl: internal error: {name}: {fix}", file=sys.stderr)  # noqa: T201
     return INTERNAL_ERROR

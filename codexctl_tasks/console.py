@@ -7,12 +7,14 @@ changes, and a heartbeat when nothing does. Everything here goes to stderr.
 
 from __future__ import annotations
 
+import json
 import os.path
 import re
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ class Console:
         self._colour_result = colour_result
         self._live = _LiveTable(self._out) if live else None
         self._secrets: list[str] = []
+        self._stopped_by = ""
         self._rows: dict[str, Row] = {}
         self._now, self._quiet_since = now, now()
 
@@ -98,8 +101,7 @@ class Console:
         known = set(self._secrets)
         for value in values:
             # Logs are read line by line, and errors fold blanks: a key file shows up in pieces.
-            lines = value.splitlines()
-            known |= {value, " ".join(value.split()), *lines, *(line.strip() for line in lines)}
+            known |= {value, " ".join(value.split()), *_lines_to_hide(value)}
         long_enough = (v for v in known if len(v.strip()) >= SHORTEST_SECRET)
         self._secrets = sorted(long_enough, key=len, reverse=True)
 
@@ -107,7 +109,7 @@ class Console:
         """Mask these values, and have GitHub mask them in all that the job writes."""
         found = tuple(values)
         self.hide(found)
-        lines = {line.strip() for value in found for line in value.splitlines()}
+        lines = {line.strip() for value in found for line in _lines_to_hide(value)}
         for line in sorted(lines) if self._github else ():
             if len(line) >= SHORTEST_SECRET:
                 self._command(f"::add-mask::{_escaped(line)}")
@@ -211,9 +213,16 @@ class Console:
         """Print what a task is asked for on stdout; each line comes with what colours it."""
         colour = self._colour_result
         for state, line in lines:
-            text = _UNWANTED.sub("", self.masked(line).replace("\r", " "))
+            text = self._harmless(line)
             code = _COLOURS.get(state) if colour else None
             print(f"\033[{code}m{text}\033[0m" if code else text)  # noqa: T201 - the result
+
+    def result_as_json(self, data: Any) -> None:
+        """Print what a task is asked for on stdout, for programs; hidden values are masked."""
+        text = json.dumps(self.masked_data(data), indent=2, ensure_ascii=False)
+        if self._github:  # the same text to whoever reads JSON
+            text = text.replace("##[", "##\\u005b")
+        print(text)  # noqa: T201 - the result
 
     def stop_live(self) -> None:
         """Take the table off the screen; the report says more."""
@@ -234,16 +243,40 @@ class Console:
         return f"\033[{colour}m{text}\033[0m" if self._colour and colour else text
 
     def _write(self, text: str) -> None:
-        text = _UNWANTED.sub("", self.masked(text).replace("\r", " "))
-        if self._github:  # what a container logs must not command the runner
-            text = _NO_COMMAND.sub("\u200b", text)
+        text = self._harmless(text)
         if self._live and self._live.running:
             self._quiet_since = self._now()
             self._live.above(text)
         else:
-            self._command(text)
+            self._line(text)
+
+    def _harmless(self, text: str) -> str:
+        """Return *text* masked, without what repaints a screen or commands the runner."""
+        text = _UNWANTED.sub("", self.masked(text).replace("\r", " "))
+        return _NO_COMMAND.sub("\u200b", text) if self._github else text
+
+    @contextmanager
+    def among_strangers(self) -> Iterator[None]:
+        """Keep what others write meanwhile, past this console, from commanding the runner."""
+        if not self._github:
+            yield
+            return
+        word = token_hex(16)  # unknown to them, or they could end it
+        self._command(f"::stop-commands::{word}")
+        self._stopped_by = word
+        try:
+            yield
+        finally:
+            self._stopped_by = ""
+            self._line(f"::{word}::")
 
     def _command(self, text: str) -> None:
+        """Write a workflow command; it is one also `among_strangers`."""
+        if word := self._stopped_by:
+            text = f"::{word}::\n{text}\n::stop-commands::{word}"
+        self._line(text)
+
+    def _line(self, text: str) -> None:
         self._quiet_since = self._now()
         out = self._out()
         out.write(f"{text}\n")  # in one piece: watches tell of their retries from threads
@@ -305,6 +338,13 @@ def _escaped(text: str, *, in_property: bool = False) -> str:
     """Escape a workflow command's text, as actions/toolkit does."""
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return text.replace(":", "%3A").replace(",", "%2C") if in_property else text
+
+
+def _lines_to_hide(value: str) -> Iterator[str]:
+    """Yield the lines of a secret as they are and trimmed; where a key in PEM begins is none."""
+    for line in value.splitlines():
+        if not line.startswith("-----"):
+            yield from (line, line.strip())
 
 
 def _relative_to(folder: Path | None, file: str) -> str:

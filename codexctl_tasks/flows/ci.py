@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from codexctl_tasks import settings
 from codexctl_tasks.errors import DONE, UsageError
-from codexctl_tasks.stack.dotenv import read_dotenv
 from codexctl_tasks.stack.pins import read_pins
+from codexctl_tasks.stack.secret_variables import read_secret_variables
 from codexctl_tasks.world.passwords import passwords_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from codexctl_tasks.requests import CiRequest, DeployRequest
     from codexctl_tasks.world.outside import Outside
@@ -25,12 +25,22 @@ if TYPE_CHECKING:
 def run(step: Callable[[CiRequest, Outside], int], outside: Outside) -> int:
     """Run a step with the secrets of the workflow in files, which are removed afterwards."""
     with settings.workflow_secrets() as secrets:
-        inner = [each for document in secrets.documents for each in passwords_in(document)]
+        documents = secrets.documents.values()
+        inner = [each for document in documents for each in passwords_in(document)]
         outside.console.hide_everywhere([secrets.token, *inner])
-        entries = tuple(read_dotenv(secrets.variables, "secret CODEXCTL_ENV_FILE"))
-        outside.console.hide_everywhere(entry.value for entry in entries)
-        variables = {entry.name: entry.value for entry in entries}
+        variables = read_secret_variables(secrets.variables)
+        outside.console.hide_everywhere(variables.values())
+        if step is doctor and settings.in_github_actions():
+            _warn_of_braces({**secrets.documents, "CODEXCTL_ENV_FILE": secrets.variables}, outside)
         return step(settings.ci_request(variables), outside)
+
+
+def _warn_of_braces(secrets: Mapping[str, str], outside: Outside) -> None:
+    """Warn of JSON on several lines: GitHub masks each of them, and drops outputs with a mask."""
+    for name, text in secrets.items():
+        if {"{", "}"} & {line.strip() for line in text.splitlines()}:
+            what = "has a line with only a brace, so GitHub masks braces and drops outputs in JSON"
+            outside.console.warn(f"secret {name}: {what}: write it in one line")
 
 
 def doctor(asked: CiRequest, outside: Outside) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.apply import summary
@@ -116,8 +115,7 @@ class _Destruction:
         if not self._gone and not left and not problems:
             self._console.step("destroy", "nothing to delete")
         if self._run.request.output == "json":
-            masked = self._console.masked_data(self._as_json(left, problems))
-            print(json.dumps(masked, indent=2, ensure_ascii=False))  # noqa: T201 - the result
+            self._console.result_as_json(self._as_json(left, problems))
 
     def _forgotten(self) -> Iterator[tuple[ObjectName, Resource]]:
         """Yield what was applied once and is desired no more."""

@@ -8,7 +8,6 @@ cannot be loaded is a finding like any other: the rest is checked all the same.
 from __future__ import annotations
 
 import functools
-import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -48,8 +47,7 @@ def doctor(request: DoctorRequest, outside: Outside) -> int:
     for error in errors:
         outside.console.annotate(error.location, str(error))
     if request.output == "json":
-        data = outside.console.masked_data(_as_json(found, exit_code))
-        print(json.dumps(data, indent=2, ensure_ascii=False))  # noqa: T201 - the result
+        outside.console.result_as_json(_as_json(found, exit_code))
     return exit_code
 
 

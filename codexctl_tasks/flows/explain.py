@@ -7,7 +7,6 @@ logs of what crashes, report.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -73,7 +72,7 @@ def explain(request: ExplainRequest, outside: Outside) -> int:
     if request.output == "json":
         elapsed_s = clock.now() - begun_s
         data = report.as_json(results, (), elapsed_s=elapsed_s, exit_code=exit_code)
-        print(json.dumps(console.masked_data(data), indent=2, ensure_ascii=False))  # noqa: T201
+        console.result_as_json(data)
     return exit_code
 
 

@@ -7,7 +7,6 @@ taken for unused.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -125,8 +124,7 @@ class _Collection:
             data = report.as_json(
                 accounts, self._objects, self._problems, exit_code=exit_code, deletes=deletes
             )
-            masked = self._console.masked_data(data)
-            print(json.dumps(masked, indent=2, ensure_ascii=False))  # noqa: T201 - the result
+            self._console.result_as_json(data)
         return exit_code
 
     def _collect(self, repository: Repository, told: Account) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -37,7 +36,7 @@ def hooks(request: HooksRequest, outside: Outside) -> int:
             raise UsageError("hooks run", "names no hook", f"known are {', '.join(registry.names)}")
         raise _unknown(request.show, registry)
     if request.output == "json":
-        print(json.dumps(list_data(registry), indent=2, ensure_ascii=False))  # noqa: T201
+        outside.console.result_as_json(list_data(registry))
     else:
         outside.console.result(list_lines(registry, request.show))
     return DONE

@@ -6,7 +6,6 @@ Mirroring comes first: a build may stand on an image that is mirrored.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -154,8 +153,7 @@ class _Images:
             self._console.annotate(problem.location, str(problem))
         self._write_step_files(rows)
         if self._request.output == "json":
-            data = self._console.masked_data(report.as_json(rows, exit_code=exit_code))
-            print(json.dumps(data, indent=2, ensure_ascii=False))  # noqa: T201 - the result
+            self._console.result_as_json(report.as_json(rows, exit_code=exit_code))
         if self._request.pin and not exit_code:
             self._pin(self._request.pin)
         return exit_code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +62,7 @@ def _plan(request: DeployRequest, outside: Outside, reporter: Reporter) -> int:
         rehearsal, problems = run.rehearse(prunes=request.prunes, thoroughly=True)
         shown = _Shown(run, rehearsal, problems)
         if request.output == "json":
-            masked = outside.console.masked_data(shown.as_json())
-            print(json.dumps(masked, indent=2, ensure_ascii=False))  # noqa: T201 - the result
+            outside.console.result_as_json(shown.as_json())
         else:
             outside.console.result(shown.lines())
         if problems:

@@ -6,7 +6,6 @@ The only place that writes those files. They are written however the run ends.
 
 from __future__ import annotations
 
-import json
 import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
@@ -115,8 +114,7 @@ class Reporter:
             elapsed_s=ending.elapsed_s,
             exit_code=ending.exit_code,
         )
-        masked = self._console.masked_data({**data, **more})
-        print(json.dumps(masked, indent=2, ensure_ascii=False))  # noqa: T201 - the result
+        self._console.result_as_json({**data, **more})
 
     def _write_files(self, ending: Ending) -> None:
         if self._files.wanted:
@@ -149,10 +147,17 @@ class Reporter:
 def write_report(path: Path, content: str, console: Console, mode: str = "w") -> None:
     """Write a file; that it cannot be written is no reason to call a run failed."""
     try:
+        if mode == "a" and _ends_amid_line(path):
+            content = f"\n{content}"
         with path.open(mode, encoding="utf-8", errors="replace") as file:
             file.write(content)
     except OSError as error:
         console.warn(f"{path}: not written: {error.strerror}")
+
+
+def _ends_amid_line(path: Path) -> bool:
+    """Tell whether a file lacks its last line feed: a script may have written to it, too."""
+    return path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
 
 
 def _empty(flag: str, path: Path) -> None:

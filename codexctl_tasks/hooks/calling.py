@@ -83,7 +83,7 @@ def _defect(hook: str, error: BaseException, console: Console) -> HookError:
 def _own_stdout(console: Console) -> Iterator[None]:
     """Tell what a hook prints, and what its programs print: stdout is for the result alone."""
     printed = _Printed(console.output)
-    with redirect_stdout(printed), _programs_on_stderr():
+    with console.among_strangers(), redirect_stdout(printed), _programs_on_stderr():
         try:
             yield
         finally:

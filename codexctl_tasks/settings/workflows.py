@@ -21,16 +21,25 @@ if TYPE_CHECKING:
 
 IMAGE_STEPS = ("mirror", "build", "all", "none")
 """What a workflow may do about images before a deploy."""
+PREFIX = "CODEXCTL_SECRET_"
 SECRET_FILES = {
     # Given in so many words, it counts more than what services.yaml says; scripts know the other.
-    "CODEXCTL_SECRET_KUBECONFIG": ("kubeconfig", "CODEXCTL_KUBECONFIG", "KUBECONFIG"),
-    "CODEXCTL_SECRET_REGISTRY_AUTH": ("auth.json", "REGISTRY_AUTH_FILE"),
+    f"{PREFIX}KUBECONFIG": ("kubeconfig", "CODEXCTL_KUBECONFIG", "KUBECONFIG"),
+    f"{PREFIX}REGISTRY_AUTH": ("auth.json", "REGISTRY_AUTH_FILE"),
 }
 """Secrets that a workflow has as texts: the file that each becomes, and what leads to that."""
 
 
+RUNNER_FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH")
+"""What is written there is told to later steps: in these workflows by codexctl alone."""
+
+
 def ci_request(variables: Mapping[str, str]) -> CiRequest:
-    """Combine ``CODEXCTL_*`` alone, for steps of workflows; *variables* are further ``--vars``."""
+    """
+    Combine ``CODEXCTL_*`` alone, for steps of workflows; *variables* are further ``--vars``.
+
+    The files of the runner are taken out of the environment then, so that no hook inherits them.
+    """
     dry_run = switch("CODEXCTL_DRY_RUN")
     which = value("images", "", "all")
     if which not in IMAGE_STEPS:
@@ -38,7 +47,16 @@ def ci_request(variables: Mapping[str, str]) -> CiRequest:
         raise UsageError("CODEXCTL_IMAGES", f"{which!r} is unknown", f"use one of {allowed}")
     images = images_request(dry_run=dry_run, pin="" if dry_run else value("pins", ""))
     doctor, deploy = doctor_request(), deploy_request()
-    known = replace(deploy.source, variables={**variables, **deploy.source.variables})
+    if both := sorted(variables.keys() & deploy.source.variables.keys()):
+        what = f"{', '.join(both)} is in the secret CODEXCTL_ENV_FILE as well"
+        raise UsageError("CODEXCTL_VARS", what, "leave it out here or there")
+    for name in RUNNER_FILES:
+        os.environ.pop(name, None)
+    known = replace(
+        deploy.source,
+        variables={**variables, **deploy.source.variables},
+        environ=dict(os.environ),
+    )
     return CiRequest(
         # The checks come before the images, of which the pins are.
         doctor=replace(doctor, source=replace(known, pins=None), builds=which in ("build", "all")),
@@ -54,9 +72,9 @@ class WorkflowSecrets:
     """What a step was given as secrets."""
 
     variables: str = field(repr=False)
-    """Further variables, as in a dotenv file; empty: none."""
-    documents: tuple[str, ...] = field(repr=False)
-    """The kubeconfig and the logins, as far as they were given."""
+    """Further variables, not read yet; empty: none."""
+    documents: Mapping[str, str] = field(repr=False)
+    """``KUBECONFIG`` and ``REGISTRY_AUTH``, as far as they were given."""
     token: str = field(repr=False)
     """For hooks that talk to GitHub; empty: none."""
 
@@ -70,7 +88,7 @@ def workflow_secrets() -> Iterator[WorkflowSecrets]:
     started inherits them.
     """
     texts = {name: os.environ.pop(name, "") for name in SECRET_FILES}
-    variables = os.environ.pop("CODEXCTL_SECRET_ENV_FILE", "")
+    variables = os.environ.pop(f"{PREFIX}ENV_FILE", "")
     place = os.environ.get("RUNNER_TEMP") or None
     with tempfile.TemporaryDirectory(prefix="codexctl-", dir=place) as folder:
         for name, text in texts.items():
@@ -84,5 +102,5 @@ def workflow_secrets() -> Iterator[WorkflowSecrets]:
             path.touch(mode=0o600)
             path.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
             os.environ.update(dict.fromkeys(leading, str(path)))
-        documents = tuple(filter(None, texts.values()))
+        documents = {name.removeprefix(PREFIX): text for name, text in texts.items() if text}
         yield WorkflowSecrets(variables, documents, os.environ.get("CODEXCTL_GH_PAT", ""))

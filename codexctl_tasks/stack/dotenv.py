@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 _BLANK = r"[ \t\v\f\r\x85\xa0]"
 _NOTHING = re.compile(r"(?:\s|\x85)*(?:#[^\n]*(?:\s|\x85)*)*")
 _KEY = re.compile(rf"(?:export{_BLANK}+)?((?:[A-Za-z0-9_.]|{_BLANK})*)[=:]{_BLANK}*")
-_QUOTED = re.compile(r"""(['"]).*?(?<!\\)\1""", re.DOTALL)
+_QUOTED = {
+    False: re.compile(r"""(['"]).*?(?<!\\)\1""", re.DOTALL),
+    True: re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL),
+}
+"""As the Go library reads it; as a shell does, if that is strict."""
+_BEHIND = {
+    False: re.compile(rf"{_BLANK}|\n|\Z"),
+    True: re.compile(rf"(?:{_BLANK}+#[^\n'\"]*|{_BLANK}*)(?:[\r\n]|\Z)"),
+}
+"""What may stand behind that: anything apart; if that is strict only a comment without quotes."""
 _COMMENT = re.compile(rf"(.*{_BLANK})#.*", re.DOTALL)
 _VARIABLE = re.compile(r"(\\)?\$\(?\{?([A-Z0-9_]+)?\}?")
 _ESCAPE = re.compile(r"\\(.)")
@@ -37,7 +46,7 @@ class Entry(NamedTuple):
     """From 1."""
 
 
-def read_dotenv(text: str, file: str) -> Iterator[Entry]:
+def read_dotenv(text: str, file: str, *, is_strict: bool = False) -> Iterator[Entry]:
     r"""
     Yield the variables of a dotenv file, in order.
 
@@ -45,8 +54,11 @@ def read_dotenv(text: str, file: str) -> Iterator[Entry]:
     ``\"`` in double quotes, values over several lines in either; ``$A`` and ``${A}`` (upper case)
     come from earlier lines of the same file, and are empty if they do not stand there.
 
+    With *is_strict* single quotes end at the next one, and only a comment without quotes may
+    follow: what was put between quotes unseen is read as it is, or refused.
+
     Raises:
-        ConfigurationError: A line that is no variable, with its number.
+        ConfigurationError: A line that is no variable, or holds more than its value; never a value.
     """
     text = text.replace("\r\n", "\n").removeprefix("\ufeff")
     known: dict[str, str] = {}
@@ -59,7 +71,15 @@ def read_dotenv(text: str, file: str) -> Iterator[Entry]:
                 Location(file, line), "is no KEY=VALUE", "write one variable on each line"
             )
         name = key[1].strip()
-        known[name], end = _value(text, key.end(), known, Location(file, line))
+        found = _value(text, key.end(), known, is_strict=is_strict)
+        if found is None:
+            what = f"{name} opens a quote that is never closed"
+            raise ConfigurationError(Location(file, line), what, "close it")
+        known[name], end = found
+        if not _BEHIND[is_strict].match(text, end):
+            what = f"{name} has text behind its closing quote"
+            fix = "put all of the value between the quotes"
+            raise ConfigurationError(Location(file, line), what, fix)
         yield Entry(name, known[name], line)
         position = _skip(text, end)
 
@@ -70,19 +90,22 @@ def _skip(text: str, position: int) -> int:
     return found.end() if found else position
 
 
-def _value(text: str, start: int, known: Mapping[str, str], place: Location) -> tuple[str, int]:
-    """Return the value that begins at *start*, and where it ends."""
-    if text[start : start + 1] not in ("'", '"'):
+def _value(
+    text: str, start: int, known: Mapping[str, str], *, is_strict: bool
+) -> tuple[str, int] | None:
+    """Return the value that begins at *start*, and where it ends; None: nowhere."""
+    quote = text[start : start + 1]
+    if quote not in ("'", '"'):
         end = next((i for i in range(start, len(text)) if text[i] in "\r\n"), len(text))
         value = text[start:end]
         # The last " #" of the line begins the comment.
         found = _COMMENT.fullmatch(value)
         return _expand((found[1] if found else value).strip(), known), end
-    quoted = _QUOTED.match(text, start)
+    quoted = _QUOTED[is_strict].match(text, start)
     if quoted is None:
-        raise ConfigurationError(place, "opens a quote that is never closed", "close it")
-    value = quoted[0][:-1].strip(quoted[1])
-    if quoted[1] == '"':
+        return None
+    value = quoted[0][1:-1] if is_strict else quoted[0][:-1].strip(quote)
+    if quote == '"':
         value = _ESCAPE.sub(lambda m: _BREAKS.get(m[1], m[0]), value)
         value = _expand(_ESCAPED.sub(r"\1", value), known)
     return value, quoted.end()

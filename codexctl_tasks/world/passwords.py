@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from codexctl_tasks.requests import looks_secret
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SECRET_KEY = re.compile(r"(auth|password|secret|token|key-data)$", re.IGNORECASE)
-"""In a kubeconfig also those of auth providers, such as ``refresh-token``. What a program for
-credentials is told has names and values."""
+"""In a kubeconfig also those of auth providers, such as ``refresh-token``."""
 
 
 def passwords_in(document: str) -> Iterator[str]:
@@ -39,8 +40,15 @@ def _passwords(node: Any) -> Iterator[str]:
         for key, value in node.items():
             if isinstance(value, dict | list):
                 yield from _passwords(value)
-            elif _SECRET_KEY.search(str(key)) or (key == "value" and "name" in node):
+            elif value is not None and not isinstance(value, bool) and _is_secret(key, node):
                 yield from _forms(str(value))
+
+
+def _is_secret(key: Any, node: dict[Any, Any]) -> bool:
+    """Tell by names alone; variables of a program for credentials are ``name`` and ``value``."""
+    return bool(_SECRET_KEY.search(str(key))) or (
+        key == "value" and looks_secret(str(node.get("name")))
+    )
 
 
 def _forms(text: str) -> Iterator[str]:

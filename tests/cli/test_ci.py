@@ -121,6 +121,12 @@ def test_a_stack_without_images_is_deployed_without_pins(job: Job) -> None:
     assert "pin" not in job.step("deploy", **pins).stderr
 
 
+def _told(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what people see of a step: GitHub does not show what it is asked to mask."""
+    lines = done.stderr.splitlines()
+    return "\n".join(line for line in lines if not line.startswith("::add-mask::"))
+
+
 def test_secrets_are_masked_and_leave_no_file(job: Job) -> None:
     """What the workflow was given as secrets is neither shown nor left behind on the runner."""
     variables = "DB_PASSWORD=sentinel-of-the-database\nexport PLAIN_NAME='sentinel # two'\n"
@@ -130,10 +136,9 @@ def test_secrets_are_masked_and_leave_no_file(job: Job) -> None:
     }
     for step in ("doctor", "images", "deploy"):
         done = job.step(step, **secrets)
-        told = [line for line in done.stderr.splitlines() if not line.startswith("::add-mask::")]
         assert "::add-mask::sentinel-of-the-database" in done.stderr.splitlines()
         assert "::add-mask::sentinel # two" in done.stderr.splitlines()
-        assert "sentinel" not in "\n".join(told) + done.stdout
+        assert "sentinel" not in _told(done) + done.stdout
     assert {path.name for path in job.temp.iterdir()} == {"outputs", "summary"}
     assert "sentinel" not in job.written("outputs") + job.written("summary")
 
@@ -143,7 +148,34 @@ def test_a_mistake_in_the_secret_of_variables_is_told_by_its_line(job: Job) -> N
     done = job.step("doctor", CODEXCTL_SECRET_ENV_FILE="A=1\nsentinel\n")
     assert done.returncode == 3
     assert "CODEXCTL_ENV_FILE" in done.stderr
-    assert "sentinel" not in done.stderr
+    assert "sentinel" not in _told(done)
+
+
+def test_variables_as_json_are_masked(job: Job) -> None:
+    """Each value by itself, whatever is in it."""
+    secret = json.dumps({"DB_PASSWORD": "sentinel's\\", "KEY": "sentinel 1\nsentinel 2"})
+    done = job.step("images", CODEXCTL_SECRET_ENV_FILE=secret)
+    assert done.returncode == 0
+    masked = [line for line in done.stderr.splitlines() if line.startswith("::add-mask::")]
+    assert [line.removeprefix("::add-mask::") for line in masked if "cluster" not in line] == [
+        *("sentinel 1", "sentinel 2", "sentinel's\\"),
+    ]
+
+
+def test_a_password_that_does_not_exist_is_not_deployed(job: Job) -> None:
+    """The first step names the variable and where its secret has to be."""
+    done = job.step("doctor", CODEXCTL_SECRET_ENV_FILE="DB_PASSWORD=''\n")
+    assert done.returncode == 3
+    assert "CODEXCTL_ENV_FILE: DB_PASSWORD is empty, as a secret that does not" in done.stderr
+
+
+def test_secrets_in_which_github_would_mask_braces(job: Job) -> None:
+    """Its owner learns why the report is missing; told once, and not where they do no harm."""
+    logins = {"CODEXCTL_SECRET_REGISTRY_AUTH": json.dumps({"auths": {}}, indent=2)}
+    told = job.step("doctor", **logins).stderr
+    assert "::warning::secret REGISTRY_AUTH: has a line with only a brace" in told
+    assert "brace" not in job.step("images", **logins).stderr
+    assert "brace" not in job.step("doctor").stderr
 
 
 def test_two_kubeconfigs_are_refused(job: Job) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -184,6 +185,30 @@ def test_the_text_of_a_workload_cannot_forge_an_annotation(stream: io.StringIO) 
     assert not [line for line in _shown(stream) if line.lstrip().startswith("::")]
 
 
+@pytest.mark.parametrize("line", ["  ::set-output name=url::https://evil", "a ##[add-path]/evil"])
+def test_a_result_cannot_command_the_runner(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A ConfigMap in a plan is text, also for GitHub; elsewhere it is printed as it is."""
+    for github in (True, False):
+        Console(github=github).result([("", line), ("+", line)])
+        shown = capsys.readouterr().out.splitlines()
+        assert [_commands(each) for each in shown] == [not github] * 2
+    assert shown == [line, line]
+
+
+def test_json_on_stdout_cannot_command_the_runner(capsys: pytest.CaptureFixture[str]) -> None:
+    """To whoever reads it, it is the same text."""
+    data = {"a": ["##[add-path]/evil", "::warning::x"]}
+    Console(github=True).result_as_json(data)
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == data
+    assert not any(_commands(line) for line in shown.splitlines())
+
+
+def _commands(line: str) -> bool:
+    """Tell whether GitHub's runner takes a line for a command."""
+    return line.lstrip().startswith("::") or "##[" in line
+
+
 def test_colours_only_when_they_are_welcome() -> None:
     """Log files hold no escape sequences; terminals get red errors."""
     plain, painted = io.StringIO(), io.StringIO()
@@ -336,15 +361,18 @@ def test_a_line_is_written_in_one_piece() -> None:
 
 
 def test_github_masks_what_came_in_one_secret() -> None:
-    """Each line of each value, also in what other programs of the job print; nothing short."""
+    """Each line of each value, also in what other programs print; nothing that all keys share."""
     stream = io.StringIO()
     console = Console(stream, github=True)
-    console.hide_everywhere(["first line\n100% second\n", "no"])
+    key = "-----BEGIN KEY-----\nfirst line\n-----END KEY-----\n"
+    console.hide_everywhere(["first line\n100% second\n", "no", key])
     console.step("apply", "first line")
+    console.step("apply", "-----BEGIN KEY-----")
     assert stream.getvalue().splitlines() == [
         "::add-mask::100%25 second",
         "::add-mask::first line",
         "apply    ***",
+        "apply    -----BEGIN KEY-----",
     ]
 
 

@@ -12,7 +12,7 @@ import pytest
 from invoke.collection import Collection
 
 from codexctl_tasks import __version__
-from codexctl_tasks.command import Flag, command
+from codexctl_tasks.command import Flag, command, console
 from codexctl_tasks.errors import (
     ClusterError,
     CombinedError,
@@ -184,6 +184,26 @@ def test_a_defect_asks_for_a_report(
     monkeypatch.setenv("CODEXCTL_DEBUG", "1")
     assert _run("task", _raising(ZeroDivisionError("oh"))) == 99
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_defect_shows_no_secret_and_commands_no_runner(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unexpected error may hold anything, its traceback too."""
+    monkeypatch.setenv("CODEXCTL_DEBUG", "1")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    console.cache_clear()
+    console().hide(["hunter22"])
+    try:
+        assert _run("task", _raising(ValueError("hunter22\n::set-output name=url::x"))) == 99
+    finally:
+        console.cache_clear()
+
+    errors = capsys.readouterr().err
+    assert "Traceback" in errors
+    assert "hunter22" not in errors
+    commands = [line for line in errors.splitlines() if line.lstrip().startswith("::")]
+    assert [line.split()[0] for line in commands] == ["::error::codexctl:"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -12,6 +12,7 @@ import pytest
 from codexctl_tasks.errors import UsageError
 from codexctl_tasks.requests import DeployDefaults, DeployRequest
 from codexctl_tasks.settings import (
+    ci_request,
     colour_wanted,
     debugging,
     deploy_request,
@@ -301,12 +302,44 @@ def test_secrets_are_files_for_as_long_as_a_task_runs(
     monkeypatch.setenv("CODEXCTL_SECRET_ENV_FILE", "A=1")
     with workflow_secrets() as secrets:
         file = Path(os.environ["KUBECONFIG"])
-        assert (secrets.variables, secrets.documents) == ("A=1", ("kind: Config",))
+        assert (secrets.variables, secrets.documents) == ("A=1", {"KUBECONFIG": "kind: Config"})
         assert not [name for name in os.environ if name.startswith("CODEXCTL_SECRET_")]
         assert os.environ["CODEXCTL_KUBECONFIG"] == str(file)
         assert file.read_text() == "kind: Config\n"
         assert file.stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.iterdir())
+
+
+def test_hooks_do_not_speak_for_a_reusable_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its outputs and the environment of its later steps are for codexctl alone to write."""
+    monkeypatch.setenv("CODEXCTL_ENV", "staging")
+    names = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH")
+    for name in (*names, "GITHUB_STEP_SUMMARY"):
+        monkeypatch.setenv(name, f"/r/{name}")
+
+    asked = ci_request({})
+
+    assert (
+        asked.deploy.files.step_outputs == asked.images.files.step_outputs == Path("/r", names[0])
+    )
+    for each in (asked.deploy, asked.images, asked.doctor):
+        assert not {*names} & {*each.source.environ}
+        assert "GITHUB_STEP_SUMMARY" in each.source.environ
+    assert not {*names} & {*os.environ}
+
+
+def test_a_secret_is_not_overridden_by_what_is_not_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A branch called `x,DB_PASSWORD=theirs` in `vars` cannot bring a password of its own."""
+    monkeypatch.setenv("CODEXCTL_ENV", "staging")
+    monkeypatch.setenv("CODEXCTL_VARS", "BRANCH=x,DB_PASSWORD=theirs")
+
+    with pytest.raises(UsageError) as caught:
+        ci_request({"DB_PASSWORD": "ours", "OTHER": "1"})
+
+    assert str(caught.value) == (
+        "CODEXCTL_VARS: DB_PASSWORD is in the secret CODEXCTL_ENV_FILE as well: "
+        "leave it out here or there"
+    )
 
 
 def test_what_gc_images_keeps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import base64
 import json
 import tempfile
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,8 @@ MAY_KNOW = {
 TEMPORARY = (Path(tempfile.gettempdir()), Path("/var/tmp"))  # noqa: S108 - only looked at
 CURIOUS = {
     "services.yaml": "hooks: {afterAll: [{run: env}]}\n",
-    "web/Dockerfile": "RUN env && cat /proc/self/environ\n",
+    # An image is built only if there is none of the same content.
+    "web/Dockerfile": f"RUN echo {uuid.uuid4()} && env && cat /proc/self/environ\n",
 }
 """What is put behind the files of the example: people look at their environment in logs."""
 
@@ -100,7 +102,7 @@ def watched(shop: Shop, deployed: Run) -> Watched:
     """Push with a sentinel in every secret; GitHub's own masks are off."""
     assert deployed.exit_code == 0
     caller = (SOURCE / ".github/workflows/staging.yml").read_text()
-    more = "        TWO_LINES='${{ secrets.TWO_LINES }}'\n"
+    more = '"TWO_LINES": ${{ toJSON(secrets.TWO_LINES) }}, "SHOP'
     token = "      CODEXCTL_GH_PAT: ${{ secrets.CODEXCTL_GH_PAT }}\n"
     kubeconfig = yaml.safe_load(shop.kubeconfig)
     kubeconfig["users"].append({"name": "spare", "user": {"token": SENTINELS["kubeconfig"]}})
@@ -109,7 +111,7 @@ def watched(shop: Shop, deployed: Run) -> Watched:
     since_s = time.time()
     with Witness(SENTINELS, PROGRAMS) as witness:
         run = shop.push(
-            {**files, ".github/workflows/staging.yml": f"{caller}{more}{token}"},
+            {**files, ".github/workflows/staging.yml": f"{caller.replace('"SHOP', more)}{token}"},
             secrets={
                 "TWO_LINES": SENTINELS["two lines"],
                 "KUBECONFIG": yaml.safe_dump(kubeconfig),

@@ -262,6 +262,19 @@ def test_two_commands_of_one_step_add_to_the_summary(stage: Stage) -> None:
     assert SUMMARY.read_text().count("## ") == 2
 
 
+def test_what_a_script_has_begun_stays_its_own(stage: Stage) -> None:
+    """A line without an end in the files of a step makes neither outputs nor summary invalid."""
+    stage.write(yaml_of("Deployment", "web", SPEC))
+    for path in (SUMMARY, OUTPUTS):
+        path.write_text("theirs=1")
+
+    assert stage.run(deploy.apply_and_wait) == 0
+
+    assert [path.read_text().splitlines()[0] for path in (SUMMARY, OUTPUTS)] == ["theirs=1"] * 2
+    OUTPUTS.write_text(OUTPUTS.read_text().removeprefix("theirs=1\n"))
+    assert _outputs()["result"] == "healthy"
+
+
 @pytest.mark.parametrize("end", ["healthy", "failed", "interrupted"])
 def test_the_json_keeps_to_the_published_schema(
     stage: Stage, end: str, capsys: pytest.CaptureFixture[str]

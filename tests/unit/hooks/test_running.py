@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,6 +225,40 @@ def test_what_a_hook_prints_is_no_result(
         "| and so on",
         "| without end",
     ]
+
+
+def test_programs_of_a_hook_command_no_runner(
+    clock: FakeClock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What they write on stderr is text to GitHub; what codexctl itself tells it still works."""
+    fake = fake_outside(FakeCluster(), clock, io.StringIO())
+    bench = Bench(replace(fake, console=Console(github=True)))
+
+    def act(context: HookContext) -> None:
+        os.write(2, b"::set-output name=url::x\n")
+        context.warn("odd")
+        os.write(2, b"::add-path::/evil\n")
+
+    bench.run(act)
+
+    assert _obeyed(capfd.readouterr().err) == [
+        "::group::hook afterApply step 'it' of service web",
+        "::warning::acme.act: odd",
+        "::endgroup::",
+    ]
+
+
+def _obeyed(log: str) -> list[str]:
+    """Return the commands that GitHub's runner obeys: none while it waits for a certain word."""
+    found, word = list[str](), ""
+    for line in log.splitlines():
+        if word:
+            word = "" if line == f"::{word}::" else word
+        elif line.startswith("::stop-commands::"):
+            word = line.removeprefix("::stop-commands::")
+        elif line.startswith("::"):
+            found.append(line)
+    return found
 
 
 def test_an_interrupted_step_is_told_of(clock: FakeClock) -> None:

@@ -14,12 +14,18 @@ users:
   - name: c
     user: {auth-provider: {name: oidc, config: {refresh-token: refr3sh, client-id: public}}}
   - name: d
-    user: {exec: {command: aws, args: [eks], env: [{name: SOMETHING, value: from-env}]}}
+    user:
+      exec:
+        command: aws
+        env:
+          - {name: AWS_PROFILE, value: staging}
+          - {name: AWS_SECRET_ACCESS_KEY, value: from-env}
+  - {name: e, user: {token: , auth-provider: {config: {use-token: false}}}}
 """
 
 
 def test_what_is_secret_in_a_kubeconfig() -> None:
-    """Tokens, passwords and keys, these as text as well; addresses and names stay readable."""
+    """Tokens, passwords and keys, these as text as well; names and profiles stay readable."""
     assert set(passwords_in(KUBECONFIG)) == {
         *("t0ken", "a2V5IQ==", "key!", "4711", "refr3sh", "from-env"),
     }
