@@ -27,6 +27,33 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 ' "$@"
 """
 """A Python that lacks something, as far as the action can see."""
+PYPROJECT = """[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["codexctl_tasks"]
+"""
+BACKEND = """
+from pathlib import Path
+from zipfile import ZipFile
+
+CONTENT = {
+    "METADATA": "Metadata-Version: 2.1\\nName: codexctl-tasks\\nVersion: 1\\n",
+    "WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    "entry_points.txt": "[console_scripts]\\ncodexctl = codexctl_tasks.__main__:main\\n",
+}
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "codexctl_tasks-1-py3-none-any.whl"
+    with ZipFile(Path(folder, name), "w") as wheel:
+        for path in Path("codexctl_tasks").glob("*.py"):
+            wheel.write(path)
+        for part, text in CONTENT.items():
+            wheel.writestr(f"codexctl_tasks-1.dist-info/{part}", text)
+        record = "".join(f"{each},,\\n" for each in wheel.namelist())
+        wheel.writestr("codexctl_tasks-1.dist-info/RECORD", record)
+    return name
+"""
+"""Packs a codexctl of two files in no time; the real one is packed in a test of its own."""
 MAIN = "def main() -> None:\n    print('codexctl in its first version')\n"
 
 
@@ -42,10 +69,11 @@ class Runner:
         for each in (self.bin, self.temp, self.source / "codexctl_tasks"):
             each.mkdir(parents=True)
         shutil.copytree(ACTION, self.source / ".github/actions/setup")
-        for name in ("pyproject.toml", "README.md", "requirements-build.txt"):
-            shutil.copy(ROOT / name, self.source)
-        (self.source / "requirements.txt").touch()
-        (self.source / "codexctl_tasks/__init__.py").write_text('__version__ = "1"\n')
+        for name in ("README.md", "requirements.txt", "requirements-build.txt"):
+            (self.source / name).touch()
+        (self.source / "pyproject.toml").write_text(PYPROJECT)
+        (self.source / "codexctl_tasks/__init__.py").touch()
+        (self.source / "codexctl_tasks/backend.py").write_text(BACKEND)
         (self.source / "codexctl_tasks/__main__.py").write_text(MAIN)
         self.offer("bash", Path(shutil.which("bash") or "/bin/bash"))
         self.offer("python3", PYTHON)
@@ -127,7 +155,8 @@ def test_what_is_installed_is_codexctl_with_its_pinned_packages(runner: Runner) 
     """Later steps can type codexctl; the packages are those whose hashes are in the lock."""
     shutil.rmtree(runner.source / "codexctl_tasks")
     shutil.copytree(ROOT / "codexctl_tasks", runner.source / "codexctl_tasks")
-    shutil.copy(ROOT / "requirements.txt", runner.source)
+    for name in ("pyproject.toml", "README.md", "requirements.txt", "requirements-build.txt"):
+        shutil.copy(ROOT / name, runner.source)
     code, log = runner.run()
     assert code == 0, log
     assert "apply-wait" in runner.codexctl("job", "--list")
