@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -20,10 +21,13 @@ ACTION = ROOT / ".github/actions/setup"
 PYTHON = Path(sys.base_prefix, "bin", "python3")
 LACKING = """#!{bash}
 shift
-exec {python} -c '
+exec {python} -I -c '
 import runpy, sys
 {change}
-runpy.run_path(sys.argv[1], run_name="__main__")
+if sys.argv[1] == "-c":
+    exec(sys.argv[2])
+else:
+    runpy.run_path(sys.argv[1], run_name="__main__")
 ' "$@"
 """
 """A Python that lacks something, as far as the action can see."""
@@ -109,7 +113,8 @@ class Runner:
                     "GITHUB_ACTION_PATH": str(action),
                     "RUNNER_TOOL_CACHE": str(self.tool_cache),
                     "RUNNER_TEMP": str(self.temp),
-                    "CODEXCTL_PYTHON": "python3",
+                    "UV_PYTHON_INSTALL_DIR": str(self.folder / "uv-pythons"),
+                    "CODEXCTL_PYTHON": "",
                     "CODEXCTL_CACHE_ROOT": "",
                     **env,
                 },
@@ -276,23 +281,67 @@ def test_what_is_missing_is_named(runner: Runner) -> None:
     code, log = runner.run()
     assert code == 5
     assert log.startswith("::error::setup: ")
-    assert "can make no virtual environment: install the package python3-venv" in log
+    assert "can make no virtual environment: install the package python3-venv, or uv" in log
+
+
+def test_a_newer_python_beside_an_old_one_is_taken(runner: Runner) -> None:
+    """Where the system's python3 is old, it is enough to install another one beside it."""
+    runner.offer_python_with("sys.version_info = (3, 9, 2)")
+    runner.offer("python3.14", Path(shutil.which("false") or "/bin/false"))  # as shims of pyenv
+    runner.offer("python3.12", PYTHON)
+    code, log = runner.run()
+    assert code == 0, log
+    assert runner.codexctl() == "codexctl in its first version\n"
+
+
+def test_a_python_of_uv_is_taken(runner: Runner) -> None:
+    """A Python that `uv python install` put there does, without any on PATH."""
+    (runner.bin / "python3").unlink()
+    machine = f"linux-{platform.machine()}-gnu"
+    folder = runner.folder / f"uv-pythons/cpython-{platform.python_version()}-{machine}/bin"
+    folder.mkdir(parents=True)
+    (folder / "python{}.{}".format(*sys.version_info)).symlink_to(PYTHON)
+    code, log = runner.run()
+    assert code == 0, log
+    assert runner.codexctl() == "codexctl in its first version\n"
 
 
 def test_an_old_python_is_refused(runner: Runner) -> None:
-    """The error names the version that is there and the one that is needed."""
+    """The error names the version that is there and what the runner's owner can do."""
     runner.offer_python_with("sys.version_info = (3, 9, 2)")
     code, log = runner.run()
     assert code == 5
-    assert "is Python 3.9.2, codexctl needs 3.11 or newer: use actions/setup-python" in log
+    assert "is Python 3.9.2, codexctl needs 3.11 or newer: install python3.11 or newer" in log
     assert not runner.tool_cache.exists()
 
 
-def test_no_python_at_all_is_said(runner: Runner) -> None:
+def test_a_named_python_is_taken_or_refused(runner: Runner) -> None:
+    """Who names an interpreter gets no other."""
+    runner.offer("python3.12", PYTHON)
+    runner.offer_python_with("sys.version_info = (3, 9, 2)")
+    assert runner.run(CODEXCTL_PYTHON="python3")[0] == 5
+    code, log = runner.run(CODEXCTL_PYTHON="python3.12")
+    assert code == 0, log
+
+
+@pytest.mark.parametrize("named", ["", "python3.99"])
+def test_no_python_at_all_is_said(runner: Runner, named: str) -> None:
     """Instead of the shell's 'command not found'."""
-    code, log = runner.run(CODEXCTL_PYTHON="python3.99")
+    (runner.bin / "python3").unlink()
+    code, log = runner.run(CODEXCTL_PYTHON=named)
     assert code == 5
-    assert log.startswith("::error::setup: there is no python3.99 on this runner: install")
+    expected = (
+        f"::error::setup: there is no {named or 'python3'} on this runner: install python3.11"
+    )
+    assert log.startswith(expected)
+
+
+def test_windows_is_refused(runner: Runner) -> None:
+    """One line says so, where locks and paths would fail."""
+    runner.offer_python_with('sys.platform, sys.modules["fcntl"] = "win32", None')
+    code, log = runner.run()
+    assert code == 5
+    assert log == "::error::setup: codexctl does not run on Windows: use a runner with Linux\n"
 
 
 def test_a_tool_cache_that_cannot_be_written_is_passed_over(runner: Runner) -> None:

@@ -4,12 +4,10 @@ Install the codexctl that came with this action, once for each commit and interp
 What is installed is kept in the runner's tool cache, so that later jobs on the same machine find
 it. Jobs that come at the same time wait for the first; what nobody used for two weeks goes.
 
-This file has to be understood by the Pythons that it refuses: nothing here is newer than 3.7.
+This file has to be understood by the Pythons that it refuses: nothing before the check of the
+version, annotations included, is newer than 3.6.
 """
 
-from __future__ import annotations
-
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -45,7 +43,7 @@ class SetupError(Exception):
 def main() -> int:
     """Install codexctl unless it is there, and tell the runner where it is."""
     try:
-        check_python()
+        check_machine()
         source = Path(__file__).resolve().parents[3]
         key = key_of(source)
         root = cache_root()
@@ -62,13 +60,15 @@ def main() -> int:
     return 0
 
 
-def check_python() -> None:
-    """Refuse an interpreter that is too old, before anything is made with it."""
+def check_machine() -> None:
+    """Refuse a system or an interpreter that cannot do, before anything is made with it."""
+    if sys.platform == "win32":
+        raise SetupError("codexctl does not run on Windows: use a runner with Linux")
     if tuple(sys.version_info[:2]) < OLDEST_PYTHON:
         version = ".".join(map(str, sys.version_info[:3]))
         raise SetupError(
-            f"{sys.executable} is Python {version}, codexctl needs 3.11 or newer: "
-            "use actions/setup-python before, or name another with the input python"
+            f"{sys.executable} is Python {version}, codexctl needs 3.11 or newer: install "
+            "python3.11 or newer beside it on this runner, or let uv do it: uv python install 3.13"
         )
 
 
@@ -104,8 +104,10 @@ def cache_root() -> Path:
 
 
 @contextmanager
-def locked(path: Path, *, waits: bool = True) -> Iterator[None]:
+def locked(path: Path, *, waits: bool = True) -> "Iterator[None]":
     """Hold a lock; without *waits* raise `OSError` if somebody else does."""
+    import fcntl  # not on Windows
+
     while True:
         with path.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
@@ -162,7 +164,7 @@ def install(source: Path, place: Path) -> None:
     (place / ".complete").touch()
 
 
-def venv_with_pip(place: Path, python: str) -> list[str]:
+def venv_with_pip(place: Path, python: str) -> "list[str]":
     """Make a virtual environment and return the pip that installs into it."""
     has_venv, has_ensurepip, has_pip = (
         importlib.util.find_spec(name) is not None for name in ("venv", "ensurepip", "pip")
@@ -174,8 +176,8 @@ def venv_with_pip(place: Path, python: str) -> list[str]:
         run(sys.executable, "-m", "venv", "--without-pip", str(place))
         return [sys.executable, "-m", "pip", "--python", python]
     raise SetupError(
-        f"{sys.executable} can make no virtual environment: install the package python3-venv, "
-        "or uv, or use actions/setup-python before"
+        f"{sys.executable} can make no virtual environment: "
+        "install the package python3-venv, or uv, on this runner"
     )
 
 
