@@ -4,12 +4,14 @@ Install the codexctl that came with this action, once for each commit and interp
 What is installed is kept in the runner's tool cache, so that later jobs on the same machine find
 it. Jobs that come at the same time wait for the first; what nobody used for two weeks goes.
 
-This file has to be understood by the Pythons that it refuses: nothing here is newer than 3.7.
+An entry of the cache holds installations of one content, each in a folder of its own that is never
+changed: one that is broken is replaced by another beside it, so that running jobs keep theirs.
+
+This file has to be understood by the Pythons that it refuses: nothing before the check of the
+version, annotations included, is newer than 3.6.
 """
 
-from __future__ import annotations
-
-import fcntl
+import errno
 import hashlib
 import importlib.util
 import os
@@ -19,7 +21,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +36,8 @@ PARTS = (
     "codexctl_tasks",
 )
 """All that is needed to install codexctl."""
+COMPLETE = ".complete"
+"""Mark of an installation that was made to the end, and started."""
 EXIT_CODE = 5
 """Something on this machine failed: as codexctl itself says it."""
 
@@ -45,36 +49,47 @@ class SetupError(Exception):
 def main() -> int:
     """Install codexctl unless it is there, and tell the runner where it is."""
     try:
-        check_python()
+        check_machine()
+        os.umask(os.umask(0) | 0o022)  # what others may write to is not trusted, see claim_folder
         source = Path(__file__).resolve().parents[3]
-        key = key_of(source)
-        root = cache_root()
-        with locked(root / f".{key}.lock"):
-            is_there = works(root / key)
-            if not is_there:
-                install(source, root / key)
-            (root / key / ".used").touch()
-    except SetupError as error:
-        print(f"::error::setup: {error}", flush=True)
+        with claimed_entry(source) as entry:
+            # The workspace is as the last job left it: nothing there is to be run, or to be read.
+            os.chdir(tempfile.mkdtemp(dir=entry))
+            found = find_installation(entry)
+            place = found or install(source, entry)
+            (entry / ".used").touch()
+        forget_unused(entry.parent)
+        publish(place, is_there=found is not None)
+    except (SetupError, OSError) as error:
+        print(f"::error::setup: {describe(error)}", flush=True)
         return EXIT_CODE
-    forget_unused(root)
-    publish(root / key, is_there)
     return 0
 
 
-def check_python() -> None:
-    """Refuse an interpreter that is too old, before anything is made with it."""
+def describe(error: Exception) -> str:
+    """Say in a line what went wrong, and with which file."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def check_machine() -> None:
+    """Refuse a system or an interpreter that cannot do, before anything is made with it."""
+    if sys.platform == "win32":
+        raise SetupError("codexctl does not run on Windows: use a runner with Linux")
     if tuple(sys.version_info[:2]) < OLDEST_PYTHON:
         version = ".".join(map(str, sys.version_info[:3]))
         raise SetupError(
-            f"{sys.executable} is Python {version}, codexctl needs 3.11 or newer: "
-            "use actions/setup-python before, or name another with the input python"
+            f"{sys.executable} is Python {version}, codexctl needs 3.11 or newer: install "
+            "python3.11 or newer beside it on this runner, or let uv do it: uv python install 3.13"
         )
 
 
-def key_of(source: Path) -> str:
-    """Return a name that differs whenever the files or the interpreter do."""
-    digest = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n".encode())
+def key_of(source: Path, root: Path) -> str:
+    """Return a name that differs whenever the files, the interpreter or the place do."""
+    # Scripts hold the path they were made for, which a container may see elsewhere.
+    digest = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n{root}\n".encode())
+    digest.update(Path(__file__).read_bytes())
     for name in PARTS:
         part = source / name
         for path in sorted(part.rglob("*")) if part.is_dir() else [part]:
@@ -85,27 +100,53 @@ def key_of(source: Path) -> str:
     return f"{digest.hexdigest()[:16]}-{version}-{sysconfig.get_platform()}"
 
 
-def cache_root() -> Path:
-    """Return the first folder for installations that can be written to."""
+def cache_roots() -> "Iterator[Path]":
+    """Return the folders for installations, the best one first."""
     named = os.environ.get("CODEXCTL_CACHE_ROOT")
-    places = [os.environ.get("RUNNER_TOOL_CACHE"), os.environ.get("RUNNER_TEMP")]
-    for place in [named] if named else [*places, tempfile.gettempdir()]:
-        if not place:
-            continue
-        root = Path(place) / "codexctl"
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=root).close()
-        except OSError as error:
-            print(f"setup: {root} cannot be written to ({error.strerror})")
-        else:
-            return root
-    raise SetupError("no folder can be written to: name one with the input cache-root")
+    if named and not Path(named).is_absolute():
+        raise SetupError(f"cache-root {named} is no absolute path: a checkout would remove it")
+    kept = named or os.environ.get("RUNNER_TOOL_CACHE")
+    if kept:
+        yield Path(os.path.realpath(kept)) / "codexctl"
+    if not named:
+        yield Path(tempfile.mkdtemp(prefix="codexctl-", dir=os.environ.get("RUNNER_TEMP") or None))
 
 
 @contextmanager
-def locked(path: Path, *, waits: bool = True) -> Iterator[None]:
+def claimed_entry(source: Path) -> "Iterator[Path]":
+    """Hold the first entry for this installation that can be used; no other job has it then."""
+    for root in cache_roots():
+        entry = root / key_of(source, root)
+        with ExitStack() as stack:
+            try:
+                claim_folder(root)
+                stack.enter_context(locked(root / f".{entry.name}.lock"))
+                claim_folder(entry)
+            except OSError as error:
+                print(f"::warning::setup: {root} is passed over: {describe(error)}")
+            else:
+                stack.callback(remove_unfinished, entry)
+                yield entry
+                return
+    raise SetupError("no folder can be used: name one of your own with the input cache-root")
+
+
+def claim_folder(folder: Path) -> None:
+    """Make a folder unless it is there; raise `OSError` unless we, and only we, can write to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    status = folder.stat()
+    if status.st_uid != os.geteuid():
+        raise OSError(errno.EPERM, "it belongs to another user", str(folder))
+    if status.st_mode & 0o022:
+        raise OSError(errno.EPERM, "others may write to it", str(folder))
+    tempfile.TemporaryFile(dir=folder).close()
+
+
+@contextmanager
+def locked(path: Path, *, waits: bool = True) -> "Iterator[None]":
     """Hold a lock; without *waits* raise `OSError` if somebody else does."""
+    import fcntl  # not on Windows
+
     while True:
         with path.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
@@ -123,25 +164,31 @@ def is_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def works(place: Path) -> bool:
-    """Tell whether an installation is complete, and starts."""
-    if not (place / ".complete").exists():
-        return False
-    try:
-        done = subprocess.run(
-            [str(place / "path" / "codexctl"), "--version"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
-    except OSError:  # its interpreter is gone
-        return False
-    return done.returncode == 0
+def remove_unfinished(entry: Path) -> None:
+    """Remove what is no complete installation; nobody has it as long as the entry is claimed."""
+    for folder in entry.iterdir():
+        if folder.is_dir() and not (folder / COMPLETE).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def install(source: Path, place: Path) -> None:
+def find_installation(entry: Path) -> "Path | None":
+    """Return an installation that is complete, and starts."""
+    for mark in entry.glob(f"*/{COMPLETE}"):
+        with suppress(OSError):  # its interpreter is gone
+            if execute(str(command_of(mark.parent)), "--version", output=subprocess.DEVNULL) == 0:
+                return mark.parent
+        print(f"setup: {mark.parent} is broken, another one takes its place")
+    return None
+
+
+def command_of(place: Path) -> Path:
+    """Return the command of an installation, alone in a folder that goes on PATH."""
+    return place / "path" / "codexctl"
+
+
+def install(source: Path, entry: Path) -> Path:
     """Make an installation; its mark is written last, so that a half one is never used."""
-    shutil.rmtree(str(place), ignore_errors=True)
+    place, copy = (Path(tempfile.mkdtemp(dir=entry)) for _ in range(2))
     python = str(place / "bin" / "python")
     uv = shutil.which("uv")
     if uv:
@@ -149,33 +196,34 @@ def install(source: Path, place: Path) -> None:
         pip = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
     else:
         pip = [*venv_with_pip(place, python), "install", "--quiet", "--disable-pip-version-check"]
-    with tempfile.TemporaryDirectory() as folder:  # a build writes beside the sources
-        copy = Path(folder)
-        for name in PARTS:
-            copy_part(source / name, copy / name)
-        locks = [word for name in PARTS if name.endswith(".txt") for word in ("-r", copy / name)]
-        run(*pip, "--require-hashes", *map(str, locks))
-        run(*pip, "--no-deps", "--no-build-isolation", str(copy))
+    for name in PARTS:  # a build writes beside the sources
+        copy_part(source / name, copy / name)
+    locks = [word for name in PARTS if name.endswith(".txt") for word in ("-r", copy / name)]
+    hint = "; can this runner reach its package index?"
+    run(*pip, "--require-hashes", *map(str, locks), hint=hint)
+    run(*pip, "--no-deps", "--no-build-isolation", str(copy), hint=hint)
     # Only the command itself goes on PATH: the caller's python stays the caller's.
-    (place / "path").mkdir()
-    (place / "path" / "codexctl").symlink_to(Path("..", "bin", "codexctl"))
-    (place / ".complete").touch()
+    command_of(place).parent.mkdir()
+    command_of(place).symlink_to(Path("..", "bin", "codexctl"))
+    run(str(command_of(place)), "--version")
+    (place / COMPLETE).touch()
+    return place
 
 
-def venv_with_pip(place: Path, python: str) -> list[str]:
+def venv_with_pip(place: Path, python: str) -> "list[str]":
     """Make a virtual environment and return the pip that installs into it."""
     has_venv, has_ensurepip, has_pip = (
         importlib.util.find_spec(name) is not None for name in ("venv", "ensurepip", "pip")
     )
     if has_venv and has_ensurepip:
-        run(sys.executable, "-m", "venv", str(place))
-        return [python, "-m", "pip"]
+        run(sys.executable, "-I", "-m", "venv", str(place))
+        return [python, "-I", "-m", "pip"]
     if has_venv and has_pip:
-        run(sys.executable, "-m", "venv", "--without-pip", str(place))
-        return [sys.executable, "-m", "pip", "--python", python]
+        run(sys.executable, "-I", "-m", "venv", "--without-pip", str(place))
+        return [sys.executable, "-I", "-m", "pip", "--python", python]
     raise SetupError(
-        f"{sys.executable} can make no virtual environment: install the package python3-venv, "
-        "or uv, or use actions/setup-python before"
+        f"{sys.executable} can make no virtual environment: "
+        "install the package python3-venv, or uv, on this runner"
     )
 
 
@@ -187,46 +235,53 @@ def copy_part(source: Path, target: Path) -> None:
         shutil.copyfile(str(source), str(target))
 
 
-def run(*command: str) -> None:
+def run(*command: str, hint: str = "") -> None:
     """Run a program; raise `SetupError` if it fails, after it has said why."""
-    theirs = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
-    environ = {name: value for name, value in os.environ.items() if name not in theirs}
-    done = subprocess.run(command, env=environ, stdout=sys.stderr, check=False)
-    if done.returncode:
-        program = " ".join(Path(word).name for word in command[:3])
+    exit_code = execute(*command)
+    if exit_code:
+        program = " ".join(Path(word).name for word in command[:4])
         raise SetupError(
-            f"{program} ended with exit code {done.returncode}: what it said is in the log above; "
-            "can this runner reach its package index?"
+            f"{program} ended with exit code {exit_code}: what it said is in the log above{hint}"
         )
+
+
+def execute(*command: str, output: "int | None" = None) -> int:
+    """Run a program without the job's settings of Python; return its exit code."""
+    theirs = ("PYTHON", "VIRTUAL_ENV")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
+    shown = sys.stderr if output is None else output
+    done = subprocess.run(command, env=environ, stdout=shown, stderr=shown, check=False)
+    return done.returncode
 
 
 def forget_unused(root: Path) -> None:
     """Remove installations that no job has used for long; what resists stays."""
     for lock in root.glob(".*.lock"):
-        place = root / lock.name[1 : -len(".lock")]
+        entry = root / lock.name[1 : -len(".lock")]
         with suppress(OSError):
-            if last_use_s(place, lock) < time.time() - KEPT_S:
+            if last_use_s(entry, lock) < time.time() - KEPT_S:
                 with locked(lock, waits=False):
-                    if last_use_s(place, lock) < time.time() - KEPT_S:
-                        (place / ".complete").unlink(missing_ok=True)
-                        shutil.rmtree(str(place), ignore_errors=True)
+                    if last_use_s(entry, lock) < time.time() - KEPT_S:
+                        for mark in entry.glob(f"*/{COMPLETE}"):
+                            mark.unlink()
+                        shutil.rmtree(entry, ignore_errors=True)
                         lock.unlink()
 
 
-def last_use_s(place: Path, lock: Path) -> float:
-    """Return when an installation was used, in seconds since the epoch."""
-    used = place / ".used"
+def last_use_s(entry: Path, lock: Path) -> float:
+    """Return when an entry was used, in seconds since the epoch."""
+    used = entry / ".used"
     return (used if used.exists() else lock).stat().st_mtime
 
 
-def publish(place: Path, is_there: bool) -> None:
+def publish(place: Path, *, is_there: bool) -> None:
     """Put the command on PATH of later steps, and set the outputs of this one."""
-    folder = place / "path"
+    folder = command_of(place).parent
     state = "found" if is_there else "installed"
     print(f"setup: codexctl {state} in {place}")
     append("GITHUB_PATH", f"{folder}\n")
     hit = "true" if is_there else "false"
-    append("GITHUB_OUTPUT", f"bin={folder}\nkey={place.name}\ncache-hit={hit}\n")
+    append("GITHUB_OUTPUT", f"bin={folder}\nkey={place.parent.name}\ncache-hit={hit}\n")
 
 
 def append(variable: str, text: str) -> None:
