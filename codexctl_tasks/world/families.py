@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ GRACE_S = 5.0
 TICK_S = 0.1
 RUNNING: set[int] = set()
 """Programs that run now, in any thread; a session has the number of the program it was made for."""
+STARTING = threading.RLock()
+"""Held while a program starts: before it is in `RUNNING` another thread would end it as its own."""
 _SET_CHILD_SUBREAPER = 36
 """Of ``prctl``, see prctl(2)."""
 
@@ -122,7 +125,8 @@ class Family:
 
     def _own_orphans(self, own: set[int]) -> set[int]:
         if self._is_alone:
-            return set(orphans(not_of=RUNNING - own)) - self._strangers
+            with STARTING:
+                return set(orphans(not_of=RUNNING - own)) - self._strangers
         known = self._seen | {p.pid for p in _processes() if p.session in own}
         return set(orphans()) & known
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol, Self
 
 from codexctl_tasks.errors import Interrupted
-from codexctl_tasks.world.families import GRACE_S, TICK_S, Family, adopt_orphans, orphans
+from codexctl_tasks.world.families import GRACE_S, STARTING, TICK_S, Family, adopt_orphans, orphans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -92,8 +92,9 @@ def run_program(
     with _taken_along(family):
         try:
             check()
-            process = _start(command, script, folder, environ)
-            family.begin(process)
+            with STARTING:
+                process = _start(command, script, folder, environ)
+                family.begin(process)
             is_over_time = not _follow(process, tell, time.monotonic() + timeout_s, check)
             if is_over_time or process.poll():
                 family.end()

@@ -274,3 +274,22 @@ def test_two_at_once_do_not_end_each_other(mark: str) -> None:
         thread.join()
 
     assert results == {"long": Ended(0), "short": Ended(128 + signal.SIGTERM, is_over_time=True)}
+
+
+def test_one_that_fails_leaves_those_alone_that_are_just_starting() -> None:
+    """As builders are asked side by side: one that is missing a part does not end another."""
+    codes: dict[str, set[int]] = {"exit 1": set(), "sleep 0.05": set()}
+
+    def work(script: str, begin: threading.Barrier) -> None:
+        begin.wait()
+        codes[script].add(run(script)[0].exit_code)
+
+    for _ in range(40):
+        begin = threading.Barrier(6)
+        threads = [threading.Thread(target=work, args=(each, begin)) for each in (*codes,) * 3]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert codes == {"exit 1": {1}, "sleep 0.05": {0}}

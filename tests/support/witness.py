@@ -18,8 +18,8 @@ _LARGE_BYTES = 64 * 1024 * 1024
 
 
 def forms(secret: str) -> set[bytes]:
-    """Return what a secret looks like: itself, and in base64 wherever in a text it stands."""
-    found = {secret.encode()}
+    """Return what a secret looks like: its lines, and in base64 wherever in a text it stands."""
+    found = {line.encode() for line in secret.splitlines()}
     for before in range(3):
         whole = base64.b64encode(b"x" * before + secret.encode())
         found.add(whole[4 if before else 0 : len(whole) - 4])

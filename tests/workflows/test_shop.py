@@ -111,7 +111,7 @@ def watched(shop: Shop, deployed: Run) -> Watched:
     since_s = time.time()
     with Witness(SENTINELS, PROGRAMS) as witness:
         run = shop.push(
-            {**files, ".github/workflows/staging.yml": f"{caller.replace('"SHOP', more)}{token}"},
+            {**files, ".github/workflows/staging.yml": caller.replace('"SHOP', more) + token},
             secrets={
                 "TWO_LINES": SENTINELS["two lines"],
                 "KUBECONFIG": yaml.safe_dump(kubeconfig),

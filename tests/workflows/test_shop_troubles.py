@@ -70,12 +70,13 @@ def test_a_cancelled_run(shop: Shop, deployed: Run) -> None:
     never_ready = _changed(WEB, "path: /health", "path: /never")
 
     def cancel(act: subprocess.Popen[str]) -> None:
-        """Interrupt the step's process, as GitHub's runner does, once its lease is taken."""
+        """Interrupt the step's process, as GitHub's runner does, amid the rollout."""
         end_s = time.monotonic() + SLOW_S
-        while not (shop.lease_holder() and _is_rolling_out(shop)):
+        while _probe(shop) != "/never":
             assert act.poll() is None, "the run has ended"
             assert time.monotonic() < end_s, "the deploy does not begin"
             time.sleep(0.1)
+        assert shop.lease_holder()
         os.kill(_process_of(act.pid, "codexctl ci deploy"), signal.SIGINT)
 
     run = shop.push(never_ready, interrupt=cancel)
@@ -115,9 +116,10 @@ def test_a_secret_that_nobody_gave(shop: Shop) -> None:
     assert any("SHOP_DB_PASSWORD" in text for text, _ in run.errors), run.errors
 
 
-def _is_rolling_out(shop: Shop) -> bool:
-    path = "jsonpath={.status.unavailableReplicas}"
-    return shop.kubectl("-n", shop.namespace, "get", "deployment/web", "-o", path) != ""
+def _probe(shop: Shop) -> str:
+    """Return the path that tells the cluster whether the web is ready."""
+    path = "jsonpath={.spec.template.spec.containers[0].readinessProbe.httpGet.path}"
+    return shop.kubectl("-n", shop.namespace, "get", "deployment/web", "-o", path)
 
 
 def _process_of(ancestor: int, text: str) -> int:
