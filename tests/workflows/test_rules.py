@@ -136,6 +136,17 @@ def test_examples_of_callers_fit(path: Path, tmp_path: Path) -> None:
     assert _beside_ours(tmp_path, "zz-caller.yml", path.read_text()) == ""
 
 
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parts[-4])
+def test_examples_grant_what_is_asked_for(path: Path) -> None:
+    """A job that grants less is never started, and leaves no log that could say so."""
+    needed = {workflow.path.name: workflow.permissions for workflow in workflows()}
+    callers = [job for job in _jobs(path) if "uses" in job]
+    assert callers
+    for job in callers:
+        name = job["uses"].rpartition("/")[2].partition("@")[0]
+        assert job["permissions"].items() >= needed[name].items()
+
+
 @pytest.mark.parametrize(
     ("rest", "complaint"),
     [
