@@ -23,7 +23,7 @@ lint: $(INSTALLED) ## Check style, types, layers and workflows
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/actionlint .github/workflows/*.yml examples/*/.github/workflows/*.yml
-	@$(BIN)/zizmor --offline --persona pedantic --no-progress --quiet .github examples/*/.github \
+	@$(BIN)/zizmor --offline --persona pedantic --no-progress --quiet .github examples/*/.github/workflows/*.yml \
 	    > $(VENV)/zizmor.log || { cat $(VENV)/zizmor.log; exit 1; }
 	@$(BIN)/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
