@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
+from tests.support.accounts import NOWHERE
 from tests.support.shell import run
 
 if TYPE_CHECKING:
@@ -26,14 +26,6 @@ kind: ConfigMap
 metadata: {name: web}
 data: {password: "{{ envOr('DB_PASSWORD', 'none') }}"}
 """
-NOWHERE = {
-    "apiVersion": "v1",
-    "kind": "Config",
-    "current-context": "nowhere",
-    "contexts": [{"name": "nowhere", "context": {"cluster": "nowhere", "user": "nobody"}}],
-    "clusters": [{"name": "nowhere", "cluster": {"server": "http://127.0.0.1:9"}}],
-    "users": [{"name": "nobody", "user": {"token": "sentinel-of-the-cluster"}}],
-}
 
 
 class Job:
@@ -52,7 +44,7 @@ class Job:
             "GITHUB_STEP_SUMMARY": str(self.temp / "summary"),
             "RUNNER_TEMP": str(self.temp),
             "CODEXCTL_ENV": "staging",
-            "CODEXCTL_SECRET_KUBECONFIG": yaml.safe_dump(NOWHERE),
+            "CODEXCTL_SECRET_KUBECONFIG": NOWHERE,
         }
 
     def step(self, name: str, **variables: str) -> subprocess.CompletedProcess[str]:

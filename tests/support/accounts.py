@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from tests.cluster.conftest import Playground
 
 
+NOWHERE = yaml.safe_dump(
+    {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "nowhere",
+        "contexts": [{"name": "nowhere", "context": {"cluster": "nowhere", "user": "nobody"}}],
+        "clusters": [{"name": "nowhere", "cluster": {"server": "http://127.0.0.1:9"}}],
+        "users": [{"name": "nobody", "user": {"token": "sentinel-of-the-cluster"}}],
+    }
+)
+"""A kubeconfig that leads to a port where nobody listens."""
+
+
 def kubeconfig_for(
     playground: Playground, file: Path, *, user: dict[str, Any] | None = None, server: str = ""
 ) -> str:

@@ -8,8 +8,8 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
+from tests.support.accounts import NOWHERE
 from tests.support.act import PUSH
 from tests.support.shell import BIN, QUICK_S, clean_environment
 from tests.workflows.reference import workflows
@@ -39,16 +39,6 @@ services:
   - {name: web, manifests: [{path: web.yaml}]}
 """
 MANIFEST = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n"
-NOWHERE = yaml.safe_dump(
-    {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "nowhere",
-        "contexts": [{"name": "nowhere", "context": {"cluster": "nowhere", "user": "nobody"}}],
-        "clusters": [{"name": "nowhere", "cluster": {"server": "http://127.0.0.1:9"}}],
-        "users": [{"name": "nobody", "user": {"token": "sentinel-of-the-cluster"}}],
-    }
-)
 STRANGER, OWN = {"full_name": "stranger/shop"}, {"full_name": "team/shop"}
 SECRETS = {"KUBECONFIG": NOWHERE, "CODEXCTL_ENV_FILE": "DB_PASSWORD=sentinel-of-the-database\n"}
 
