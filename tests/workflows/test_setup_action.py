@@ -236,6 +236,7 @@ def test_four_first_runs_at_once_install_once(runner: Runner) -> None:
     hits = sorted(runner.outputs(job)["cache-hit"] for job in jobs)
     assert hits == ["false", "true", "true", "true"]
     assert {runner.codexctl(job) for job in jobs} == {"codexctl in its first version\n"}
+    assert "setup: another job installs codexctl, waiting for it" in "".join(logs)
 
 
 def test_another_commit_gets_an_installation_of_its_own(runner: Runner) -> None:

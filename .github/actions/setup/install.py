@@ -149,7 +149,13 @@ def locked(path: Path, *, waits: bool = True) -> "Iterator[None]":
 
     while True:
         with path.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not waits:
+                    raise
+                print("setup: another job installs codexctl, waiting for it", flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
             if not is_at(path, file.fileno()):  # the clean-up of another job removed it meanwhile
                 continue
             yield
