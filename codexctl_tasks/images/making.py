@@ -53,14 +53,18 @@ class Builders:
         self._found: Backend | CodexctlError | None = None
 
     def build(
-        self, order: BuildOrder, tell: Callable[[str], None], deadline_of: Callable[[], float]
+        self, order: BuildOrder, tell: Callable[[str], None], begin: Callable[[], float]
     ) -> str:
-        """Build an image when there is room for it; see `Backend.build`."""
+        """
+        Build an image when there is room for it; see `Backend.build`.
+
+        *begin*: Called when its turn has come; returns the moment at which it is given up.
+        """
         with self._crew.joined():
             backend = self._backend()
         with self._room, self._crew.joined():
             self._crew.check()
-            return backend.build(order, tell=tell, deadline_s=deadline_of())
+            return backend.build(order, tell=tell, deadline_s=begin())
 
     def _backend(self) -> Backend:
         with self._lock:
@@ -162,13 +166,13 @@ class Making:
 
     def _build(self, build: Build, log: BuildLog) -> str:
         with log, _named_contexts(build) as contexts:
-            self._tell(f"{build.name}: building, log in {log.path}")
-            tell, settings = self._telling(build, log), self._settings
-            return self._builders.build(
-                self._order(build, contexts),
-                tell,
-                lambda: settings.clock.now() + settings.timeout_s,
-            )
+
+            def begin() -> float:
+                self._tell(f"{build.name}: building, log in {log.path}")
+                return self._settings.clock.now() + self._settings.timeout_s
+
+            order = self._order(build, contexts)
+            return self._builders.build(order, self._telling(build, log), begin)
 
     def _order(self, build: Build, contexts: Mapping[str, Path | Reference]) -> BuildOrder:
         settings = self._settings
