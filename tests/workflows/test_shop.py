@@ -33,7 +33,7 @@ PROGRAMS = {
     "doctor": "codexctl ci doctor",
     "images": "codexctl ci images",
     "deploy": "codexctl ci deploy",
-    "hook": r"bash .*/dev/fd/\d|^env$",
+    "hook": r"bash .*/dev/fd/\d|^env$|^sleep 3$",
     "step": r"bash .*/workflow/",  # until it has become the command
     "checkout": "^git ",
     "builder": "buildah|docker |buildctl",
@@ -51,7 +51,8 @@ MAY_KNOW = {
 """What may be in the environment of each program; of all others nothing."""
 TEMPORARY = (Path(tempfile.gettempdir()), Path("/var/tmp"))  # noqa: S108 - only looked at
 CURIOUS = {
-    "services.yaml": "hooks: {afterAll: [{run: env}]}\n",
+    # It stays long enough for the witness to meet it, however busy the machine is.
+    "services.yaml": "hooks: {afterAll: [{run: env && sleep 3}]}\n",
     # An image is built only if there is none of the same content.
     "web/Dockerfile": f"RUN echo {uuid.uuid4()} && env && cat /proc/self/environ\n",
 }
