@@ -7,8 +7,11 @@ Every call has a time limit. Trouble that passes is repeated by the one policy o
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
+import os
 import ssl
 import threading
 from contextlib import suppress
@@ -30,7 +33,7 @@ from codexctl_tasks.world.answers import parse_status, plain_message, refusal
 from codexctl_tasks.world.retrying import FIRST_CONTACT, STEADY, retrying
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Mapping
+    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.credentials import Access
@@ -149,6 +152,38 @@ class Transport:
         finally:
             answer.close()
 
+    def upgrade(self, path: str, protocols: Sequence[str]) -> tuple[str, Any, bytes]:
+        """
+        Ask for a WebSocket, repeating it while the trouble is passing.
+
+        Returns:
+            Which of the *protocols* the server has chosen, the connection, which is the caller's
+            from now on, and what has been read from it already.
+        """
+        key = base64.b64encode(os.urandom(16)).decode()
+        headers = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": key,
+            "Sec-WebSocket-Protocol": ", ".join(protocols),
+        }
+
+        def attempt() -> tuple[str, Any, bytes]:
+            answer = self._send("GET", path, None, goes_on=True, more_headers=headers)
+            accepted = answer.headers.get("Sec-WebSocket-Accept", "")
+            protocol = answer.headers.get("Sec-WebSocket-Protocol", "")
+            if answer.status != HTTPStatus.SWITCHING_PROTOCOLS or accepted != _acceptance(key):
+                answer.close()
+                what = f"answered {answer.status} where a WebSocket was asked for"
+                raise ClusterError(self.address, what, "let proxies in between pass WebSockets")
+            if protocol not in protocols:
+                answer.close()
+                raise ClusterError(self.address, f"speaks {protocol!r}, not {protocols[0]}")
+            return protocol, *_taken_over(answer)
+
+        return self._retried(lambda: self._attempt("GET", path.partition("?")[0], attempt))
+
     def read_text(self, path: str, query: Mapping[str, Any]) -> str:
         """Ask once for plain text: what is nice to have is not waited for."""
 
@@ -233,6 +268,7 @@ class Transport:
         content: str = JSON,
         versioned: bool = False,
         goes_on: bool = False,
+        more_headers: Mapping[str, str] | None = None,
     ) -> Any:
         """
         Send a request once.
@@ -246,9 +282,11 @@ class Transport:
             content: What *data* is.
             versioned: The request is about one version of an object; see `refusal`.
             goes_on: Return the answer unread, as soon as it begins.
+            more_headers: Of the request; None: no others.
         """
         access = self._access
         headers = {"Accept": accept, "Content-Type": content, "User-Agent": USER_AGENT}
+        headers |= more_headers or {}
         if access.authorization:
             headers["Authorization"] = access.authorization
         answer = access.pool.urlopen(
@@ -308,6 +346,23 @@ def connection_errors() -> tuple[type[Exception], ...]:
     from urllib3.exceptions import HTTPError
 
     return HTTPError, OSError, ValueError
+
+
+def _acceptance(key: str) -> str:
+    """Return what a server makes of a WebSocket's key (RFC 6455, 4.2.2)."""
+    magic = f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()
+    return base64.b64encode(hashlib.sha1(magic, usedforsecurity=False).digest()).decode()
+
+
+def _taken_over(answer: Any) -> tuple[Any, bytes]:
+    """Return the connection of an answer that switched protocols, and what was read too far."""
+    connection = answer.connection.sock
+    reader = answer._original_response.fp  # noqa: SLF001 - nothing public has the bytes in it
+    connection.settimeout(0)
+    try:
+        return connection, reader.read1() or b""
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return connection, b""
 
 
 @lru_cache(maxsize=64)
