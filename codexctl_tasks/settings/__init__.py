@@ -21,6 +21,7 @@ from codexctl_tasks.settings.environment import (
 from codexctl_tasks.settings.images import gc_images_request, images_request
 from codexctl_tasks.settings.sources import source
 from codexctl_tasks.settings.workflows import ci_request, workflow_secrets
+from codexctl_tasks.settings.workspaces import sync_request
 
 __all__ = (
     "ci_request",
@@ -36,6 +37,7 @@ __all__ = (
     "in_github_actions",
     "render_request",
     "source",
+    "sync_request",
     "template_request",
     "workflow_secrets",
 )

@@ -34,20 +34,13 @@ _WORKTREE = re.compile(r"core\.worktree")
 _LINK = re.compile(rb"gitdir: ([^/].*)\n?", re.DOTALL)
 
 
-def read_sources(folder: bytes, environ: Mapping[str, str], skips: frozenset[bytes]) -> Sources:
-    """
-    Return what is sent of a folder.
-
-    Args:
-        folder: Its path.
-        environ: The process environment, for git.
-        skips: Names at its top that are not looked at.
-    """
+def read_sources(folder: bytes, environ: Mapping[str, str]) -> Sources:
+    """Return what is sent of a folder; *environ*: the process environment, for git."""
     sources = Sources(folder)
     if os.path.lexists(os.path.join(folder, b".git")):
         _add_checkout(sources, b"", environ)
     else:
-        for path in everything_below(folder, skips=skips.__contains__):
+        for path in everything_below(folder):
             sources.add(path)
     return sources
 

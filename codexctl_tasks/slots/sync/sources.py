@@ -19,8 +19,10 @@ from codexctl_tasks.slots.sync.manifest import PERMISSIONS, Entry, Kind, kind_of
 from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+STATE = b".codexctl"
+"""Folder at the top that is never sent: on the volume ours has this name."""
 _PIECE = 256 * 1024
 _READERS = 2
 """Hashing is done outside of Python's lock, opening files is not."""
@@ -42,6 +44,8 @@ class Sources:
 
     def add(self, path: bytes) -> None:
         """Take a file, a link, or a folder, and the folders it is in; what is gone is left out."""
+        if path.partition(b"/")[0] == STATE:
+            return
         if path in self.entries or not all(map(self._add_folder, parents_of(path))):
             return
         try:
@@ -133,14 +137,11 @@ class Sources:
         return True
 
 
-def everything_below(
-    root: bytes, skips: Callable[[bytes], bool] = lambda _: False
-) -> Iterable[bytes]:
+def everything_below(root: bytes) -> Iterable[bytes]:
     """Yield the paths of all that is below a folder, without following links."""
     for folder, names, files in os.walk(root):
         inner = os.path.relpath(folder, root)
         prefix = b"" if inner == b"." else inner + b"/"
-        names[:] = [name for name in names if not skips(prefix + name)]
         yield from (prefix + name for name in (*names, *files))
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from codexctl_tasks.errors import (
     BrokenStreamError,
@@ -30,9 +29,10 @@ from codexctl_tasks.world.retrying import TRANSFER, retrying
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from codexctl_tasks.slots.sync.manifest import Manifest
+    from codexctl_tasks.slots.sync.place import Place
     from codexctl_tasks.slots.sync.sources import Sources
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.cluster import Cluster
@@ -53,33 +53,6 @@ class UncommittedWorkError(CodexctlError):
         more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
         what = f"changed since the last sync, {len(paths)} in all: {names}{more}"
         super().__init__(where, what, "commit and push them there, or give --overwrite")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """A container that sees the whole volume, and the folder on it."""
-
-    namespace: str
-    pod: str
-    container: str
-    volume: PurePosixPath
-    """Where it is mounted."""
-    path: PurePosixPath
-    """Of the folder, below that; ``.``: the volume itself."""
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.pod}:{self.folder}"
-
-    @property
-    def folder(self) -> str:
-        """Its path in the container."""
-        return str(self.volume / self.path)
-
-    @property
-    def state(self) -> str:
-        """Folder of what is remembered about it, beside it on the same volume."""
-        name = quote(str(self.path), safe="").replace(".", "%2E")
-        return str(self.volume / scripts.STATE / name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,12 +133,9 @@ class _Sync:
 
     def _look(self) -> tuple[listing.Survey, Sources]:
         """Look at both sides at the same time."""
-        skips = frozenset(
-            [scripts.STATE.encode()] if self._place.folder == str(self._place.volume) else []
-        )
         tasks: list[Callable[[], object]] = [
             self._survey,
-            lambda: read_sources(self._folder, self._environ, skips),
+            lambda: read_sources(self._folder, self._environ),
         ]
         found = dict(in_parallel(lambda task: task(), tasks, limit=len(tasks)))
         survey, sources = (found[task] for task in tasks)
