@@ -19,8 +19,9 @@ from urllib.parse import quote, urlencode
 from codexctl_tasks.errors import BrokenStreamError, ClusterError
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from codexctl_tasks.world.transport import Upgraded
 
 V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
 PIECE = 32 * 1024
@@ -54,22 +55,12 @@ def exec_path(namespace: str, pod: str, container: str, command: Sequence[str]) 
 class Session:
     """One command that runs."""
 
-    def __init__(
-        self, where: str, connection: socket.socket, rest: bytes, *, closes_stdin: bool
-    ) -> None:
-        """
-        Begin to talk.
-
-        Args:
-            where: Names the pod in errors.
-            connection: After the handshake; it is closed at the end.
-            rest: What has been read from it already.
-            closes_stdin: The server speaks `V5`.
-        """
+    def __init__(self, where: str, upgraded: Upgraded) -> None:
+        """Begin to talk; *where* names the pod in errors, the connection is closed at the end."""
         from websocket import frame_buffer  # the framing alone, without its own sockets
 
-        self._where, self._connection, self._rest = where, connection, rest
-        self._closes_stdin = closes_stdin
+        self._where, self._upgraded = where, upgraded
+        self._connection, self._rest = upgraded.connection, upgraded.rest
         self._frames = frame_buffer(self._receive, skip_utf8_validation=True)
         self._message = b""
         self._outgoing = memoryview(b"")
@@ -87,7 +78,6 @@ class Session:
             ClusterError: The command could not be started.
         """
         feed = self._messages(stdin)
-        self._connection.settimeout(0)
         try:
             while not self._is_closed:
                 if not (self._read(take) | self._write(feed)):
@@ -95,7 +85,7 @@ class Session:
         except OSError as error:
             raise self._broken(str(error)) from error
         finally:
-            self._connection.close()
+            self._upgraded.answer.close()
         if self._status is None:
             raise self._broken("it was closed before the command had ended")
         return Executed(self._exit_code(self._status), self._stderr.decode(errors="replace"))
@@ -104,7 +94,7 @@ class Session:
         for data in stdin:
             for start in range(0, len(data), PIECE):
                 yield _framed(bytes([_STDIN]) + data[start : start + PIECE])
-        if self._closes_stdin:
+        if self._upgraded.protocol == V5:
             yield _framed(bytes([_CLOSE, _STDIN]))
 
     def _read(self, take: Callable[[bytes], object]) -> bool:

@@ -285,10 +285,8 @@ class KubernetesCluster:
     ) -> Executed:
         """Run a command that is safe to be started twice; see `execution.Session.run`."""
         path = exec_path(namespace, pod, container, command)
-        protocol, connection, rest = self._transport.upgrade(path, (V5, V4))
-        where = f"pod {namespace}/{pod}"
-        session = Session(where, connection, rest, closes_stdin=protocol == V5)
-        return session.run(stdin, take)
+        upgraded = self._transport.upgrade(path, (V5, V4))
+        return Session(f"pod {namespace}/{pod}", upgraded).run(stdin, take)
 
 
 def _event(path: str, line: bytes) -> WatchEvent:

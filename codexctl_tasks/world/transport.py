@@ -15,6 +15,7 @@ import os
 import ssl
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -33,6 +34,7 @@ from codexctl_tasks.world.answers import parse_status, plain_message, refusal
 from codexctl_tasks.world.retrying import FIRST_CONTACT, STEADY, retrying
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
     from codexctl_tasks.world.clock import Clock
@@ -50,6 +52,18 @@ _SAME_ROUND_S = 10.0
 """Longer than any pause between attempts."""
 _RELOAD_AGAIN_S = 10.0
 """Credentials that were read so recently are not read anew: there are none better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """A connection that speaks another protocol by now; it does not block."""
+
+    protocol: str
+    connection: socket.socket
+    rest: bytes
+    """What has been read from it already."""
+    answer: Any
+    """Closes the connection, also when it is forgotten."""
 
 
 class Transport:
@@ -152,14 +166,8 @@ class Transport:
         finally:
             answer.close()
 
-    def upgrade(self, path: str, protocols: Sequence[str]) -> tuple[str, Any, bytes]:
-        """
-        Ask for a WebSocket, repeating it while the trouble is passing.
-
-        Returns:
-            Which of the *protocols* the server has chosen, the connection, which is the caller's
-            from now on, and what has been read from it already.
-        """
+    def upgrade(self, path: str, protocols: Sequence[str]) -> Upgraded:
+        """Ask for a WebSocket with one of *protocols*; repeated while the trouble is passing."""
         key = base64.b64encode(os.urandom(16)).decode()
         headers = {
             "Connection": "Upgrade",
@@ -169,7 +177,7 @@ class Transport:
             "Sec-WebSocket-Protocol": ", ".join(protocols),
         }
 
-        def attempt() -> tuple[str, Any, bytes]:
+        def attempt() -> Upgraded:
             answer = self._send("GET", path, None, goes_on=True, more_headers=headers)
             accepted = answer.headers.get("Sec-WebSocket-Accept", "")
             protocol = answer.headers.get("Sec-WebSocket-Protocol", "")
@@ -180,7 +188,7 @@ class Transport:
             if protocol not in protocols:
                 answer.close()
                 raise ClusterError(self.address, f"speaks {protocol!r}, not {protocols[0]}")
-            return protocol, *_taken_over(answer)
+            return Upgraded(protocol, answer.connection.sock, _read_too_far(answer), answer)
 
         return self._retried(lambda: self._attempt("GET", path.partition("?")[0], attempt))
 
@@ -354,15 +362,14 @@ def _acceptance(key: str) -> str:
     return base64.b64encode(hashlib.sha1(magic, usedforsecurity=False).digest()).decode()
 
 
-def _taken_over(answer: Any) -> tuple[Any, bytes]:
-    """Return the connection of an answer that switched protocols, and what was read too far."""
-    connection = answer.connection.sock
+def _read_too_far(answer: Any) -> bytes:
+    """Return what was read together with the head of an answer that switched protocols."""
     reader = answer._original_response.fp  # noqa: SLF001 - nothing public has the bytes in it
-    connection.settimeout(0)
+    answer.connection.sock.settimeout(0)
     try:
-        return connection, reader.read1() or b""
+        return bytes(reader.read1() or b"")
     except (BlockingIOError, ssl.SSLWantReadError):
-        return connection, b""
+        return b""
 
 
 @lru_cache(maxsize=64)

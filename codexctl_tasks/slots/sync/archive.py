@@ -71,7 +71,7 @@ class Archive:
                     yield from self._content(path, entry)
             self.sent.setdefault(path, entry)
         for name, content in appendix():
-            yield _header(name, tarfile.REGTYPE, 0o600, size=len(content))
+            yield _header(name, tarfile.REGTYPE, 0o644, size=len(content))
             yield content
             yield _padding(len(content))
 
