@@ -340,3 +340,22 @@ class SlotSetRequest(ReleaseRequest):
 
     changes: Mapping[str, str | int]
     """What was given, by the name of the record's field."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncRequest(ClusterRequest):
+    """Everything `flows.workspace` needs to know."""
+
+    claim: str
+    """Name of the PersistentVolumeClaim of the workspace."""
+    path: str
+    """Of the folder on it; empty: the name of the project."""
+    folder: Path
+    """On this machine."""
+    image: str
+    """For a pod made for the sync; empty: a pod of the stack, or its image."""
+    overwrite: bool
+    """Also what somebody has changed there since the last sync."""
+    output: str
+    """``text`` or ``json``."""
+    files: ReportFiles

@@ -306,6 +306,23 @@ def release(_: Context, **given: Any) -> int:
     return slots.release(settings.release_request(**given), _outside())
 
 
+@command(
+    *SOURCE,
+    *CLUSTER,
+    Flag("claim", "PersistentVolumeClaim of the workspace (default: workspace)."),
+    Flag("path", "Folder on it (default: the name of the project)."),
+    Flag("folder", "Folder of this machine that is sent (default: that of services.yaml)."),
+    Flag("image", "Image with a shell for the pod that receives (default: that of the stack)."),
+    Flag("overwrite", "Also what somebody has changed there since the last sync.", bool),
+    Flag("output", "Report on stdout: text (nothing there, the default) or json."),
+)
+def sync_sources(_: Context, **given: Any) -> int:
+    """Bring a folder into the workspace of a slot: what differs, and never over foreign work."""
+    from codexctl_tasks.flows import workspace
+
+    return workspace.sync_sources(settings.sync_request(**given), _outside())
+
+
 @command()
 def ci_doctor(_: Context) -> int:
     """Check what a workflow was given and what the work needs; values come from CODEXCTL_*."""
@@ -339,6 +356,10 @@ namespace = Collection(
     *(images, images_mirror, images_build, gc_images),
     *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
     *(ensure_slot, slots, slot_set, release),
+
+
+@command(
+    sync_sources,
     _CI,
 )
 

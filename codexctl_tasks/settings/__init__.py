@@ -27,6 +27,7 @@ from codexctl_tasks.settings.slots import (
 )
 from codexctl_tasks.settings.sources import source
 from codexctl_tasks.settings.workflows import ci_request, workflow_secrets
+from codexctl_tasks.settings.workspaces import sync_request
 
 __all__ = (
     "ci_request",
@@ -46,6 +47,7 @@ __all__ = (
     "slot_request",
     "slot_set_request",
     "source",
+    "sync_request",
     "template_request",
     "workflow_secrets",
 )
