@@ -157,6 +157,8 @@ class DeployRequest(ClusterRequest):
     files: ReportFiles
     holder: str
     """Tells other people which run this is."""
+    repository: str = ""
+    """``owner/name`` of the repository that a slot is for; empty: unknown."""
 
     def with_defaults(self, defaults: DeployDefaults) -> Self:
         """Return the request with what ``services.yaml`` says, unless the user chose otherwise."""

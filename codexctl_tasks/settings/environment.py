@@ -73,6 +73,11 @@ def this_run() -> str:
     return f"{user}@{socket.gethostname()} (process {os.getpid()})"
 
 
+def this_repository(given: str = "") -> str:
+    """Return ``owner/name``: what was given, or whose workflow this is; empty: unknown."""
+    return value("repo", given, os.environ.get("GITHUB_REPOSITORY", ""))
+
+
 def usual_logs() -> Path:
     """Return a folder for logs that no other user has."""
     place = os.environ.get("RUNNER_TEMP") or tempfile.gettempdir()
