@@ -1,1 +1,1 @@
-"""Slots: which there are, who works in which, and when one is over."""
+"""Slots: numbered environments, each for one Issue or PR, recorded in the cluster."""
