@@ -8,59 +8,32 @@ and says of itself how far it has come.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codexctl_tasks.apply.deleting import Doomed, delete_all
-from codexctl_tasks.apply.inventory import Inventory, stack_label
-from codexctl_tasks.apply.plan import KEEP_ANNOTATION, is_to_be_kept
+from codexctl_tasks.apply.plan import is_to_be_kept
 from codexctl_tasks.apply.remains import NAMESPACE, what_holds
-from codexctl_tasks.errors import DONE, ClusterError, ConfigurationError, DeadlineError
+from codexctl_tasks.errors import DONE, ClusterError, DeadlineError
 from codexctl_tasks.flows.destroy import destroy
 from codexctl_tasks.flows.slot_data import SlotData
-from codexctl_tasks.slots.hold import Hold
-from codexctl_tasks.slots.ownership import Ownership, ownership_of
-from codexctl_tasks.stack.loading import load_stack
+from codexctl_tasks.flows.slot_place import find_place
+from codexctl_tasks.slots.lease import SlotLease, refuse_if_held
+from codexctl_tasks.slots.record import State
 from codexctl_tasks.stack.manifests import ObjectName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from codexctl_tasks.requests import DeployRequest
+    from codexctl_tasks.flows.slot_site import Site
     from codexctl_tasks.slots.record import Record
-    from codexctl_tasks.slots.store import Slots
-    from codexctl_tasks.world.cluster import Cluster
-    from codexctl_tasks.world.outside import Outside
 
+OWED_KEY = "removal"
+"""In the record: what an interrupted removal has left to do, one of these."""
 _OBJECTS, _NAMESPACE, _NOTHING = "objects", "namespace", "nothing"
-"""Destroy the stack and what follows; delete the namespace and what follows; nothing in it is ours.
-"""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Site:
-    """What all removals of a run share."""
-
-    request: DeployRequest
-    """Of the stack; each removal sets the slot."""
-    outside: Outside
-    cluster: Cluster
-    slots: Slots
-    lease_s: float
-    """How long a removal that dies keeps others out."""
-
-
-@dataclass(kw_only=True, slots=True)
-class _Found:
-    """What a slot consists of at this moment."""
-
-    namespace: str
-    object: Mapping[str, Any] | None = field(repr=False)
-    """The Namespace; None: there is none."""
-    is_ours: bool
-    """Its labels say so."""
-    has_inventory: bool
-    """This stack was applied in it."""
+"""Destroy and all that follows; the namespace and all that follows; nothing there is the slot's."""
+_ATTEMPTS = 5  # others write a record rarely
+_FAREWELL_S = 3.0
+"""A removal that is over does not wait longer for a server that does not answer."""
 
 
 class Removal:
@@ -74,23 +47,30 @@ class Removal:
             CodexctlError: What keeps the slot from being removed, in one line.
         """
         self._site, self._record = site, record
-        self._console, self._cluster = site.outside.console, site.cluster
-        self._request = self._request_for(record)
-        self._hold = Hold(site.slots, record, holder=self._request.holder, lease_s=site.lease_s)
-        self._found = self._look()
-        self._check_place()
-        self._data = SlotData(self._request.source, self._request.cluster, site.outside)
+        self._console, self._clock = site.outside.console, site.outside.clock
+        self._where = f"slot {record.slot}"
+        self.place = find_place(site, record)
+        self._data = SlotData(self.place.request.source, site.request.cluster, site.outside)
+
+    def check_holder(self) -> None:
+        """
+        Return if no other run works on the slot.
+
+        Raises:
+            ClusterError: One does: who, and until when.
+        """
+        refuse_if_held(self._record, self._site.holder, self._site.slots.now())
 
     def plan(self) -> list[str]:
         """Return what `run` would do, in lines."""
-        found, lines = self._found, []
+        place, lines = self.place, []
         if self._owed() == _OBJECTS:
-            lines.append(f"destroy the stack in namespace {found.namespace}")
-        if found.object is not None:
-            why = self._why_kept(found.object)
-            line = f"namespace {found.namespace}"
-            lines.append(f"keep {line}: {why}" if why else f"delete {line}")
-        lines += [f"remove {path}" for path in self._data.directories]
+            lines.append(f"destroy the stack in namespace {place.namespace}")
+        if place.exists:
+            verb = "delete" if place.is_ours else "keep"
+            lines.append(f"{verb} namespace {place.namespace}")
+        if self._owed() != _NOTHING:
+            lines += [f"remove {path}" for path in self._data.directories]
         return [*lines, f"delete the record of slot {self._record.slot}"]
 
     def run(self, *, force: bool = False, before_record: Callable[[], None] | None = None) -> None:
@@ -102,105 +82,69 @@ class Removal:
             before_record: What else has to succeed before the record goes.
 
         Raises:
-            DeadlineError: Another run works on it, or something is still there at the end.
+            DeadlineError: Something is still there at the end.
             CodexctlError: What failed; the record stays, and the next removal goes on.
         """
-        self._hold.take(self._owed(), force=force)
-        try:
-            if self._owed() == _OBJECTS:
-                self._destroy()
-            if self._delete_namespace():
-                self._data.remove(self._deadline_s())
-            if before_record:
-                before_record()
-        except BaseException:
-            with suppress(ClusterError):  # a server that does not answer: the lease ends by itself
-                self._hold.give_back()
-            raise
-        self._hold.delete()
-        self._console.step("cleanup", f"slot {self._record.slot} is free")
-
-    # ---- before anything is changed -------------------------------------------------------------
-
-    def _request_for(self, record: Record) -> DeployRequest:
-        """Return how the environment of the slot is loaded."""
-        source = replace(
-            self._site.request.source,
-            env=record.env or self._site.request.source.env,
-            slot=record.slot,
-            namespace="",
+        lease = SlotLease(
+            self._site.slots,
+            self._record,
+            self._clock,
+            holder=self._site.holder,
+            lease_s=self._site.lease_s,
+            announce=lambda line: self._console.step("cleanup", line),
+            force=force,
         )
-        repository = record.repo or self._site.request.repository
-        loaded = load_stack(source)
-        self._where = f"slot {record.slot}"
-        if record.project and record.project != loaded.stack.project:
-            what = f"belongs to project {record.project}, not to {loaded.stack.project}"
-            raise ConfigurationError(self._where, what, "run this where its services.yaml is")
-        self._usual = loaded.context.namespace
-        if record.namespace and record.namespace != self._usual:
-            source = replace(source, namespace=record.namespace)
-        name = ".".join(filter(None, (loaded.stack.project, source.env, str(record.slot))))
-        self._stack = name
-        return replace(
-            self._site.request, source=source, repository=repository, output="text", stack=""
-        )
+        with lease:
+            try:
+                self._take_down(lease)
+                if before_record:
+                    before_record()
+                lease.check()
+            except BaseException:
+                self._site.cluster.deadline_s = self._clock.now() + _FAREWELL_S
+                with suppress(ClusterError):  # nobody is told: the lease ends by itself
+                    lease.give_back()
+                raise
+        self._delete_record(lease.record)
 
-    def _look(self) -> _Found:
-        name = self._record.namespace or self._usual
-        found = self._cluster.get(NAMESPACE, "", name) if name else None
-        inventory = Inventory(self._cluster, self._stack, name)
-        if found is not None:
-            inventory.read()
-        return _Found(
-            namespace=name,
-            object=found,
-            is_ours=found is not None and ownership_of(found) == self._ownership(name),
-            has_inventory=bool(inventory.names),
-        )
-
-    def _ownership(self, namespace: str) -> Ownership:
-        label = stack_label(self._stack, namespace)
-        repository = self._request.repository
-        return Ownership.of(slot=self._record.slot, repository=repository, stack=label)
-
-    def _check_place(self) -> None:
-        """Refuse a namespace that only a typing error can have brought into the record."""
-        found = self._found
-        if found.namespace == self._usual or found.is_ours:
-            return
-        raise ConfigurationError(
-            self._where,
-            f"its record names namespace {found.namespace}, services.yaml names {self._usual}, "
-            "and the labels of the former do not say that it is this slot's",
-            f"correct ConfigMap {self._site.slots.namespace}/"
-            f"{self._site.slots.prefix}{self._record.slot}",
-        )
-
-    # ---- the steps ------------------------------------------------------------------------------
+    def _take_down(self, lease: SlotLease) -> None:
+        self._note(lease, self._owed())
+        if self._owed() == _OBJECTS:
+            self._destroy()
+            self._note(lease, _NAMESPACE)
+        lease.check()
+        if self._delete_namespace():
+            lease.check()
+            self._data.remove(self._deadline_s())
 
     def _owed(self) -> str:
         """Return what is to be done; the record knows what an earlier removal has left."""
-        if self._hold.owed in (_OBJECTS, _NAMESPACE):
-            return self._hold.owed
-        if self._found.object is None:
+        if self._record.state is State.RELEASING:
+            owed = str((self._record.source.get("data") or {}).get(OWED_KEY) or "")
+            if owed in (_OBJECTS, _NAMESPACE):
+                return owed
+        if not self.place.exists:
             return _NAMESPACE
-        is_known = self._found.is_ours or self._found.has_inventory
-        return _OBJECTS if is_known else _NOTHING
+        return _OBJECTS if self.place.is_known else _NOTHING
+
+    def _note(self, lease: SlotLease, owed: str) -> None:
+        """Write into the record that the slot is on its way out, and what is left to do."""
+        source = lease.record.source
+        data = {**(source.get("data") or {}), OWED_KEY: owed}
+        lease.change(state=State.RELEASING, fingerprint="", source={**source, "data": data})
 
     def _destroy(self) -> None:
-        exit_code = destroy(self._request, self._site.outside)
-        if exit_code != DONE:
-            what = "its objects are not gone yet"
+        if destroy(self.place.request, self._site.outside) != DONE:
+            what = "objects of it are still there"
             raise DeadlineError(self._where, what, "mend what holds them, and repeat the cleanup")
-        self._hold.note(_NAMESPACE)
 
     def _delete_namespace(self) -> bool:
         """Return whether nothing of the slot is in use any more."""
-        name = self._found.namespace
-        found = self._cluster.get(NAMESPACE, "", name) if name else None
+        name, cluster = self.place.namespace, self._site.cluster
+        found = cluster.get(NAMESPACE, "", name) if name else None
         if found is None:
             return True
-        if why := self._why_kept(found):
+        if why := self.place.why_kept(found):
             self._console.warn(f"Namespace {name} is kept: {why}")
             return self._owed() != _NOTHING and not is_to_be_kept(found)
         doomed = Doomed(
@@ -211,26 +155,34 @@ class Removal:
         )
         left = delete_all(
             [[doomed]],
-            self._cluster,
-            self._site.outside.clock,
+            cluster,
+            self._clock,
             deadline_s=self._deadline_s(),
             tell=lambda each: self._console.step("cleanup", f"deleted {each.name}"),
         )
         if left:
-            what = f"is still being deleted: {what_holds(name, self._cluster)}"
+            what = f"is still being deleted: {what_holds(name, cluster)}"
             fix = "mend what holds it, and repeat the cleanup"
             raise DeadlineError(f"Namespace {name}", what, fix)
         return True
 
-    def _why_kept(self, found: Mapping[str, Any]) -> str:
-        """Return why a namespace is not deleted; empty: it was made for this slot."""
-        wanted = self._ownership(str(found["metadata"]["name"]))
-        if ownership_of(found) != wanted:
-            labels = " ".join(f"{name}={value}" for name, value in wanted.labels.items())
-            return f"it lacks the labels of this slot, {labels}"
-        if is_to_be_kept(found):
-            return f"its annotation {KEEP_ANNOTATION} says so"
-        return ""
+    def _delete_record(self, record: Record) -> None:
+        """Delete the record; a last renewal of our own lease may be on its way."""
+        slots = self._site.slots
+        for _ in range(_ATTEMPTS):
+            if slots.delete(record):
+                break
+            newest = slots.get(record.slot)
+            if newest is None or newest.uid != record.uid:
+                break
+            if newest.holder != self._site.holder:
+                what = f"{newest.holder or 'somebody'} has taken it over at the end"
+                raise ClusterError(self._where, what, "leave the rest to that run")
+            record = newest
+        else:
+            what = f"its record changed {_ATTEMPTS} times while it was deleted"
+            raise ClusterError(self._where, what, "find out who else writes it")
+        self._console.step("cleanup", f"{self._where} is free")
 
     def _deadline_s(self) -> float:
-        return self._site.outside.clock.now() + self._request.wait_timeout_s
+        return self._clock.now() + self._site.request.wait_timeout_s
