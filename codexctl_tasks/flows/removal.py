@@ -73,11 +73,18 @@ class Removal:
             lines += [f"remove {path}" for path in self._data.directories]
         return [*lines, f"delete the record of slot {self._record.slot}"]
 
-    def run(self, *, force: bool = False, before_record: Callable[[], None] | None = None) -> None:
+    def run(
+        self,
+        record: Record,
+        *,
+        force: bool = False,
+        before_record: Callable[[], None] | None = None,
+    ) -> None:
         """
         Remove the slot.
 
         Args:
+            record: As it is now; it may have got a lease since the look.
             force: Although another run holds a live lease on it.
             before_record: What else has to succeed before the record goes.
 
@@ -87,7 +94,7 @@ class Removal:
         """
         lease = SlotLease(
             self._site.slots,
-            self._record,
+            record,
             self._clock,
             holder=self._site.holder,
             lease_s=self._site.lease_s,

@@ -63,10 +63,10 @@ class Removals:
         self._accounts.append(account)
         self._console.lines([("-", report.line(account))])
         try:
-            removal = Removal(self._site, claim(record) if self._deletes else record)
+            removal = Removal(self._site, record)
             account.namespace, account.steps = removal.place.namespace, removal.plan()
             if self._deletes:
-                removal.run(force=force, before_record=before_record)
+                removal.run(claim(record), force=force, before_record=before_record)
                 account.fate = Fate.REMOVED
             else:
                 if not force:

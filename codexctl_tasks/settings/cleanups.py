@@ -13,6 +13,7 @@ from codexctl_tasks.settings.slots import DEFAULT_ENV
 from codexctl_tasks.settings.values import age_s, timeout_s
 
 BRANCH_PREFIX = "codex/issue-"
+_MOST_DIGITS = 9
 LEASE_S = 60.0
 """It is renewed while the removal lives; one that dies does not keep others out for long."""
 TTL_S = 168 * 3600.0
@@ -87,6 +88,6 @@ def _chosen(given: dict[str, str], *, all_of_them: bool) -> dict[str, int]:
 
 
 def _number(flag: str, text: str) -> int:
-    if text.isascii() and text.isdecimal() and len(text) < 10 and int(text):
+    if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS and int(text):
         return int(text)
     raise UsageError(f"--{flag}", f"{text!r} is no number", "give a whole number from 1")
