@@ -68,9 +68,7 @@ class _Cleanup:
 
     def _by_number(self, listing: Listing, slot: int) -> list[Record]:
         if slot not in listing.busy:
-            if 0 < self._site.max_slots < slot:
-                fix = f"the last one is {self._site.max_slots}, as maxSlots says"
-                raise UsageError("--slot", f"there is no slot {slot}", fix)
+            self._site.place.check(slot)
             self._console.step("cleanup", f"slot {slot} is free: nothing to do")
         for damaged in listing.damaged:
             if damaged.slot == slot:

@@ -16,7 +16,7 @@ from codexctl_tasks.apply.remains import NAMESPACE, what_holds
 from codexctl_tasks.errors import DONE, ClusterError, DeadlineError
 from codexctl_tasks.flows.destroy import destroy
 from codexctl_tasks.flows.slot_data import SlotData
-from codexctl_tasks.flows.slot_place import find_place
+from codexctl_tasks.flows.slot_environment import find_environment
 from codexctl_tasks.slots.lease import SlotLease, refuse_if_held
 from codexctl_tasks.slots.record import State
 from codexctl_tasks.stack.manifests import ObjectName
@@ -49,7 +49,7 @@ class Removal:
         self._site, self._record = site, record
         self._console, self._clock = site.outside.console, site.outside.clock
         self._where = f"slot {record.slot}"
-        self.place = find_place(site, record)
+        self.place = find_environment(site, record)
         self._data = SlotData(self.place.request.source, site.request.cluster, site.outside)
 
     def check_holder(self) -> None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import ClusterError
+from codexctl_tasks.flows.slot_records import SlotPlace
 from codexctl_tasks.slots.record import CONFIG_MAP, Record
-from codexctl_tasks.slots.store import Slots
-from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.stack.rendering import defaults_of
 
 if TYPE_CHECKING:
     from codexctl_tasks.requests import DeployRequest, RemovalRequest
+    from codexctl_tasks.slots.store import Slots
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
 
@@ -24,15 +24,26 @@ class Site:
     request: DeployRequest
     """Of the stack; each removal sets the slot."""
     outside: Outside
-    cluster: Cluster
-    slots: Slots
-    project: str
-    max_slots: int
-    """0: no limit."""
+    place: SlotPlace
     holder: str
     """This run, as records name it."""
     lease_s: float
     """How long a removal that dies keeps others out."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """Where everything is."""
+        return self.place.cluster
+
+    @property
+    def slots(self) -> Slots:
+        """The records."""
+        return self.place.slots
+
+    @property
+    def project(self) -> str:
+        """Name of the project."""
+        return self.place.project
 
     def concerns(self, record: Record) -> bool:
         """Tell whether a record is of this project and repository, as far as both are known."""
@@ -65,29 +76,16 @@ class Site:
 
 def open_site(request: RemovalRequest, outside: Outside) -> Site:
     """
-    Read ``services.yaml`` and connect; nothing is changed.
+    Read ``services.yaml`` and get hold of the cluster; nothing is changed.
 
     Raises:
-        CodexctlError: It cannot be used, or the cluster cannot be reached.
+        CodexctlError: It says nothing of slots, or cannot be used.
     """
-    source = request.deploy.source
-    outside.console.hide(source.secrets)
-    loaded = load_stack(source)
-    outside.console.hide(loaded.secrets)
-    deploy = request.deploy.with_defaults(defaults_of(loaded))
-    cluster = outside.connect(deploy.cluster, outside.clock, outside.console.retrying)
-    state = loaded.stack.state
+    place = SlotPlace(request.deploy, outside)
     return Site(
-        request=deploy,
+        request=request.deploy.with_defaults(defaults_of(place.loaded)),
         outside=outside,
-        cluster=cluster,
-        slots=Slots(
-            cluster,
-            state.configmap_namespace or "codexctl",
-            state.configmap_prefix or f"{loaded.stack.project}-slot-",
-        ),
-        project=loaded.stack.project,
-        max_slots=loaded.stack.max_slots,
+        place=place,
         holder=request.holder,
         lease_s=request.lease_s,
     )

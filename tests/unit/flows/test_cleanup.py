@@ -1,4 +1,4 @@
-"""``cleanup``: the environment of a slot goes step by step, the record last, nothing else at all."""
+"""``cleanup``: the environment of a slot goes step by step, the record last."""
 
 from __future__ import annotations
 
@@ -174,16 +174,16 @@ def test_what_is_marked_is_kept_with_its_data(slotted: Slotted) -> None:
 
 
 def test_a_slot_on_which_another_run_works_is_left_alone(slotted: Slotted) -> None:
-    """Exit code 4 names the run; --force goes on all the same."""
+    """Exit code 70 names the run; --force goes on all the same."""
     slotted.deploy(3, issue=12)
     until = written_time(NOW + timedelta(minutes=5))
     slotted.change(3, holder="https://github.com/org/shop/actions/runs/7", **{"lease-until": until})
     before = dict(slotted.cluster.objects)
 
-    assert _clean(slotted, slot="3") == 4
+    assert _clean(slotted, slot="3") == 70
     assert "actions/runs/7" in slotted.shown
     assert slotted.cluster.objects == before
-    assert _clean(slotted, slot="3", dry_run=True) == 4
+    assert _clean(slotted, slot="3", dry_run=True) == 70
 
     assert _clean(slotted, slot="3", force=True) == 0
     assert slotted.slots == set()
@@ -237,7 +237,7 @@ def test_a_slot_that_cannot_be_is_a_mistake(slotted: Slotted) -> None:
     """But one that is there beyond the limit can be cleaned up."""
     error = _refused(slotted, slot="9")
     assert error.exit_code == 2
-    assert str(error) == "--slot: there is no slot 9: the last one is 5, as maxSlots says"
+    assert str(error) == "--slot: there is no slot 9: maxSlots in services.yaml allows 1 to 5"
 
     slotted.deploy(9, issue=12)
     assert _clean(slotted, slot="9") == 0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SlotPlace:
+class SlotEnvironment:
     """The namespace of a slot, as it is at this moment."""
 
     request: DeployRequest
@@ -51,7 +51,7 @@ class SlotPlace:
         return ""
 
 
-def find_place(site: Site, record: Record) -> SlotPlace:
+def find_environment(site: Site, record: Record) -> SlotEnvironment:
     """
     Look where the environment of a slot is; nothing is changed.
 
@@ -74,7 +74,7 @@ def find_place(site: Site, record: Record) -> SlotPlace:
     wanted = Ownership.of(
         slot=record.slot, repository=repository, stack=stack_label(stack, namespace)
     )
-    place = SlotPlace(
+    place = SlotEnvironment(
         request=replace(
             site.request, source=source, repository=repository, stack="", output="text"
         ),
