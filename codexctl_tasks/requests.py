@@ -157,6 +157,8 @@ class DeployRequest(ClusterRequest):
     files: ReportFiles
     holder: str
     """Tells other people which run this is."""
+    repository: str = ""
+    """``owner/name`` of the repository that a slot is for; empty: unknown."""
 
     def with_defaults(self, defaults: DeployDefaults) -> Self:
         """Return the request with what ``services.yaml`` says, unless the user chose otherwise."""
@@ -359,3 +361,48 @@ class SyncRequest(ClusterRequest):
     output: str
     """``text`` or ``json``."""
     files: ReportFiles
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemovalRequest:
+    """What `flows.cleanup` and `flows.gc` need to know alike."""
+
+    deploy: DeployRequest
+    """The stack that has the slots; each removal sets its slot."""
+    holder: str
+    """This run, the same for all its jobs and attempts."""
+    lease_s: float
+    """A removal that dies keeps others from its slot for so long."""
+    output: str
+    """``text`` or ``json``."""
+    step_outputs: Path | None
+    """Of a step of GitHub Actions: what later steps read is appended."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CleanupRequest(RemovalRequest):
+    """Everything `flows.cleanup` needs to know; one of the first four says what is meant."""
+
+    slot: int
+    """0: not by its number."""
+    issue: int
+    pr: int
+    all: bool
+    dry_run: bool
+    force: bool
+    """Also what another run holds, and what has a damaged record."""
+    deletes_branch: bool
+    branch_prefix: str
+    """What the branches of agents begin with; a number follows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GcRequest(RemovalRequest):
+    """Everything `flows.gc` needs to know."""
+
+    deletes: bool
+    """False: only tell what would go."""
+    ttl_s: float
+    """A slot that was not used for so long goes although its Issue is open."""
+    grace_s: float
+    """How long a run whose lease ran out may take to come back."""

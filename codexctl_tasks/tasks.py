@@ -69,6 +69,13 @@ OWNER = (
     Flag("pr", "Number of the pull request."),
     Flag("repo", "Repository of Issue or PR: owner/name (default: GITHUB_REPOSITORY)."),
 )
+REMOVAL = (
+    *(flag for flag in OWNER if flag.name == "repo"),
+    *SLOTS,
+    *CLUSTER,
+    Flag("wait-timeout", "For each step of each slot: 90s, 10m (default: 10m)."),
+    OUTPUT,
+)
 FILES = (
     Flag("junit", "Write the report to this file as JUnit XML too, one test for each workload."),
     Flag("html", "Write the report to this file too, as one page with timelines, events, logs."),
@@ -323,6 +330,39 @@ def sync_sources(_: Context, **given: Any) -> int:
     return workspace.sync_sources(settings.sync_request(**given), _outside())
 
 
+@command(
+    Flag("slot", "This slot."),
+    Flag("issue", "The slot of this Issue."),
+    Flag("pr", "The slot of this pull request."),
+    Flag("all", "All slots of this project and repository. No CODEXCTL_ALL.", bool),
+    Flag("dry-run", "Say what would be done; nothing is changed.", bool),
+    Flag("force", "Also what another run holds, or has a damaged record. No CODEXCTL_FORCE.", bool),
+    Flag("delete-branch", "Delete the branch of the pull request too, if that is closed.", bool),
+    Flag("branch-prefix", "What such branches begin with; a number follows (codex/issue-)."),
+    *REMOVAL,
+    HOOKS,
+)
+def cleanup(_: Context, **given: Any) -> int:
+    """Remove the environment of a slot, and free the slot; may be repeated at any time."""
+    from codexctl_tasks.flows import cleanup
+
+    return cleanup.cleanup(settings.cleanup_request(**given), _outside())
+
+
+@command(
+    Flag("delete", "Really remove them; without it only told. No CODEXCTL_DELETE.", bool),
+    Flag("ttl", "Remove also what was not used for so long (default: 168h)."),
+    Flag("grace", "A run that was silent may come back for so long (default: 1h)."),
+    *REMOVAL,
+    HOOKS,
+)
+def gc(_: Context, **given: Any) -> int:
+    """Remove slots that are over: closed, expired, half removed; tells only, by default."""
+    from codexctl_tasks.flows import gc
+
+    return gc.gc(settings.gc_request(**given), _outside())
+
+
 @command()
 def ci_doctor(_: Context) -> int:
     """Check what a workflow was given and what the work needs; values come from CODEXCTL_*."""
@@ -355,11 +395,7 @@ namespace = Collection(
     *(render, render_template, config, schema, plan),
     *(images, images_mirror, images_build, gc_images),
     *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
-    *(ensure_slot, slots, slot_set, release),
-
-
-@command(
-    sync_sources,
+    *(ensure_slot, sync_sources, slots, slot_set, release, cleanup, gc),
     _CI,
 )
 

@@ -201,6 +201,7 @@ class _Deployment:
             run.compare()  # another run has been at work in the namespace meanwhile
             run.check(prunes=False, watched=())
             self._account.replan(run.steps)
+        run.claim_namespace()
         if run.inventory:
             run.inventory.add(run.declared)
 

@@ -4,6 +4,7 @@ What the user asked for: flags first, then ``CODEXCTL_*``, then the default.
 Only this package reads the process environment; it makes the objects of `requests`.
 """
 
+from codexctl_tasks.settings.cleanups import cleanup_request, gc_request
 from codexctl_tasks.settings.deploys import (
     deploy_request,
     doctor_request,
@@ -31,6 +32,7 @@ from codexctl_tasks.settings.workspaces import sync_request
 
 __all__ = (
     "ci_request",
+    "cleanup_request",
     "colour_wanted",
     "debugging",
     "deploy_request",
@@ -38,6 +40,7 @@ __all__ = (
     "ensure_slot_request",
     "explain_request",
     "gc_images_request",
+    "gc_request",
     "github_workspace",
     "hooks_request",
     "images_request",

@@ -87,6 +87,11 @@ def _run_page() -> str:
     return f"{server}/{environ.get('GITHUB_REPOSITORY', '')}/actions/runs/{run}"
 
 
+def this_repository(given: str = "") -> str:
+    """Return ``owner/name``: what was given, or whose workflow this is; empty: unknown."""
+    return value("repo", given, os.environ.get("GITHUB_REPOSITORY", ""))
+
+
 def usual_logs() -> Path:
     """Return a folder for logs that no other user has."""
     place = os.environ.get("RUNNER_TEMP") or tempfile.gettempdir()
