@@ -406,3 +406,22 @@ class GcRequest(RemovalRequest):
     """A slot that was not used for so long goes although its Issue is open."""
     grace_s: float
     """How long a run whose lease ran out may take to come back."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnsureReadyRequest(SlotRequest):
+    """Everything `flows.ready` needs to know; the slot's number is set in all parts of it."""
+
+    deploy: DeployRequest
+    sync: SyncRequest
+    images: ImagesRequest
+    which: str
+    """Of the images: ``mirror``, ``build``, ``all`` or ``none``."""
+    lease_s: float
+    """For how long the slot is this run's after each renewal."""
+    syncs: bool
+    """Bring the sources into the workspace, if the stack has one."""
+    force: bool
+    """Deploy although nothing has changed."""
+    allows_unhealthy: bool
+    """An environment that does not get healthy is told of, and is no failure of this run."""

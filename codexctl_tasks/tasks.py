@@ -69,6 +69,11 @@ OWNER = (
     Flag("pr", "Number of the pull request."),
     Flag("repo", "Repository of Issue or PR: owner/name (default: GITHUB_REPOSITORY)."),
 )
+WORKSPACE = (
+    Flag("claim", "PersistentVolumeClaim of the workspace (default: workspace)."),
+    Flag("image", "Image with a shell for the pod that receives (default: that of the stack)."),
+    Flag("overwrite", "Also what somebody has changed there since the last sync.", bool),
+)
 REMOVAL = (
     *(flag for flag in OWNER if flag.name == "repo"),
     *SLOTS,
@@ -268,6 +273,29 @@ def ensure_slot(_: Context, **given: Any) -> int:
 
 
 @command(
+    Flag("slot", "Number of the slot, instead of an Issue or PR."),
+    *OWNER,
+    *SLOTS,
+    *CLUSTER,
+    Flag("images", "Which are made before: mirror, build, all or none (default: all)."),
+    BACKEND,
+    *WORKSPACE,
+    Flag("no-sync", "Leave the workspace as it is.", bool),
+    Flag("force", "Deploy although nothing has changed. No CODEXCTL_FORCE.", bool),
+    Flag("allow-unhealthy", "End with 0 although the environment is not healthy.", bool),
+    Flag("slot-lease", "How long it is this run's after each renewal (default: 30m)."),
+    TIMEOUT,
+    HOOKS,
+    OUTPUT,
+)
+def ensure_ready(_: Context, **given: Any) -> int:
+    """Bring the environment of a slot up to date: sources, images, deploy; wait until healthy."""
+    from codexctl_tasks.flows import ready
+
+    return ready.ensure_ready(settings.ensure_ready_request(**given), _outside())
+
+
+@command(
     *SLOTS,
     *CLUSTER,
     Flag("output", "The list on stdout: text (the default) or json."),
@@ -316,11 +344,9 @@ def release(_: Context, **given: Any) -> int:
 @command(
     *SOURCE,
     *CLUSTER,
-    Flag("claim", "PersistentVolumeClaim of the workspace (default: workspace)."),
+    *WORKSPACE,
     Flag("path", "Folder on it (default: the name of the project)."),
     Flag("folder", "Folder of this machine that is sent (default: that of services.yaml)."),
-    Flag("image", "Image with a shell for the pod that receives (default: that of the stack)."),
-    Flag("overwrite", "Also what somebody has changed there since the last sync.", bool),
     Flag("output", "Report on stdout: text (nothing there, the default) or json."),
 )
 def sync_sources(_: Context, **given: Any) -> int:
@@ -395,7 +421,7 @@ namespace = Collection(
     *(render, render_template, config, schema, plan),
     *(images, images_mirror, images_build, gc_images),
     *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
-    *(ensure_slot, sync_sources, slots, slot_set, release, cleanup, gc),
+    *(ensure_slot, ensure_ready, sync_sources, slots, slot_set, release, cleanup, gc),
     _CI,
 )
 

@@ -21,6 +21,7 @@ from codexctl_tasks.settings.environment import (
 )
 from codexctl_tasks.settings.images import gc_images_request, images_request
 from codexctl_tasks.settings.slots import (
+    ensure_ready_request,
     ensure_slot_request,
     release_request,
     slot_request,
@@ -37,6 +38,7 @@ __all__ = (
     "debugging",
     "deploy_request",
     "doctor_request",
+    "ensure_ready_request",
     "ensure_slot_request",
     "explain_request",
     "gc_images_request",

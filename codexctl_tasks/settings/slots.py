@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import Any
 
 from codexctl_tasks.errors import UsageError
 from codexctl_tasks.requests import (
+    EnsureReadyRequest,
     EnsureSlotRequest,
     ReleaseRequest,
     ReportFiles,
     SlotRequest,
     SlotSetRequest,
 )
-from codexctl_tasks.settings.environment import step_files, this_holder, value
+from codexctl_tasks.settings.deploys import deploy_request
+from codexctl_tasks.settings.environment import step_files, switch, this_holder, value
+from codexctl_tasks.settings.images import IMAGE_STEPS, images_request
 from codexctl_tasks.settings.sources import chosen_flags, cluster_settings, source
 from codexctl_tasks.settings.values import age_s, choice, count, output_of, timeout_s
+from codexctl_tasks.settings.workspaces import sync_request
 
 DEFAULT_ENV = "ai"
 DEFAULT_SLOT_WAIT_S = 1800.0
@@ -45,6 +50,47 @@ def ensure_slot_request(
         branch=value("branch", branch),
         wait_s=age_s("slot-wait", slot_wait, DEFAULT_SLOT_WAIT_S),
         lease_s=slot_lease_s(slot_lease),
+    )
+
+
+def ensure_ready_request(
+    *,
+    images: str = "",
+    backend: str = "",
+    wait_timeout: str = "",
+    slot_lease: str = "",
+    claim: str = "",
+    image: str = "",
+    overwrite: bool = False,
+    no_sync: bool = False,
+    force: bool = False,
+    allow_unhealthy: bool = False,
+    no_hooks: bool = False,
+    kubeconfig: str = "",
+    context: str = "",
+    output: str = "",
+    **given: Any,
+) -> EnsureReadyRequest:
+    """Combine flags and ``CODEXCTL_*``, but for *force*; *given* are those of `slot_fields`."""
+    cluster: dict[str, Any] = {"kubeconfig": kubeconfig, "context": context}
+    fields = slot_fields(**given, **cluster, output=output)
+    found = fields["source"]
+    if not (found.slot or fields["issue"] or fields["pr"]):
+        raise UsageError("--slot", "is required", "say which slot: --slot N, --issue N or --pr N")
+    alike: dict[str, Any] = {"env": found.env, "config": str(found.config)}
+    deploy = deploy_request(**alike, **cluster, wait_timeout=wait_timeout, no_hooks=no_hooks)
+    sync = sync_request(**alike, **cluster, claim=claim, image=image, overwrite=overwrite)
+    made = images_request(**alike, backend=backend)
+    return EnsureReadyRequest(
+        **fields,
+        deploy=replace(deploy, source=found, output="text", repository=fields["repo"]),
+        sync=replace(sync, source=found, output="text"),
+        images=replace(made, source=found, output="text"),
+        which=choice("images", value("images", images, "all"), IMAGE_STEPS),
+        lease_s=slot_lease_s(slot_lease),
+        syncs=not (no_sync or switch("CODEXCTL_NO_SYNC")),
+        force=force,
+        allows_unhealthy=allow_unhealthy or switch("CODEXCTL_ALLOW_UNHEALTHY"),
     )
 
 

@@ -13,14 +13,12 @@ from codexctl_tasks.errors import UsageError
 from codexctl_tasks.requests import CiRequest
 from codexctl_tasks.settings.deploys import deploy_request, doctor_request
 from codexctl_tasks.settings.environment import switch, value
-from codexctl_tasks.settings.images import images_request
+from codexctl_tasks.settings.images import IMAGE_STEPS, images_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-IMAGE_STEPS = ("mirror", "build", "all", "none")
-"""What a workflow may do about images before a deploy."""
 PREFIX = "CODEXCTL_SECRET_"
 SECRET_FILES = {
     # Given in so many words, it counts more than what services.yaml says; scripts know the other.
