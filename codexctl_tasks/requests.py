@@ -295,3 +295,48 @@ class TemplateRequest:
     """JSON file; None: no names at all."""
     dialect: str
     """``go``, ``jinja``, or empty: recognised."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlotRequest(ClusterRequest):
+    """What every flow needs to know that works on slots; the number is that of *source*."""
+
+    repo: str
+    """``owner/name``; empty only where neither Issue nor PR is given."""
+    issue: int
+    """0: none."""
+    pr: int
+    """0: none."""
+    holder: str
+    """This run, the same for all its jobs and attempts."""
+    output: str
+    """``text`` or ``json``."""
+    files: ReportFiles
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnsureSlotRequest(SlotRequest):
+    """Everything `flows.slots.ensure_slot` needs to know."""
+
+    branch: str
+    """Empty: not known."""
+    wait_s: float
+    """How long to wait for a slot; 0: not at all."""
+    lease_s: float
+    """For how long the slot is this run's, unless that renews it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseRequest(SlotRequest):
+    """Everything `flows.slots.release` needs to know."""
+
+    force: bool
+    """Give back what another run holds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlotSetRequest(ReleaseRequest):
+    """Everything `flows.slots.slot_set` needs to know."""
+
+    changes: Mapping[str, str | int]
+    """What was given, by the name of the record's field."""

@@ -60,6 +60,15 @@ BUILDS = (
     Flag("build-timeout", "For each build: 90s, 10m (default: 1h)."),
     Flag("logs", "Folder for the logs of builds."),
 )
+SLOTS = (
+    Flag("env", "Environment of the slots in services.yaml (default: ai)."),
+    *(flag for flag in SOURCE if flag.name in ("config", "vars", "var-file", "strict")),
+)
+OWNER = (
+    Flag("issue", "Number of the Issue."),
+    Flag("pr", "Number of the pull request."),
+    Flag("repo", "Repository of Issue or PR: owner/name (default: GITHUB_REPOSITORY)."),
+)
 FILES = (
     Flag("junit", "Write the report to this file as JUnit XML too, one test for each workload."),
     Flag("html", "Write the report to this file too, as one page with timelines, events, logs."),
@@ -235,6 +244,68 @@ def gc_images(_: Context, **given: Any) -> int:
     return gc_images.gc_images(settings.gc_images_request(**given), _outside())
 
 
+@command(
+    *OWNER,
+    Flag("branch", "Branch that is worked on; the record remembers it."),
+    Flag("slot-wait", "How long to wait while all are taken: 90s, 10m, 0 (default: 30m)."),
+    Flag("slot-lease", "How long it is this run's without being renewed (default: 30m)."),
+    *SLOTS,
+    *CLUSTER,
+    OUTPUT,
+)
+def ensure_slot(_: Context, **given: Any) -> int:
+    """Give an Issue or a PR its slot: the one that it has, or a free one; waits for one."""
+    from codexctl_tasks.flows import slots
+
+    return slots.ensure_slot(settings.ensure_slot_request(**given), _outside())
+
+
+@command(
+    *SLOTS,
+    *CLUSTER,
+    Flag("output", "The list on stdout: text (the default) or json."),
+)
+def slots(_: Context, **given: Any) -> int:
+    """List the slots: state, for whom, held by which run, for how long; nothing is changed."""
+    from codexctl_tasks.flows import slots
+
+    return slots.slots(settings.slot_request(**given), _outside())
+
+
+@command(
+    Flag("slot", "Number of the slot."),
+    Flag("issue", "Issue that it is for from now on; 0: none."),
+    Flag("pr", "Pull request that it is for from now on; 0: none."),
+    Flag("branch", "Branch that is worked on."),
+    Flag("state", "allocated, preparing, ready, unhealthy or releasing."),
+    *(flag for flag in OWNER if flag.name == "repo"),
+    Flag("force", "Also while another run holds it. No CODEXCTL_FORCE.", bool),
+    *SLOTS,
+    *CLUSTER,
+    OUTPUT,
+)
+def slot_set(_: Context, **given: Any) -> int:
+    """Change what is recorded of a slot; nothing is deployed or deleted."""
+    from codexctl_tasks.flows import slots
+
+    return slots.slot_set(settings.slot_set_request(**given), _outside())
+
+
+@command(
+    Flag("slot", "Number of the slot, instead of an Issue or PR."),
+    *OWNER,
+    Flag("force", "Also what another run holds. No CODEXCTL_FORCE.", bool),
+    *SLOTS,
+    *CLUSTER,
+    OUTPUT,
+)
+def release(_: Context, **given: Any) -> int:
+    """Give back this run's right to work on a slot; the environment stays."""
+    from codexctl_tasks.flows import slots
+
+    return slots.release(settings.release_request(**given), _outside())
+
+
 @command()
 def ci_doctor(_: Context) -> int:
     """Check what a workflow was given and what the work needs; values come from CODEXCTL_*."""
@@ -267,6 +338,7 @@ namespace = Collection(
     *(render, render_template, config, schema, plan),
     *(images, images_mirror, images_build, gc_images),
     *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
+    *(ensure_slot, slots, slot_set, release),
     _CI,
 )
 

@@ -19,6 +19,12 @@ from codexctl_tasks.settings.environment import (
     in_github_actions,
 )
 from codexctl_tasks.settings.images import gc_images_request, images_request
+from codexctl_tasks.settings.slots import (
+    ensure_slot_request,
+    release_request,
+    slot_request,
+    slot_set_request,
+)
 from codexctl_tasks.settings.sources import source
 from codexctl_tasks.settings.workflows import ci_request, workflow_secrets
 
@@ -28,13 +34,17 @@ __all__ = (
     "debugging",
     "deploy_request",
     "doctor_request",
+    "ensure_slot_request",
     "explain_request",
     "gc_images_request",
     "github_workspace",
     "hooks_request",
     "images_request",
     "in_github_actions",
+    "release_request",
     "render_request",
+    "slot_request",
+    "slot_set_request",
     "source",
     "template_request",
     "workflow_secrets",

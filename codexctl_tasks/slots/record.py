@@ -90,7 +90,7 @@ class Record:
     lease_until: datetime | None = None
     """By the API server's clock, as all times here."""
     heartbeat: datetime | None = None
-    """When the holder renewed its lease last. None beside a holder: see `is_claim`."""
+    """When the holder renewed its lease last; None: never, see `is_claim`."""
     created: datetime | None = None
     used: datetime | None = None
     """When a run held it last."""
@@ -110,7 +110,7 @@ class Record:
     @property
     def is_claim(self) -> bool:
         """Whether its holder has yet to make sure that the same Issue or PR has no other slot."""
-        return bool(self.holder) and self.heartbeat is None and self.state is State.ALLOCATED
+        return self.heartbeat is None and self.state is State.ALLOCATED
 
     @property
     def is_leaving(self) -> bool:

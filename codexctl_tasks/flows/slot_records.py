@@ -1,0 +1,116 @@
+"""The slots of a stack in its cluster: what all tasks about slots begin with."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from codexctl_tasks.errors import CombinedError, ConfigurationError, UsageError
+from codexctl_tasks.slots.store import Slots
+from codexctl_tasks.stack.loading import load_stack
+from codexctl_tasks.stack.rendering import defaults_of, obstacles_of
+
+if TYPE_CHECKING:
+    from codexctl_tasks.requests import ClusterRequest, Source
+    from codexctl_tasks.stack.loading import LoadedStack
+    from codexctl_tasks.world.cluster import Cluster
+    from codexctl_tasks.world.outside import Outside
+
+USUAL_PREFIX = "codex-env-"
+"""Of the Go tool, where ``state.configmapPrefix`` says nothing."""
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,200}[-a-z0-9])?")
+
+
+class SlotPlace:
+    """Where a stack has its slots."""
+
+    def __init__(self, request: ClusterRequest, outside: Outside) -> None:
+        """
+        Load ``services.yaml`` and get hold of the cluster; nothing is sent yet.
+
+        Raises:
+            ConfigurationError, CombinedError: It says nothing of slots, or cannot be used.
+        """
+        self._source, self._outside = request.source, outside
+        if request.source.manifests:
+            raise UsageError("--manifests", "is plain YAML without slots", "give --env")
+        outside.console.hide(request.source.secrets)
+        self.loaded = self._load(1)
+        if obstacles := list(obstacles_of(self.loaded)):
+            raise CombinedError(obstacles)
+        namespace, prefix = _state_of(self.loaded)
+        self.most = self.loaded.stack.max_slots
+        """Slots are numbered from 1 to this; 0: there is no limit."""
+        self.cluster: Cluster = outside.connect(
+            request.with_defaults(defaults_of(self.loaded)).cluster,
+            outside.clock,
+            outside.console.retrying,
+        )
+        self.slots = Slots(self.cluster, namespace, prefix)
+
+    @property
+    def project(self) -> str:
+        """Name of the project."""
+        return self.loaded.stack.project
+
+    def check(self, slot: int) -> None:
+        """Raise `UsageError` for a number that no slot can have."""
+        if self.most and slot > self.most:
+            fix = f"maxSlots in services.yaml allows 1 to {self.most}"
+            raise UsageError("--slot", f"there is no slot {slot}", fix)
+
+    def namespace_of(self, slot: int) -> str:
+        """
+        Return the namespace of a slot.
+
+        Raises:
+            ConfigurationError: It is no name, or the same for all slots.
+        """
+        namespace = self._load(slot).context.namespace
+        env = self._source.env
+        place, key = self.loaded.document.location(("namespace",)), f"namespace.patterns.{env}"
+        if not _NAMESPACE.fullmatch(namespace):
+            what = f"{key} makes {namespace!r} of slot {slot}"
+            raise ConfigurationError(place, what, "use small letters, digits and hyphens")
+        other = self._load(2 if slot == 1 else 1).context.namespace
+        if self.most != 1 and other == namespace:
+            what = f"{key} gives all slots the namespace {namespace}"
+            raise ConfigurationError(place, what, "let the pattern contain the slot")
+        return namespace
+
+    def links(self, slot: int) -> list[tuple[str, str]]:
+        """Return title and address of the pages of ``codex.links``; empty without a domain."""
+        loaded = self._load(slot)
+        host = loaded.stack.base_domain.get(self._source.env, "").strip()
+        links = [(link.title.strip(), link.path.strip()) for link in loaded.stack.codex.links]
+        return [
+            (title, f"https://{host}{posixpath.join('/', path)}")
+            for title, path in links
+            if host and title and path
+        ]
+
+    def _load(self, slot: int) -> LoadedStack:
+        source: Source = replace(self._source, slot=slot, namespace="")
+        loaded = load_stack(source)
+        self._outside.console.hide(loaded.secrets)
+        return loaded
+
+
+def _state_of(loaded: LoadedStack) -> tuple[str, str]:
+    """Return namespace and prefix of the records."""
+    state, place = loaded.stack.state, loaded.document.location(("state",))
+    namespace = state.configmap_namespace.strip()
+    prefix = state.configmap_prefix.strip() or USUAL_PREFIX
+    if not namespace:
+        what = "state.configmapNamespace is missing: slots are recorded in ConfigMaps there"
+        raise ConfigurationError(place, what, "name a namespace that all environments share")
+    if not _NAMESPACE.fullmatch(namespace):
+        what = f"state.configmapNamespace is {namespace!r}, which is no name of a namespace"
+        raise ConfigurationError(place, what, "use small letters, digits and hyphens")
+    if not _PREFIX.fullmatch(prefix):
+        what = f"state.configmapPrefix is {prefix!r}, with which no ConfigMap can begin"
+        raise ConfigurationError(place, what, "use small letters, digits and hyphens")
+    return namespace, prefix
