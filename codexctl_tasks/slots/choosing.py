@@ -106,8 +106,8 @@ def next_change_s(listing: Listing, wish: Wish, now: datetime) -> float:
 
 def free_slots(listing: Listing, wish: Wish) -> list[int]:
     """Return numbers without a record, from the lowest; all of them if there is a limit."""
-    limit = wish.most or LARGEST_SLOT
-    free = (slot for slot in range(1, limit + 1) if slot not in listing.busy)
+    limit, busy = wish.most or LARGEST_SLOT, listing.busy
+    free = (slot for slot in range(1, limit + 1) if slot not in busy)
     return list(free if wish.most else islice(free, CHOICES_WITHOUT_LIMIT))
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from codexctl_tasks.slots.store import listing_of
 from codexctl_tasks.world.watching import Changed, Listed, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from codexctl_tasks.slots.record import DamagedRecord, Record
     from codexctl_tasks.slots.store import Listing, Slots
     from codexctl_tasks.world.watching import Feed, Notice
 
@@ -19,8 +21,9 @@ class Following:
     def __init__(self, slots: Slots, open_feed: Callable[[], Feed]) -> None:
         self._slots, self._open_feed = slots, open_feed
         self._feed: Feed | None = None
-        self._objects: dict[str, Mapping[str, Any]] | None = None
-        """By name; None: not listed yet."""
+        self._known: dict[str, Record | DamagedRecord] = {}
+        """By the name of the ConfigMap: each is read once, however many others change."""
+        self._is_listed = False
 
     def next(self, timeout_s: float, before: Listing) -> Listing:
         """
@@ -34,7 +37,7 @@ class Following:
         self._feed = self._feed or self._open_feed()
         for notice in self._feed.next(timeout_s):
             self._take(notice)
-        return before if self._objects is None else self._slots.read(self._objects.values())
+        return listing_of(self._known.values()) if self._is_listed else before
 
     def close(self) -> None:
         """Stop watching."""
@@ -46,13 +49,14 @@ class Following:
             case Refused(error=error):
                 raise error
             case Listed(objects=objects):
-                self._objects = {each["metadata"]["name"]: each for each in objects}
+                self._known, self._is_listed = {}, True
+                for each in objects:
+                    self._note(each)
             case Changed(deleted=True, object=gone):
                 self._known.pop(gone["metadata"]["name"], None)
             case Changed(object=found):
-                self._known[found["metadata"]["name"]] = found
+                self._note(found)
 
-    @property
-    def _known(self) -> dict[str, Mapping[str, Any]]:
-        self._objects = {} if self._objects is None else self._objects
-        return self._objects
+    def _note(self, found: Mapping[str, Any]) -> None:
+        if record := self._slots.parse(found):
+            self._known[found["metadata"]["name"]] = record

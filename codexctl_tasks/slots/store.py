@@ -56,6 +56,15 @@ class Listing:
         return [each for each in self.records if each.is_for(owner)]
 
 
+def listing_of(found: Iterable[Record | DamagedRecord]) -> Listing:
+    """Return slots by number."""
+    in_order = sorted(found, key=lambda each: each.slot)
+    return Listing(
+        tuple(each for each in in_order if isinstance(each, Record)),
+        tuple(each for each in in_order if isinstance(each, DamagedRecord)),
+    )
+
+
 class Slots:
     """The records of the slots of one project."""
 
@@ -95,16 +104,16 @@ class Slots:
 
     def read(self, objects: Iterable[Mapping[str, Any]]) -> Listing:
         """Return the slots among the ConfigMaps of the namespace."""
-        records: list[Record] = []
-        damaged: list[DamagedRecord] = []
-        for each in objects:
-            if slot_of(each["metadata"]["name"], self.prefix):
-                try:
-                    records.append(read_record(each, self.prefix))
-                except DamagedRecord as error:
-                    damaged.append(error)
-        records.sort(key=lambda record: record.slot)
-        return Listing(tuple(records), tuple(sorted(damaged, key=lambda error: error.slot)))
+        return listing_of(filter(None, map(self.parse, objects)))
+
+    def parse(self, found: Mapping[str, Any]) -> Record | DamagedRecord | None:
+        """Return the record in a ConfigMap, or what is wrong with it; None: it is none."""
+        if not slot_of(found["metadata"]["name"], self.prefix):
+            return None
+        try:
+            return read_record(found, self.prefix)
+        except DamagedRecord as error:
+            return error
 
     def get(self, slot: int) -> Record | None:
         """
