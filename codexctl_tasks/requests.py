@@ -340,3 +340,15 @@ class SlotSetRequest(ReleaseRequest):
 
     changes: Mapping[str, str | int]
     """What was given, by the name of the record's field."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommentRequest(SlotRequest):
+    """Everything `flows.slot_comment` needs to know; with neither number, what the run is about."""
+
+    language: str
+    """``en`` or ``ru``; empty: that of ``codex.promptLang``."""
+    state: str
+    """What the comment says; empty: what the record says."""
+    ttl_s: float
+    """A slot that was not used for so long may be taken down."""

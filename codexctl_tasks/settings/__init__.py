@@ -4,6 +4,7 @@ What the user asked for: flags first, then ``CODEXCTL_*``, then the default.
 Only this package reads the process environment; it makes the objects of `requests`.
 """
 
+from codexctl_tasks.settings.comments import comment_request
 from codexctl_tasks.settings.deploys import (
     deploy_request,
     doctor_request,
@@ -31,6 +32,7 @@ from codexctl_tasks.settings.workflows import ci_request, workflow_secrets
 __all__ = (
     "ci_request",
     "colour_wanted",
+    "comment_request",
     "debugging",
     "deploy_request",
     "doctor_request",

@@ -40,6 +40,7 @@ class Account:
     """What there is to tell of a slot."""
 
     slot: int
+    """0: nobody knows which it was; only if it is gone."""
     env: str
     state: str
     """One of `STATES`."""
@@ -59,6 +60,7 @@ class Account:
 class _Words:
     heads: dict[str, str]
     """By state; ``{}`` is the number."""
+    head_without_number: str
     pull_request: str
     issue: str
     namespace: str
@@ -78,6 +80,7 @@ _ENGLISH = _Words(
         "releasing": "Slot {} is being taken down",
         RELEASED: "Slot {} was taken down",
     },
+    head_without_number="The slot was taken down",
     pull_request="this pull request",
     issue="this Issue",
     namespace="Namespace",
@@ -96,6 +99,7 @@ _RUSSIAN = _Words(
         "releasing": "Слот {} удаляется",
         RELEASED: "Слот {} удалён",
     },
+    head_without_number="Слот удалён",
     pull_request="этот pull request",
     issue="этот Issue",
     namespace="Пространство имён",
@@ -127,7 +131,8 @@ def text_of(account: Account, language: Language) -> str:
     """Return the comment, without its marker."""
     words = _WORDS[language]
     about = words.pull_request if account.is_pull_request else words.issue
-    head = f"### {words.heads[account.state].format(account.slot)}"
+    numbered = words.heads[account.state].format(account.slot)
+    head = f"### {numbered if account.slot else words.head_without_number}"
     if account.state == RELEASED:
         gone = words.gone.format(about=about)
         return f"{head}\n\n{gone[:1].upper()}{gone[1:]}"

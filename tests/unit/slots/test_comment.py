@@ -84,6 +84,17 @@ def test_little_is_known() -> None:
     )
 
 
+def test_a_slot_that_is_gone() -> None:
+    """Also when nobody remembers which it was."""
+    gone = replace(READY, state="released")
+    assert text_of(gone, Language.ENGLISH) == (
+        "### Slot 3 was taken down\n\nThis pull request has no environment of its own any more."
+    )
+    unknown = replace(gone, slot=0)
+    assert text_of(unknown, Language.ENGLISH).startswith("### The slot was taken down\n")
+    assert text_of(unknown, Language.RUSSIAN).startswith("### Слот удалён\n")
+
+
 def test_many_pages() -> None:
     """Some of them, and how many there are beside."""
     links = [(f"Page {number}", "https://example.com/") for number in range(MOST_LINKS + 7)]
