@@ -425,3 +425,15 @@ class EnsureReadyRequest(SlotRequest):
     """Deploy although nothing has changed."""
     allows_unhealthy: bool
     """An environment that does not get healthy is told of, and is no failure of this run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommentRequest(SlotRequest):
+    """Everything `flows.slot_comment` needs to know; with neither number, what the run is about."""
+
+    language: str
+    """``en`` or ``ru``; empty: that of ``codex.promptLang``."""
+    state: str
+    """What the comment says; empty: what the record says."""
+    ttl_s: float
+    """A slot that was not used for so long may be taken down."""

@@ -389,6 +389,25 @@ def gc(_: Context, **given: Any) -> int:
     return gc.gc(settings.gc_request(**given), _outside())
 
 
+@command(
+    Flag("slot", "Number of the slot (default: that of the Issue or PR)."),
+    Flag("issue", "Issue to comment on (default: that of the slot, or of the event)."),
+    Flag("pr", "Pull request to comment on (default: that of the slot, or of the event)."),
+    *(flag for flag in OWNER if flag.name == "repo"),
+    Flag("lang", "en or ru (default: codex.promptLang of services.yaml)."),
+    Flag("state", "What to say instead of the record's state; released: the slot is gone."),
+    Flag("ttl", "How long a slot that nobody uses stays: 24h (default: 168h)."),
+    *SLOTS,
+    *CLUSTER,
+    OUTPUT,
+)
+def comment_pr(_: Context, **given: Any) -> int:
+    """Tell an Issue or PR about its slot, in one comment that is kept up to date."""
+    from codexctl_tasks.flows import slot_comment
+
+    return slot_comment.comment_pr(settings.comment_request(**given), _outside())
+
+
 @command()
 def ci_doctor(_: Context) -> int:
     """Check what a workflow was given and what the work needs; values come from CODEXCTL_*."""
@@ -421,7 +440,7 @@ namespace = Collection(
     *(render, render_template, config, schema, plan),
     *(images, images_mirror, images_build, gc_images),
     *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
-    *(ensure_slot, ensure_ready, sync_sources, slots, slot_set, release, cleanup, gc),
+    *(ensure_slot, ensure_ready, sync_sources, slots, slot_set, release, comment_pr, cleanup, gc),
     _CI,
 )
 
