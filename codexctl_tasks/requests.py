@@ -389,6 +389,8 @@ class CleanupRequest(RemovalRequest):
     pr: int
     all: bool
     dry_run: bool
+    only_closed: bool
+    """Nothing is done for an Issue or a PR that GitHub says is open."""
     force: bool
     """Also what another run holds, and what has a damaged record."""
     deletes_branch: bool

@@ -360,6 +360,7 @@ def sync_sources(_: Context, **given: Any) -> int:
     Flag("slot", "This slot."),
     Flag("issue", "The slot of this Issue."),
     Flag("pr", "The slot of this pull request."),
+    Flag("only-closed", "Not while GitHub says that the Issue or pull request is open.", bool),
     Flag("all", "All slots of this project and repository. No CODEXCTL_ALL.", bool),
     Flag("dry-run", "Say what would be done; nothing is changed.", bool),
     Flag("force", "Also what another run holds, or has a damaged record. No CODEXCTL_FORCE.", bool),
@@ -432,9 +433,60 @@ def ci_deploy(_: Context) -> int:
     return ci.run(ci.deploy, _outside())
 
 
+@command()
+def ci_ensure_slot(_: Context) -> int:
+    """Give an Issue or a PR its slot, as ensure-slot does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci, slots
+
+    return ci.run_task(slots.ensure_slot, settings.ensure_slot_request, _outside())
+
+
+@command()
+def ci_ensure_ready(_: Context) -> int:
+    """Make a slot ready, as ensure-ready does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci, ready
+
+    return ci.run_task(ready.ensure_ready, settings.ensure_ready_request, _outside())
+
+
+@command()
+def ci_comment_pr(_: Context) -> int:
+    """Tell an Issue or PR about its slot, as comment-pr does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci, slot_comment
+
+    return ci.run_task(slot_comment.comment_pr, settings.comment_request, _outside())
+
+
+@command()
+def ci_release(_: Context) -> int:
+    """Give a slot back, as release does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci, slots
+
+    return ci.run_task(slots.release, settings.release_request, _outside())
+
+
+@command()
+def ci_cleanup(_: Context) -> int:
+    """Remove the slot of what was closed, as cleanup does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci, cleanup
+
+    return ci.run_task(cleanup.cleanup, settings.event_cleanup_request, _outside())
+
+
+@command()
+def ci_gc(_: Context) -> int:
+    """Remove slots that are over, as gc does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci, gc
+
+    return ci.run_task(gc.gc, settings.gc_step_request, _outside())
+
+
 _CI = Collection("ci")
-for _task, _name in ((ci_doctor, "doctor"), (ci_images, "images"), (ci_deploy, "deploy")):
-    _CI.add_task(_task, _name)
+for _task in (
+    *(ci_doctor, ci_images, ci_deploy),
+    *(ci_ensure_slot, ci_ensure_ready, ci_comment_pr, ci_release, ci_cleanup, ci_gc),
+):
+    _CI.add_task(_task, _task.__name__.removeprefix("ci_").replace("_", "-"))
 
 namespace = Collection(
     *(render, render_template, config, schema, plan),

@@ -8,6 +8,7 @@ from codexctl_tasks.errors import CodexctlError, CombinedError, UsageError
 from codexctl_tasks.flows.branches import Branches
 from codexctl_tasks.flows.removals import Removals
 from codexctl_tasks.flows.slot_site import Site, open_site
+from codexctl_tasks.flows.threads import is_closed
 from codexctl_tasks.slots.record import Owner
 from codexctl_tasks.world.github_access import open_github
 
@@ -59,12 +60,27 @@ class _Cleanup:
         if request.all:
             return self._every(listing)
         owner = Owner(repo=request.deploy.repository, issue=request.issue, pr=request.pr)
+        if request.only_closed and not self._is_closed(owner):
+            self._console.step("cleanup", f"{owner} is open: nothing is removed")
+            return []
         records = listing.of(owner)
         if not records and listing.damaged:
             raise CombinedError(listing.damaged)  # one of them may be the one
         if not records:
             self._console.step("cleanup", f"{owner} has no slot: nothing to do")
         return records
+
+    def _is_closed(self, owner: Owner) -> bool:
+        closed = is_closed(self._forge(), owner)
+        if closed is None:
+            flag = "--pr" if owner.pr else "--issue"
+            raise UsageError(flag, f"there is no {owner}", "correct the number, or --repo")
+        return closed
+
+    def _forge(self) -> GitHub:
+        environ, clock = self._request.deploy.source.environ, self._site.outside.clock
+        self._github = self._github or open_github(environ, self._console, clock, where="cleanup")
+        return self._github
 
     def _by_number(self, listing: Listing, slot: int) -> list[Record]:
         if slot not in listing.busy:
@@ -118,11 +134,8 @@ class _Cleanup:
             return None
 
         def delete_branch() -> None:
-            self._github = self._github or open_github(
-                request.deploy.source.environ, self._console, self._site.outside.clock
-            )
             repo = repository or request.deploy.repository
-            branches = Branches(self._github, repo, request.branch_prefix, self._console)
+            branches = Branches(self._forge(), repo, request.branch_prefix, self._console)
             branches.delete_of(pr, dry_run=request.dry_run)
 
         return delete_branch

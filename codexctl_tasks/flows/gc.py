@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.apply.inventory import stack_label
@@ -16,12 +15,13 @@ from codexctl_tasks.apply.remains import NAMESPACE
 from codexctl_tasks.errors import ClusterError, CodexctlError
 from codexctl_tasks.flows.removals import OvertakenError, Removals
 from codexctl_tasks.flows.slot_site import Site, open_site
+from codexctl_tasks.flows.threads import is_closed
 from codexctl_tasks.slots.expiry import Place, Rules, Slot, Thread, Verdict, decide
 from codexctl_tasks.slots.ownership import Ownership, ownership_of
-from codexctl_tasks.slots.record import Record, State
+from codexctl_tasks.slots.record import Owner, Record, State
 from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.world.github_access import open_github
-from codexctl_tasks.world.github_answers import GitHubError
+from codexctl_tasks.world.github_answers import GitHubError, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -134,22 +134,13 @@ class _Collection:
         repository = record.repo or self._site.request.repository
         if not repository:
             return
-        if record.issue:
-            is_closed = self._is_closed("issue", repository, record.issue)
-            yield Thread(name=f"Issue {record.issue}", is_closed=is_closed)
-        if record.pr:
-            is_closed = self._is_closed("pull_request", repository, record.pr)
-            yield Thread(name=f"PR {record.pr}", is_closed=is_closed)
-
-    def _is_closed(self, kind: str, repository: str, number: int) -> bool | None:
-        try:
-            if kind == "issue":
-                return not self._forge().issue(repository, number).is_open
-            return not self._forge().pull_request(repository, number).is_open
-        except GitHubError as error:
-            if error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-                return None
-            raise
+        for owner in (
+            Owner(repo=repository, issue=record.issue),
+            Owner(repo=repository, pr=record.pr),
+        ):
+            if owner.issue or owner.pr:
+                name = f"Issue {owner.issue}" if owner.issue else f"PR {owner.pr}"
+                yield Thread(name=name, is_closed=is_closed(self._forge(), owner))
 
     def _is_run_over(self, record: Record) -> bool | None:
         """Tell whether the holder of a lease that ran out has ended; None: nobody knows."""
@@ -159,7 +150,7 @@ class _Collection:
         try:
             return self._forge().run(run[1], int(run[2])).is_over()
         except GitHubError as error:
-            if error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
+            if error.reason in (Reason.NOT_FOUND, Reason.FORBIDDEN):
                 return None  # a token of another repository: the grace decides
             raise
 

@@ -59,9 +59,7 @@ def closing_line(accounts: Sequence[Account], *, deletes: bool, hint: str = "") 
         if found := [a for a in accounts if a.fate is fate]:
             parts.append(f"{_counted(found)} {words}")
     told = f"{'DONE' if deletes else 'DRY RUN'}  {', '.join(parts)}"
-    if deletes:
-        return "ready", told
-    return "", f"{told}; {hint}" if done and hint else told
+    return "ready" if deletes else "", f"{told}; {hint}" if done and hint and not deletes else told
 
 
 def as_json(

@@ -8,7 +8,13 @@ from typing import Any
 from codexctl_tasks.errors import UsageError
 from codexctl_tasks.requests import CleanupRequest, DeployRequest, GcRequest
 from codexctl_tasks.settings.deploys import deploy_request
-from codexctl_tasks.settings.environment import this_holder, this_repository, value
+from codexctl_tasks.settings.environment import (
+    event_subject,
+    switch,
+    this_holder,
+    this_repository,
+    value,
+)
 from codexctl_tasks.settings.slots import DEFAULT_ENV
 from codexctl_tasks.settings.values import age_s, timeout_s
 
@@ -28,6 +34,7 @@ def cleanup_request(
     pr: str = "",
     all: bool = False,  # noqa: A002 - the name of the flag
     dry_run: bool = False,
+    only_closed: bool = False,
     force: bool = False,
     delete_branch: bool = False,
     branch_prefix: str = "",
@@ -44,14 +51,34 @@ def cleanup_request(
         holder=this_holder(),
         **numbers,
         all=all,
-        dry_run=dry_run,
+        dry_run=dry_run or switch("CODEXCTL_DRY_RUN"),
+        only_closed=only_closed or switch("CODEXCTL_ONLY_CLOSED"),
         force=force,
-        deletes_branch=delete_branch,
+        deletes_branch=delete_branch or switch("CODEXCTL_DELETE_BRANCH"),
         branch_prefix=value("branch-prefix", branch_prefix, BRANCH_PREFIX),
         lease_s=LEASE_S,
         output=deploy.output,
         step_outputs=deploy.files.step_outputs,
     )
+
+
+def event_cleanup_request() -> CleanupRequest:
+    """
+    Combine ``CODEXCTL_*`` alone, for a step of a workflow.
+
+    Without a number it is what the event that started the run is about. Never what is open: who
+    starts such a workflow by mistake must not lose an environment.
+    """
+    numbers: dict[str, Any] = {flag: value(flag, "") for flag in ("slot", "issue", "pr")}
+    if not any(numbers.values()):
+        flag, number = event_subject()
+        numbers = {flag: str(number)} if number else {}
+    return cleanup_request(**numbers, only_closed=True)
+
+
+def gc_step_request() -> GcRequest:
+    """Combine ``CODEXCTL_*`` alone, for a step of a workflow, where they may delete."""
+    return gc_request(delete=switch("CODEXCTL_DELETE"))
 
 
 def gc_request(*, delete: bool = False, ttl: str = "", grace: str = "", **given: Any) -> GcRequest:

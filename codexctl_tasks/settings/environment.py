@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import socket
 import tempfile
@@ -90,6 +91,18 @@ def _run_page() -> str:
 def this_repository(given: str = "") -> str:
     """Return ``owner/name``: what was given, or whose workflow this is; empty: unknown."""
     return value("repo", given, os.environ.get("GITHUB_REPOSITORY", ""))
+
+
+def event_subject() -> tuple[str, int]:
+    """Return ``issue`` or ``pr`` and the number of what started this run; 0: neither."""
+    try:
+        event = json.loads(Path(os.environ.get("GITHUB_EVENT_PATH", "")).read_bytes())
+        pull, issue = event.get("pull_request"), event.get("issue") or {}
+        if pull or issue.get("pull_request"):
+            return "pr", int((pull or issue)["number"])
+        return "issue", int(issue.get("number") or 0)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no event, or a strange one
+        return "issue", 0
 
 
 def usual_logs() -> Path:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.flows import deploy
 from codexctl_tasks.settings import deploy_request
-from codexctl_tasks.world.github_answers import GitHubError
+from codexctl_tasks.world.github_answers import GitHubError, Reason
 from codexctl_tasks.world.github_objects import Issue, PullRequest, Run
 from tests.support.objects import yaml_of
 
@@ -208,4 +208,5 @@ class FakeGitHub:
         if self.refusal:
             raise self.refusal
         if not exists:
-            raise GitHubError("GET /repos/org/shop", "GitHub answered 404", status=404)
+            what = "GitHub answered 404"
+            raise GitHubError("GET /repos/org/shop", what, status=404, reason=Reason.NOT_FOUND)

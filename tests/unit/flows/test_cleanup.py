@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codexctl_tasks.errors import ClusterError, CodexctlError
+from codexctl_tasks.errors import ClusterError, CodexctlError, UsageError
 from codexctl_tasks.flows.cleanup import cleanup
 from codexctl_tasks.settings import cleanup_request
 from codexctl_tasks.slots.record import written_time
@@ -402,3 +402,28 @@ def test_what_is_not_clear_is_refused(given: dict[str, Any]) -> None:
         cleanup_request(**given)
 
     assert caught.value.exit_code == 2
+
+
+def test_only_what_is_closed(slotted: Slotted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workflow that runs by mistake, or too early, removes nothing that is still used."""
+    github = FakeGitHub()
+    slotted.deploy(3, issue=12)
+    monkeypatch.setenv("CODEXCTL_ONLY_CLOSED", "true")
+
+    github.issues[12] = True
+    assert slotted.run(cleanup, cleanup_request(issue="12"), github) == 0
+    assert "Issue 12 of org/shop is open: nothing is removed" in slotted.shown
+    assert slotted.slots == {3}
+
+    github.issues[12] = False
+    assert slotted.run(cleanup, cleanup_request(issue="12"), github) == 0
+    assert slotted.slots == set()
+
+    with pytest.raises(UsageError, match="there is no Issue 99 of org/shop"):
+        slotted.run(cleanup, cleanup_request(issue="99"), github)
+
+    github.refusal = GitHubError("GET /repos/org/shop", "GitHub answered 500", status=500)
+    slotted.deploy(4, issue=13)
+    with pytest.raises(GitHubError):
+        slotted.run(cleanup, cleanup_request(issue="13"), github)
+    assert slotted.slots == {4}
