@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.support.deploys import claim, config_map
+from tests.support.deploys import config_map
 from tests.support.shell import BIN, clean_environment, run, run_kubectl
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ if [ "$(wc -l <"hooks-$CODEXCTL_SLOT")" = "$(cat "die-$CODEXCTL_SLOT" 2>/dev/nul
 fi
 """
 SERVES = "test -e /src/app.txt && sleep 100000"
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "workspace"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+}
 PATIENCE_S = 120.0
 
 
@@ -63,7 +69,7 @@ class Shop:
         ]
         pod["volumes"] = [{"name": "src", "persistentVolumeClaim": {"claimName": "workspace"}}]
         self._write("web.yaml", web)
-        self._write("agent.yaml", claim("workspace"))
+        self._write("agent.yaml", CLAIM)
         self._write(
             "settings.yaml", config_map("settings", {"a": "1"}, namespace="{{ .Namespace }}")
         )
