@@ -28,7 +28,7 @@ REPO = "org/shop"
 NOTE = """\
 echo "$CODEXCTL_HOOK" >>"hooks-$CODEXCTL_SLOT"
 if [ "$(wc -l <"hooks-$CODEXCTL_SLOT")" = "$(cat "die-$CODEXCTL_SLOT" 2>/dev/null)" ]; then
-  rm "die-$CODEXCTL_SLOT"; kill -KILL "$PPID"; sleep 9
+  rm "die-$CODEXCTL_SLOT"; kill -KILL "$PPID"; sleep 1
 fi
 """
 SERVES = "test -e /src/app.txt && sleep 100000"
@@ -235,8 +235,8 @@ def _values(text: str) -> Iterator[str]:
 
 
 def test_a_run_that_is_killed(shop: Shop) -> None:
-    """In the foundation, after it, in the deploy and at its end: repeated, all is there."""
-    slots = {shop.take(issue): moment for issue, moment in ((1, "1"), (2, "2"), (3, "3"), (4, "4"))}
+    """At the end of the foundation, or in the deploy: repeated, all is there."""
+    slots = {shop.take(1): "2", shop.take(2): "3"}
     for slot, moment in slots.items():
         (shop.files / f"die-{slot}").write_text(moment)
 
