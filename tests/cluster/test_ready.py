@@ -206,11 +206,11 @@ def test_from_the_first_time_to_a_change(shop: Shop) -> None:
 
 def test_an_environment_that_does_not_get_healthy(shop: Shop) -> None:
     """It may be allowed, and is told; images that cannot be had are never hidden by that."""
-    slot, outputs = shop.take(), shop.files / "outputs"
+    slot, outputs, soon = shop.take(), shop.files / "outputs", ("--wait-timeout", "10s")
     shop.write("exit 1")
 
-    assert shop.ready(slot).returncode == 1
-    allowed = shop.ready(slot, "--allow-unhealthy", GITHUB_OUTPUT=str(outputs))
+    assert shop.ready(slot, *soon).returncode == 70
+    allowed = shop.ready(slot, *soon, "--allow-unhealthy", GITHUB_OUTPUT=str(outputs))
     assert (allowed.returncode, shop.state(slot)) == (0, "unhealthy")
     told = dict(zip(*[iter(_values(outputs.read_text()))] * 2, strict=True))
     assert (told["infra-ready"], told["infra-unhealthy"]) == ("false", "true")
