@@ -108,9 +108,7 @@ class Removal:
                     before_record()
                 lease.check()
             except BaseException:
-                self._site.cluster.deadline_s = self._clock.now() + _FAREWELL_S
-                with suppress(ClusterError):  # nobody is told: the lease ends by itself
-                    lease.give_back()
+                self._give_back(lease)
                 raise
         self._delete_record(lease.record)
 
@@ -172,6 +170,16 @@ class Removal:
             fix = "mend what holds it, and repeat the cleanup"
             raise DeadlineError(f"Namespace {name}", what, fix)
         return True
+
+    def _give_back(self, lease: SlotLease) -> None:
+        """Let the next removal begin at once; if nobody can be told, the lease ends by itself."""
+        cluster = self._site.cluster
+        before_s, cluster.deadline_s = cluster.deadline_s, self._clock.now() + _FAREWELL_S
+        try:
+            with suppress(ClusterError):
+                lease.give_back()
+        finally:
+            cluster.deadline_s = before_s
 
     def _delete_record(self, record: Record) -> None:
         """Delete the record; a last renewal of our own lease may be on its way."""
