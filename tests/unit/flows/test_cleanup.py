@@ -303,7 +303,7 @@ def test_a_namespace_that_hangs_is_named_with_what_holds_it(slotted: Slotted) ->
         "conditions": [{"type": "NamespaceContentRemaining", "status": "True", "message": message}]
     }
     held = slotted.config_map("shop-dev-3", "held")
-    held["metadata"]["finalizers"] = ["x.io/hold"]
+    held["metadata"] |= {"finalizers": ["x.io/hold"], "deletionTimestamp": "2026-01-02T12:00:00Z"}
 
     assert _clean(slotted, slot="3", wait_timeout="5s") == 70
 
