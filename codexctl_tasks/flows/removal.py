@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.apply.deleting import Doomed, delete_all
+from codexctl_tasks.apply.deleting import Doomed, delete_all, what_blocks
 from codexctl_tasks.apply.plan import is_to_be_kept
 from codexctl_tasks.apply.remains import NAMESPACE, what_holds
 from codexctl_tasks.errors import DONE, ClusterError, DeadlineError
@@ -185,19 +185,20 @@ class Removal:
         """Delete the record; a last renewal of our own lease may be on its way."""
         slots = self._site.slots
         for _ in range(_ATTEMPTS):
-            if slots.delete(record):
-                break
+            slots.delete(record)
             newest = slots.get(record.slot)
             if newest is None or newest.uid != record.uid:
-                break
+                self._console.step("cleanup", f"{self._where} is free")
+                return
+            if newest.is_leaving:
+                what = f"its record is still being deleted: {what_blocks(newest.source)}"
+                raise DeadlineError(self._where, what, "mend what holds it, and repeat the cleanup")
             if newest.holder != self._site.holder:
                 what = f"{newest.holder or 'somebody'} has taken it over at the end"
                 raise ClusterError(self._where, what, "leave the rest to that run")
             record = newest
-        else:
-            what = f"its record changed {_ATTEMPTS} times while it was deleted"
-            raise ClusterError(self._where, what, "find out who else writes it")
-        self._console.step("cleanup", f"{self._where} is free")
+        what = f"its record changed {_ATTEMPTS} times while it was deleted"
+        raise ClusterError(self._where, what, "find out who else writes it")
 
     def _deadline_s(self) -> float:
         return self._clock.now() + self._site.request.wait_timeout_s

@@ -235,7 +235,7 @@ def test_what_a_finalizer_holds_is_named_and_found_again(project: Project) -> No
     held = config_map("held", finalizers=["example.com/held"])
     project.kubectl(*place, "create", "--filename", "-", given=json.dumps(held))
 
-    stuck = project.codexctl("cleanup", "--issue", "12", "--wait-timeout", "5s")
+    stuck = project.codexctl("cleanup", "--issue", "12", "--wait-timeout", "9s")
 
     assert stuck.returncode == 70
     assert (
