@@ -43,6 +43,8 @@ SPREAD_S = 1.0
 """A slot that gets free is not tried by all who wait in the same moment."""
 PATIENCE_S = 60.0
 """Who has waited for so long tries twice as early as who has just come."""
+MOST_TRIES = 1000
+"""Each fails because somebody else has changed a record: more say that something else is wrong."""
 REMIND_S = 60.0
 """Longer silence makes people believe that a run hangs."""
 
@@ -101,17 +103,19 @@ class Taking:
             ClusterError: The API server refuses something for any other reason.
         """
         deadline_s = self._begun_s + wait_s
-        listing = self._slots.list()
+        listing, tries = self._slots.list(), 0
         try:
-            while True:
+            while tries < MOST_TRIES:
                 if choice := self._choice(listing):
                     if taken := self._try(choice, listing):
                         return taken
-                    listing = self._slots.list()
+                    listing, tries = self._slots.list(), tries + 1
                 else:
                     listing = self._wait(listing, deadline_s)
         finally:
             self._following.close()
+        what = f"others were faster {tries} times"
+        raise ClusterError(f"slot for {self._wish.owner}", what, "find out who changes the records")
 
     def _try(self, choice: Choice, listing: Listing) -> Taken | None:
         """Do what was chosen; None: somebody else was faster."""

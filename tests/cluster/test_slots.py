@@ -21,7 +21,7 @@ from tests.support.accounts import kubeconfig_with_rights
 from tests.support.deploys import kubectl
 from tests.support.faults import Faults
 from tests.support.shell import BIN, clean_environment, run, run_kubectl
-from tests.support.slot_runs import PREFIX, REPO, CountedCluster, Runner, side_by_side
+from tests.support.slots import PREFIX, REPO, CountedCluster, Runner, side_by_side
 
 if TYPE_CHECKING:
     from pathlib import Path

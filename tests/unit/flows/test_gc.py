@@ -13,7 +13,7 @@ from codexctl_tasks.settings import gc_request
 from codexctl_tasks.slots.record import written_time
 from codexctl_tasks.world.github_answers import GitHubError
 from tests.support import output_schema
-from tests.support.slots import FakeGitHub, Slotted
+from tests.support.slotted import FakeGitHub, Slotted
 from tests.support.stage import report_of
 
 if TYPE_CHECKING:
