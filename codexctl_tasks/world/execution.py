@@ -67,6 +67,8 @@ class Session:
         self._stderr = b""
         self._status: Mapping[str, Any] | None = None
         self._is_closed = False
+        self._refuses = False
+        """Nothing more is accepted; what was told before that can still be read."""
         self._heard_s = self._pinged_s = time.monotonic()
 
     def run(self, stdin: Iterable[bytes], take: Callable[[bytes], object]) -> Executed:
@@ -152,9 +154,9 @@ class Session:
 
     def _write(self, feed: Iterator[bytes]) -> bool:
         """Send one message more, as far as that is possible now; return whether it was."""
+        if self._refuses or self._status is not None:
+            return False  # the command has ended, whatever it has not read
         if not self._outgoing:
-            if self._status is not None:  # the command has ended, whatever it has not read
-                return False
             self._outgoing = memoryview(next(feed, b""))
         if not self._outgoing:
             return False
@@ -162,12 +164,15 @@ class Session:
             sent = self._connection.send(self._outgoing)
         except _TRY_LATER:
             return False
+        except OSError:  # the command may have ended without reading all of it
+            self._refuses = True
+            return False
         self._outgoing = self._outgoing[sent:]
         self._heard_s = time.monotonic()
         return True
 
     def _wait(self) -> None:
-        writable = [self._connection] if self._outgoing else []
+        writable = [self._connection] if self._outgoing and not self._refuses else []
         select.select([self._connection], writable, [], 1.0)
         now_s = time.monotonic()
         if now_s - self._heard_s > SILENCE_S:

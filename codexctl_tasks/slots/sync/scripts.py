@@ -76,6 +76,7 @@ cd -- "$1" && head -c "$2" | xargs -0 sh -c \\
   'for f do h=$(sha256sum < "$f") && printf "%s %s\\0" "${h%% *}" "$f"; done' sh
 """
 
+# Whoever ends without having read all of its stdin hangs in the API server: cat reads the rest.
 RECEIVE = (
     _START
     + """\
@@ -84,7 +85,7 @@ target=$1 state=$2
 mkdir -p -- "$target" "$state/staging"
 cd -- "$state"
 rm -f plan.sh
-tar -xopf -
+tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }
 if [ ! -f plan.sh ]; then echo 'the stream ended too early' >&2; exit 75; fi
 . ./plan.sh
 cd -- "$target"
