@@ -345,6 +345,18 @@ class SlotSetRequest(ReleaseRequest):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CommentRequest(SlotRequest):
+    """Everything `flows.slot_comment` needs to know; with neither number, what the run is about."""
+
+    language: str
+    """``en`` or ``ru``; empty: that of ``codex.promptLang``."""
+    state: str
+    """What the comment says; empty: what the record says."""
+    ttl_s: float
+    """A slot that was not used for so long may be taken down."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RemovalRequest:
     """What `flows.cleanup` and `flows.gc` need to know alike."""
 

@@ -314,6 +314,25 @@ def release(_: Context, **given: Any) -> int:
 
 
 @command(
+    Flag("slot", "Number of the slot (default: that of the Issue or PR)."),
+    Flag("issue", "Issue to comment on (default: that of the slot, or of the event)."),
+    Flag("pr", "Pull request to comment on (default: that of the slot, or of the event)."),
+    *(flag for flag in OWNER if flag.name == "repo"),
+    Flag("lang", "en or ru (default: codex.promptLang of services.yaml)."),
+    Flag("state", "What to say instead of the record's state; released: the slot is gone."),
+    Flag("ttl", "How long a slot that nobody uses stays: 24h (default: 168h)."),
+    *SLOTS,
+    *CLUSTER,
+    OUTPUT,
+)
+def comment_pr(_: Context, **given: Any) -> int:
+    """Tell an Issue or PR about its slot, in one comment that is kept up to date."""
+    from codexctl_tasks.flows import slot_comment
+
+    return slot_comment.comment_pr(settings.comment_request(**given), _outside())
+
+
+@command(
     Flag("slot", "This slot."),
     Flag("issue", "The slot of this Issue."),
     Flag("pr", "The slot of this pull request."),
@@ -378,7 +397,7 @@ namespace = Collection(
     *(render, render_template, config, schema, plan),
     *(images, images_mirror, images_build, gc_images),
     *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
-    *(ensure_slot, slots, slot_set, release, cleanup, gc),
+    *(ensure_slot, slots, slot_set, release, comment_pr, cleanup, gc),
     _CI,
 )
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import CombinedError, ConfigurationError, UsageError
 from codexctl_tasks.slots.store import Slots
+from codexctl_tasks.stack.links import pages_of
 from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.stack.rendering import defaults_of, obstacles_of
 
 if TYPE_CHECKING:
     from codexctl_tasks.requests import ClusterRequest, Source
+    from codexctl_tasks.stack.links import Page
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
@@ -82,16 +83,9 @@ class SlotPlace:
             raise ConfigurationError(place, what, "let the pattern contain the slot")
         return namespace
 
-    def links(self, slot: int) -> list[tuple[str, str]]:
-        """Return title and address of the pages of ``codex.links``; empty without a domain."""
-        loaded = self._load(slot)
-        host = loaded.stack.base_domain.get(self._source.env, "").strip()
-        links = [(link.title.strip(), link.path.strip()) for link in loaded.stack.codex.links]
-        return [
-            (title, f"https://{host}{posixpath.join('/', path)}")
-            for title, path in links
-            if host and title and path
-        ]
+    def links(self, slot: int) -> list[Page]:
+        """Return the pages of ``codex.links``, as far as it is known on which host they are."""
+        return pages_of(self._load(slot))
 
     def _load(self, slot: int) -> LoadedStack:
         if slot not in self._loaded:

@@ -16,7 +16,7 @@ from codexctl_tasks.slots.record import Owner, Record, State
 from codexctl_tasks.slots.taking import Taking
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from codexctl_tasks.requests import (
         EnsureSlotRequest,
@@ -165,7 +165,7 @@ def _undo_if_twin(place: SlotPlace, before: Record, written: Record) -> None:
         raise
 
 
-def _links(place: SlotPlace, record: Record) -> list[tuple[str, str]]:
+def _links(place: SlotPlace, record: Record) -> Sequence[tuple[str, str]]:
     """Return the pages of an environment that may be there."""
     try:
         return place.links(record.slot) if record.state in (State.READY, State.UNHEALTHY) else []

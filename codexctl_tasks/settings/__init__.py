@@ -5,6 +5,7 @@ Only this package reads the process environment; it makes the objects of `reques
 """
 
 from codexctl_tasks.settings.cleanups import cleanup_request, gc_request
+from codexctl_tasks.settings.comments import comment_request
 from codexctl_tasks.settings.deploys import (
     deploy_request,
     doctor_request,
@@ -33,6 +34,7 @@ __all__ = (
     "ci_request",
     "cleanup_request",
     "colour_wanted",
+    "comment_request",
     "debugging",
     "deploy_request",
     "doctor_request",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -68,18 +69,18 @@ class GitHub:
 
     def issue(self, repository: str, number: int) -> Issue:
         """Return an issue or a pull request; one that was moved is returned as what it is now."""
-        return read_issue(self._ask("GET", f"/repos/{repository}/issues/{number}").data)
+        return read_issue(self._ask("GET", f"{_path(repository)}/issues/{number}").data)
 
     def pull_request(self, repository: str, number: int) -> PullRequest:
         """Return a pull request; an issue is not found."""
-        address = f"/repos/{repository}/pulls/{number}"
+        address = f"{_path(repository)}/pulls/{number}"
         return read_pull_request(self._ask("GET", address, needs=_PULLS).data)
 
     def open_pull_requests(self, repository: str, branch: str) -> list[PullRequest]:
         """Return the open pull requests whose commits come from a branch of the repository."""
         owner = repository.partition("/")[0]
         head = quote(f"{owner}:{branch}", safe="")
-        address = f"/repos/{repository}/pulls?state=open&head={head}&per_page={PAGE}"
+        address = f"{_path(repository)}/pulls?state=open&head={head}&per_page={PAGE}"
         pages = self._connection.pages(address, _PULLS)
         found = (read_pull_request(each) for page in pages for each in page)
         # An owner can have a fork of its own repository, with a branch of that name.
@@ -87,12 +88,12 @@ class GitHub:
 
     def run(self, repository: str, run: int) -> Run:
         """Return a run of a workflow."""
-        address = f"/repos/{repository}/actions/runs/{run}"
+        address = f"{_path(repository)}/actions/runs/{run}"
         return read_run(self._ask("GET", address, needs=_RUNS).data)
 
     def branch(self, repository: str, name: str) -> Branch | None:
         """Return a branch; None: there is none of that name, unless the repository is hidden."""
-        address = f"/repos/{repository}/branches/{quote(name, safe='')}"
+        address = f"{_path(repository)}/branches/{_branch(name)}"
         try:
             found = read_branch(self._ask("GET", address, needs="contents: read").data)
         except GitHubError as error:
@@ -103,7 +104,7 @@ class GitHub:
 
     def delete_branch(self, repository: str, name: str) -> bool:
         """Delete a branch; tell whether it was there."""
-        address = f"/repos/{repository}/git/refs/heads/{quote(name)}"
+        address = f"{_path(repository)}/git/refs/heads/{_branch(name)}"
         try:
             self._ask("DELETE", address, needs=_CONTENTS)
         except GitHubError as error:
@@ -115,7 +116,7 @@ class GitHub:
 
     def comments(self, repository: str, number: int) -> list[Comment]:
         """Return the comments of an issue or a pull request, the oldest first."""
-        address = f"/repos/{repository}/issues/{number}/comments?per_page={PAGE}"
+        address = f"{_path(repository)}/issues/{number}/comments?per_page={PAGE}"
         return [read_comment(each) for page in self._connection.pages(address) for each in page]
 
     def create_comment(self, repository: str, number: int, body: str) -> Comment:
@@ -125,18 +126,18 @@ class GitHub:
         Raises:
             UnansweredError: It may have been written, or not: it is not sent again.
         """
-        address = f"/repos/{repository}/issues/{number}/comments"
+        address = f"{_path(repository)}/issues/{number}/comments"
         return read_comment(self._ask("POST", address, {"body": body}).data)
 
     def update_comment(self, repository: str, comment: int, body: str) -> Comment:
         """Replace the text of a comment."""
-        address = f"/repos/{repository}/issues/comments/{comment}"
+        address = f"{_path(repository)}/issues/comments/{comment}"
         return read_comment(self._ask("PATCH", address, {"body": body}).data)
 
     def delete_comment(self, repository: str, comment: int) -> None:
         """Delete a comment; one that is gone is fine."""
         try:
-            self._ask("DELETE", f"/repos/{repository}/issues/comments/{comment}")
+            self._ask("DELETE", f"{_path(repository)}/issues/comments/{comment}")
         except GitHubError as error:
             if error.reason is not Reason.NOT_FOUND:
                 raise
@@ -150,6 +151,30 @@ class GitHub:
     ) -> Iterator[dict[str, Any]]:
         """Yield the objects of a list in GraphQL, page by page; see `github_graphql.nodes`."""
         return github_graphql.nodes(self._connection, text, variables, path)
+
+
+def check_repository(text: str) -> str:
+    """Return the name of a repository, or an empty one; others raise ``ValueError``."""
+    if not text or re.fullmatch(r"[\w-][\w.-]*/[\w.-]*[\w-][\w.-]*", text, re.ASCII):
+        return text
+    raise ValueError(f"{text!r} is no repository: write owner/name")
+
+
+def _path(repository: str) -> str:
+    """Return where a repository is; a name with dots and slashes must not lead elsewhere."""
+    if not repository:
+        raise GitHubError("repository", "none is named", "write owner/name")
+    try:
+        return f"/repos/{check_repository(repository)}"
+    except ValueError as error:
+        raise GitHubError("repository", str(error)) from error
+
+
+def _branch(name: str) -> str:
+    """Return the name of a branch as part of a path, out of which it does not lead."""
+    if not name or ".." in name or "//" in f"/{name}/" or "/." in f"/{name}":
+        raise GitHubError("branch", f"{name!r} is no name of a branch")
+    return quote(name)
 
 
 def _login(data: Any) -> str:

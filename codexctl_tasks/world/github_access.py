@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from codexctl_tasks.world.github import GitHub
+from codexctl_tasks.world.github import GitHub, check_repository
 from codexctl_tasks.world.github_answers import GitHubError, Reason
 from codexctl_tasks.world.github_connection import API_URL, Connection
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.console import Console
     from codexctl_tasks.world.clock import Clock
+
+__all__ = ("TOKENS", "Thread", "check_repository", "number_of_event", "open_github")
 
 TOKENS = ("CODEXCTL_GH_PAT", "GITHUB_TOKEN")
 """The first that is set is used."""
@@ -31,13 +33,6 @@ class Thread(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.repository}#{self.number}"
-
-
-def check_repository(text: str) -> str:
-    """Return the name of a repository, or an empty one; others raise ``ValueError``."""
-    if not text or re.fullmatch(r"[\w-][\w.-]*/[\w.-]*[\w-][\w.-]*", text, re.ASCII):
-        return text
-    raise ValueError(f"{text!r} is no repository: write owner/name")
 
 
 def open_github(

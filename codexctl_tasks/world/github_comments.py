@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.world.github_answers import UnansweredError
+from codexctl_tasks.world.github_answers import GitHubError, Reason, UnansweredError
 
 if TYPE_CHECKING:
     from codexctl_tasks.world.clock import Clock
@@ -26,6 +26,10 @@ class Done(StrEnum):
     WROTE = "wrote"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
+
+
+class _VanishedError(GitHubError):
+    """A comment was deleted after it had been found."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,26 @@ class OwnComment:
         return next(iter(self._own()), None)
 
     def write(self, text: str) -> tuple[Done, str]:
-        """Make the comment say *text*; return what was done, and the comment's address."""
+        """
+        Make the comment say *text*; return what was done, and the comment's address.
+
+        Raises:
+            GitHubError: Above all when the comment is deleted each time before it is changed.
+        """
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._write(text)
+            except _VanishedError:
+                self.clock.sleep(PAUSE_S)
+        return self._write(text)
+
+    def _write(self, text: str) -> tuple[Done, str]:
         if known := self._own():
             return self._update(known[0], text)
         written = self._create(text)
         known = self._own()
         if not known or known[0].id == written.id:
-            for double in known[1:]:  # of an attempt whose answer was lost
+            for double in known[1:]:  # of an attempt whose answer was lost, or of a slower run
                 self.github.delete_comment(self.thread.repository, double.id)
             return Done.WROTE, written.url
         # Another run was faster by a moment.
@@ -63,7 +80,12 @@ class OwnComment:
     def _update(self, known: Comment, text: str) -> tuple[Done, str]:
         if known.body.replace("\r\n", "\n").rstrip() == text.rstrip():
             return Done.UNCHANGED, known.url
-        self.github.update_comment(self.thread.repository, known.id, text)
+        try:
+            self.github.update_comment(self.thread.repository, known.id, text)
+        except GitHubError as error:
+            if error.reason is not Reason.NOT_FOUND:
+                raise
+            raise _VanishedError(error.where, error.what, error.fix, status=error.status) from error
         return Done.UPDATED, known.url
 
     def _create(self, text: str) -> Comment:

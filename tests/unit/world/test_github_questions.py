@@ -196,6 +196,34 @@ def test_a_server_of_ones_own(server: GitHubServer, clock: FakeClock) -> None:
     github.close()
 
 
+@pytest.mark.parametrize(
+    "name", ["", "web", "../../user", "shop/..", "shop/web/../api", "a/b?c", "a/b#c"]
+)
+def test_names_that_lead_elsewhere(github: GitHub, server: GitHubServer, name: str) -> None:
+    """A record that somebody edited must not make another request of one; nothing is sent."""
+    assert _reason(lambda: github.issue(name, 12)) is Reason.REFUSED
+    assert _reason(lambda: github.delete_branch(name, "ai-12")) is Reason.REFUSED
+    assert _reason(lambda: github.comments(name, 12)) is Reason.REFUSED
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("name", ["", "..", "../tags/v1", "a/../../x", "/a", "a/", "a//b", "a/./b"])
+def test_branches_that_lead_elsewhere(github: GitHub, server: GitHubServer, name: str) -> None:
+    """No tag is deleted as a branch."""
+    assert _reason(lambda: github.delete_branch(REPO, name)) is Reason.REFUSED
+    assert server.requests == []
+
+
+def test_odd_branches(github: GitHub, server: GitHubServer) -> None:
+    """Whatever else git allows is deleted under its own name."""
+    for name in ("a?b", "a%2Fb", "ветка/1", "a b", "@x&y"):
+        server.facts.add_branch(name)
+        found = github.branch(REPO, name)
+        assert found is not None
+        assert found.name == name
+        assert github.delete_branch(REPO, name)
+
+
 HOSTILE = [
     [],
     {},
