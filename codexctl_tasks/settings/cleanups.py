@@ -9,7 +9,7 @@ from codexctl_tasks.errors import UsageError
 from codexctl_tasks.requests import CleanupRequest, DeployRequest, GcRequest
 from codexctl_tasks.settings.comments import DEFAULT_TTL_S
 from codexctl_tasks.settings.deploys import deploy_request
-from codexctl_tasks.settings.environment import this_holder, this_repository, value
+from codexctl_tasks.settings.environment import switch, this_holder, this_repository, value
 from codexctl_tasks.settings.slots import DEFAULT_ENV
 from codexctl_tasks.settings.values import age_s, timeout_s
 
@@ -44,9 +44,9 @@ def cleanup_request(
         holder=this_holder(),
         **numbers,
         all=all,
-        dry_run=dry_run,
+        dry_run=dry_run or switch("CODEXCTL_DRY_RUN"),
         force=force,
-        deletes_branch=delete_branch,
+        deletes_branch=delete_branch or switch("CODEXCTL_DELETE_BRANCH"),
         branch_prefix=value("branch-prefix", branch_prefix, BRANCH_PREFIX),
         lease_s=LEASE_S,
         output=deploy.output,
