@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.errors import ClusterError, CodexctlError, Interrupted
+from codexctl_tasks.flows import deploy
 from codexctl_tasks.flows.cleanup import cleanup
-from codexctl_tasks.settings import cleanup_request
+from codexctl_tasks.settings import cleanup_request, deploy_request
 from codexctl_tasks.slots.record import written_time
 from codexctl_tasks.world.github_answers import GitHubError
 from tests.support import output_schema
@@ -189,6 +190,24 @@ def test_a_slot_on_which_another_run_works_is_left_alone(slotted: Slotted) -> No
 
     assert _clean(slotted, slot="3", force=True) == 0
     assert slotted.slots == set()
+
+
+def test_what_was_deployed_in_the_last_moment_is_destroyed_too(slotted: Slotted) -> None:
+    """Another run was at work between our look and our lease: its hooks run, its objects go."""
+    slotted.record(3, issue=12)
+    replace = slotted.cluster.replace
+
+    def late(*given: Any) -> Any:
+        slotted.cluster.replace = replace  # type: ignore[method-assign]
+        assert deploy.apply(deploy_request(env="ai", slot="3"), slotted.stage.outside) == 0
+        return replace(*given)
+
+    slotted.cluster.replace = late  # type: ignore[method-assign]
+
+    assert _clean(slotted, slot="3") == 0
+
+    assert "destroy  deleted ConfigMap shop-dev-3/web" in slotted.shown
+    assert slotted.namespaces == {"codexctl"}
 
 
 def test_a_lease_that_ran_out_keeps_nobody_out(slotted: Slotted) -> None:
