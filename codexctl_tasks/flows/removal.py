@@ -103,6 +103,8 @@ class Removal:
         )
         with lease:
             try:
+                # Between the look and the lease another run may have been at work.
+                self._record, self.place = lease.record, find_environment(self._site, lease.record)
                 self._take_down(lease)
                 if before_record:
                     before_record()

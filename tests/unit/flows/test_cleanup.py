@@ -10,10 +10,11 @@ import pytest
 
 from codexctl_tasks.errors import ClusterError, CodexctlError, Interrupted, UsageError
 from codexctl_tasks.flows.cleanup import cleanup
-from codexctl_tasks.settings import cleanup_request
+from codexctl_tasks.settings import cleanup_request, deploy_request
 from codexctl_tasks.slots.record import written_time
 from codexctl_tasks.world.github_answers import GitHubError
 from tests.support import output_schema
+from tests.support.github_server import github_server
 from tests.support.slotted import FakeGitHub, Slotted
 from tests.support.stage import report_of
 
@@ -188,6 +189,24 @@ def test_a_slot_on_which_another_run_works_is_left_alone(slotted: Slotted) -> No
 
     assert _clean(slotted, slot="3", force=True) == 0
     assert slotted.slots == set()
+
+
+def test_what_was_deployed_in_the_last_moment_is_destroyed_too(slotted: Slotted) -> None:
+    """Another run was at work between our look and our lease: its hooks run, its objects go."""
+    slotted.record(3, issue=12)
+    replace = slotted.cluster.replace
+
+    def late(*given: Any) -> Any:
+        slotted.cluster.replace = replace  # type: ignore[method-assign]
+        assert deploy.apply(deploy_request(env="ai", slot="3"), slotted.stage.outside) == 0
+        return replace(*given)
+
+    slotted.cluster.replace = late  # type: ignore[method-assign]
+
+    assert _clean(slotted, slot="3") == 0
+
+    assert "destroy  deleted ConfigMap shop-dev-3/web" in slotted.shown
+    assert slotted.namespaces == {"codexctl"}
 
 
 def test_a_lease_that_ran_out_keeps_nobody_out(slotted: Slotted) -> None:
@@ -409,6 +428,30 @@ def test_a_branch_stays_when_in_doubt(slotted: Slotted, fields: dict[str, Any], 
 
     assert github.deleted == []
     assert why in slotted.shown
+    assert slotted.slots == set()
+
+
+def test_a_branch_goes_over_http(slotted: Slotted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run says so; then it goes, and no other; that it is gone already is fine."""
+    with github_server() as server:
+        for name, value in (
+            ("GITHUB_API_URL", server.url),
+            ("GITHUB_TOKEN", "secret-token"),
+            ("CODEXCTL_REPO", server.repository),
+        ):
+            monkeypatch.setenv(name, value)
+        server.facts.add_pull(15, "codex/issue-12", state="closed")
+        server.facts.add_branch("codex/issue-12")
+        server.facts.add_branch("codex/issue-13")
+        slotted.deploy(3, pr=15, repo=server.repository)
+
+        assert _clean(slotted, pr="15", delete_branch=True, dry_run=True) == 0
+        assert "branch codex/issue-12 of PR 15 would be deleted" in slotted.shown
+        assert len(server.facts.branches) == 2
+        assert _clean(slotted, pr="15", delete_branch=True) == 0
+        assert list(server.facts.branches) == ["codex/issue-13"]
+        assert _clean(slotted, pr="15", delete_branch=True) == 0
+
     assert slotted.slots == set()
 
 
