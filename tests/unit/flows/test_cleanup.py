@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.errors import ClusterError, CodexctlError, Interrupted, UsageError
+from codexctl_tasks.flows import deploy
 from codexctl_tasks.flows.cleanup import cleanup
 from codexctl_tasks.settings import cleanup_request, deploy_request
 from codexctl_tasks.slots.record import written_time
