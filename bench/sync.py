@@ -1,7 +1,7 @@
 """
 Measure the sync of sources beside `kubectl cp`, interleaved in one run, on the sandbox.
 
-    python bench/sync.py [--runs 3] [--files 20000] [--megabytes 300]
+    python bench/sync.py [--runs 3] [--files 20000] [--megabytes 300] [--random]
 
 Each program brings the same folder into a pod, into a place that is empty; then ten files change,
 and it brings the folder once more. Prints a table in Markdown; quote the ratios.
@@ -27,18 +27,24 @@ _CHANGED = 10
 _GOAL_AGAIN_S = 2.0
 
 
-def make_sources(folder: Path, files: int, megabytes: int) -> list[Path]:
+def library() -> bytes:
+    """Return some 10 MB of real sources: those of Python's own library."""
+    folder = Path(os.__file__).parent
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+
+
+def make_sources(folder: Path, files: int, megabytes: int, *, is_random: bool) -> list[Path]:
     """Write files like those of a project: many small ones, some large ones; return them."""
     chance = random.Random("sync")  # noqa: S311 - nobody guesses it
-    words = chance.randbytes(2**20)
+    words = chance.randbytes(2**24) if is_random else library()
     weights = [chance.paretovariate(1.2) for _ in range(files)]
     share = megabytes * 10**6 / sum(weights)
     made = []
     for number, weight in enumerate(weights):
         path = folder / f"package-{number % _FOLDERS:03}" / f"module_{number:05}.py"
         path.parent.mkdir(exist_ok=True)
-        size, start = int(weight * share), chance.randrange(2**20)
-        content = (words[start:] + words * (size // 2**20 + 1))[:size]
+        size, start = int(weight * share), chance.randrange(len(words))
+        content = (words[start:] + words * (size // len(words) + 1))[:size]
         path.write_bytes(content)
         made.append(path)
     return made
@@ -124,6 +130,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="of each program (default: 3)")
     parser.add_argument("--files", type=int, default=20_000, help="files (default: 20000)")
     parser.add_argument("--megabytes", type=int, default=300, help="of all files (default: 300)")
+    parser.add_argument("--random", action="store_true", help="random bytes instead of sources")
     options = parser.parse_args()
     env = sandbox_environment()
     admin = Administrator(env.get("SANDBOX_KUBECTL", "kubectl"), env)
@@ -132,7 +139,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "sources"
         folder.mkdir()
-        files = make_sources(folder, options.files, options.megabytes)
+        files = make_sources(folder, options.files, options.megabytes, is_random=options.random)
         try:
             admin.create_namespace(_NAMESPACE)
             admin.apply(*objects(f"{env['SANDBOX_REGISTRY']}/base:1"))

@@ -42,6 +42,8 @@ class Executed:
     exit_code: int
     stderr: str
     """The end of what it wrote there."""
+    closes_stdin: bool = True
+    """The server can do that; False: a command does not see the end of its stdin."""
 
 
 def exec_path(namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
@@ -90,7 +92,9 @@ class Session:
             self._upgraded.answer.close()
         if self._status is None:
             raise self._broken("it was closed before the command had ended")
-        return Executed(self._exit_code(self._status), self._stderr.decode(errors="replace"))
+        stderr = self._stderr.decode(errors="replace")
+        closes_stdin = self._upgraded.protocol == V5
+        return Executed(self._exit_code(self._status), stderr, closes_stdin)
 
     def _messages(self, stdin: Iterable[bytes]) -> Iterator[bytes]:
         for data in stdin:

@@ -78,7 +78,7 @@ def test_what_cannot_be_started_is_an_error(
     """A program that the image has not got, and a pod that is not there, are named."""
     with pytest.raises(ClusterError, match="no-such-program"):
         _run(cluster, playground, "no-such-program")
-    with pytest.raises(ClusterError, match="absent.* not found") as caught:
+    with pytest.raises(ClusterError, match=r"absent.* not found") as caught:
         cluster.execute(playground.namespace, "absent", "", ["true"], stdin=(), take=print)
     assert caught.value.status == 404
 
@@ -122,5 +122,5 @@ def test_a_server_that_cannot_close_stdin(
 
     session = Session("pod", transport.upgrade(path, (V4,)))
 
-    assert session.run([content], printed.extend) == Executed(0, "")
+    assert session.run([content], printed.extend) == Executed(0, "", closes_stdin=False)
     assert printed.split()[0].decode() == hashlib.sha256(content).hexdigest()

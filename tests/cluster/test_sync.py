@@ -111,8 +111,8 @@ def create(playground: Playground, *objects: dict[str, Any]) -> None:
     """Create a namespace and objects in it; wait until the pods are ready."""
     env, namespace = playground.environment, playground.namespace
     run_kubectl(env, "create", "namespace", namespace)
-    every = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-    run_kubectl(env, "apply", "--namespace", namespace, "-f", "-", given=json.dumps(every))
+    for each in objects:
+        run_kubectl(env, "apply", "--namespace", namespace, "-f", "-", given=json.dumps(each))
     if any(each["kind"] == "Pod" for each in objects):
         ready = ("wait", "--namespace", namespace, "--for=condition=Ready", "pod/agent")
         run_kubectl(env, *ready, "--timeout=60s")
@@ -192,7 +192,7 @@ def test_what_is_gone_here_goes_there(workspace: Workspace) -> None:
 
 
 def test_hostile_names_are_only_names(workspace: Workspace) -> None:
-    """Line feeds, blanks, quotes, dashes, patterns, bytes that are no text: all arrive and change."""
+    """Line feeds, blanks, quotes, dashes, patterns, bytes that are no text: all of it arrives."""
     names = [
         b"with blank",
         b"line\nfeed",
@@ -253,7 +253,7 @@ def test_the_history_comes_without_credentials(workspace: Workspace) -> None:
     workspace.git("config", "http.https://github.example.com/.extraheader", f"basic {SECRET}")
     workspace.git("config", "credential.helper", f"!echo {SECRET}")
     workspace.git("config", f"url.{remote}.insteadOf", "shop:")
-    workspace.git("config", "include.path", f"/tmp/{SECRET}")
+    workspace.git("config", "include.path", f"/run/{SECRET}")
     workspace.git("config", "core.sshCommand", f"ssh -i {SECRET}")
     workspace.write(".git/hooks/post-checkout", f"#!/bin/sh\n: {SECRET}\n").chmod(0o755)
     workspace.write(".git/FETCH_HEAD", SECRET)

@@ -91,17 +91,18 @@ class Sources:
             return
         left = size
         try:
-            descriptor = os.open(os.path.join(self.root, path), os.O_RDONLY | os.O_NOFOLLOW)
-            with open(descriptor, "rb", buffering=0) as file:
-                while piece := file.read(min(_PIECE, left + 1)):
+            file = os.open(os.path.join(self.root, path), os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                while left and (piece := os.read(file, min(_PIECE, left))):
                     left -= len(piece)
-                    if left < 0:
-                        break
                     yield piece
+                is_other = left > 0 or os.fstat(file).st_size != size
+            finally:
+                os.close(file)
         except OSError as error:
             what = f"cannot be read: {error.strerror}"
             raise ConfigurationError(shown(path), what, "mend that and run again") from error
-        if left:
+        if is_other:
             raise ConfigurationError(shown(path), "changed while it was read", "run again")
 
     def hash(self, paths: Sequence[bytes]) -> None:
@@ -109,7 +110,10 @@ class Sources:
         batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
         for batch, digests in in_parallel(self._digests, batches, limit=_READERS):
             for path, digest in zip(batch, digests, strict=True):
-                self.entries[path] = replace(self.entries[path], digest=digest)
+                entry = self.entries[path]
+                self.entries[path] = Entry(
+                    entry.kind, entry.mode, entry.size, digest, entry.mtime_s
+                )
 
     def _digests(self, paths: Sequence[bytes]) -> list[str]:
         return [self._digest(path) for path in paths]

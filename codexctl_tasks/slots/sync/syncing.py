@@ -19,12 +19,12 @@ from codexctl_tasks.errors import (
     TransientClusterError,
 )
 from codexctl_tasks.slots.sync import listing, scripts
-from codexctl_tasks.slots.sync.archive import Archive
+from codexctl_tasks.slots.sync.archive import Archive, compressed
 from codexctl_tasks.slots.sync.checkout import ignored_paths, read_sources
 from codexctl_tasks.slots.sync.difference import Difference, Sides, compare, in_question
 from codexctl_tasks.slots.sync.manifest import Entry, Kind, read_manifest, write_manifest
 from codexctl_tasks.slots.sync.sources import shown
-from codexctl_tasks.world.parallel import in_parallel
+from codexctl_tasks.world.parallel import ahead, in_parallel
 from codexctl_tasks.world.retrying import TRANSFER, retrying
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.retrying import Repetition
 
 _SHOWN_PATHS = 10
+_AHEAD = 8
+"""Pieces that are read and compressed while others are on their way."""
 
 
 class UncommittedWorkError(CodexctlError):
@@ -117,6 +119,7 @@ class _Sync:
     ) -> None:
         self._folder, self._environ = bytes(folder), environ
         self._place, self._cluster = place, cluster
+        self._closes_stdin = False
 
     def run(self, *, overwrite: bool) -> Synced:
         survey, sources = self._look()
@@ -215,7 +218,15 @@ class _Sync:
             yield scripts.PLAN.encode(), scripts.plan(difference, sides.local)
 
         stream = archive.stream(difference.send, appendix)
-        self._execute(scripts.RECEIVE, self._place.folder, self._place.state, given=stream)
+        # Whoever does not see the end of stdin would wait for more of a gzip file.
+        how, given = ("gzip", compressed(stream)) if self._closes_stdin else ("plain", stream)
+        self._execute(
+            scripts.RECEIVE,
+            self._place.folder,
+            self._place.state,
+            how,
+            given=ahead(given, depth=_AHEAD),
+        )
 
     def _execute(
         self,
@@ -240,6 +251,7 @@ class _Sync:
             raise
         except TransientClusterError as error:
             raise ClusterError(error.where, error.what, error.fix, status=error.status) from error
+        self._closes_stdin = ended.closes_stdin
         if ended.exit_code == scripts.ENDED_EARLY:
             raise BrokenStreamError(str(self._place), "the stream was cut")
         if ended.exit_code not in accepts:
