@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import CombinedError, ConfigurationError, UsageError
+from codexctl_tasks.slots.choosing import own_record
+from codexctl_tasks.slots.record import Owner, Record, State
 from codexctl_tasks.slots.store import Slots
 from codexctl_tasks.stack.links import pages_of
 from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.stack.rendering import defaults_of, obstacles_of
 
 if TYPE_CHECKING:
-    from codexctl_tasks.requests import ClusterRequest, Source
+    from codexctl_tasks.requests import ClusterRequest, SlotRequest, Source
     from codexctl_tasks.stack.links import Page
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.world.cluster import Cluster
@@ -93,6 +95,48 @@ class SlotPlace:
             self._loaded[slot] = load_stack(source)
             self._outside.console.hide(self._loaded[slot].secrets)
         return self._loaded[slot]
+
+
+def wanted_record(place: SlotPlace, request: SlotRequest) -> Record:
+    """
+    Return the record of the slot that is to be worked on, by its number, Issue or PR.
+
+    Raises:
+        UsageError: It is not taken, another's, of another environment, or on its way out.
+        ConfigurationError: Its record is damaged, or its namespace would be another now.
+    """
+    listing, slot = place.slots.list(), request.source.slot
+    for damaged in listing.damaged:
+        if damaged.slot == slot:
+            raise damaged
+    owner = Owner(repo=request.repo, issue=request.issue, pr=request.pr)
+    if slot:
+        place.check(slot)
+        found = next((each for each in listing.records if each.slot == slot), None)
+    else:
+        found = own_record(listing, owner)
+    if found is None:
+        what = f"slot {slot} is not taken" if slot else f"{owner} has no slot"
+        raise UsageError("--slot" if slot else "slot", what, "codexctl ensure-slot takes one")
+    _refuse_other(found, owner, request)
+    namespace = place.namespace_of(found.slot)
+    if found.namespace and found.namespace != namespace:
+        what = f"its namespace is {found.namespace}, but services.yaml makes {namespace} of it now"
+        raise ConfigurationError(f"slot {found.slot}", what, "clean it up, and take one again")
+    return found
+
+
+def _refuse_other(found: Record, owner: Owner, request: SlotRequest) -> None:
+    """Raise `UsageError` for a slot that nobody may deploy to in this way."""
+    where, env = f"slot {found.slot}", request.source.env
+    is_foreign = owner.repo and found.repo and owner.repo.lower() != found.repo.lower()
+    if is_foreign or ((owner.issue or owner.pr) and not found.is_for(owner)):
+        raise UsageError(where, f"is that of {found.owner}, not of {owner}", "name one of them")
+    if found.env and found.env != env:
+        raise UsageError(where, f"is of environment {found.env}, not {env}", "give its --env")
+    if found.state is State.RELEASING or found.is_leaving:
+        fix = "repeat the cleanup, or take it again with ensure-slot"
+        raise UsageError(where, "is being taken down", fix)
 
 
 def _state_of(loaded: LoadedStack) -> tuple[str, str]:

@@ -162,9 +162,16 @@ class SlotLease:
         return f"slot {self._record.slot} of {self._record.owner}"
 
 
-def refuse_if_held(record: Record, holder: str, now: datetime) -> None:
+def refuse_if_held(
+    record: Record,
+    holder: str,
+    now: datetime,
+    fix: str = "wait for that run or end it; --force goes on all the same",
+) -> None:
     """
     Return if no other run is working on a slot.
+
+    *fix*: What can be done about it.
 
     Raises:
         DeadlineError: One is: who, since when, for how long at most.
@@ -173,5 +180,5 @@ def refuse_if_held(record: Record, holder: str, now: datetime) -> None:
         raise DeadlineError(
             f"slot {record.slot} of {record.owner}",
             f"is {occupation(record, now)}",
-            "wait for that run or end it; --force goes on all the same",
+            fix,
         )
