@@ -12,6 +12,7 @@ Issue, or taken over by another, since nothing was deployed there.
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,6 +24,7 @@ from codexctl_tasks.slots.choosing import (
     Choice,
     How,
     Wish,
+    brief,
     choose,
     next_change_s,
     obstacle,
@@ -86,7 +88,7 @@ class Taking:
         self._slots, self._wish, self._clock = slots, wish, clock
         self._following = Following(slots, open_feed)
         self._announce = announce
-        self._begun_s, self._told_s = clock.now(), -REMIND_S
+        self._begun_s, self._told_s = clock.now(), -math.inf
         self._made: dict[str, How] = {}
         """How the records came about that this run has made, by UID."""
 
@@ -242,8 +244,12 @@ class Taking:
             self._clock.sleep(random.uniform(0, SPREAD_S / patience))  # noqa: S311 - no secret
 
     def _tell(self, listing: Listing, now: datetime) -> None:
-        """Tell from time to time what is waited for."""
+        """Tell what is waited for, in full once, then in short from time to time."""
         now_s = self._clock.now()
-        if now_s - self._told_s >= REMIND_S:
-            self._announce(f"waiting: {obstacle(listing, self._wish, now)}")
-            self._told_s = now_s
+        if now_s - self._told_s < REMIND_S:
+            return
+        told = obstacle(listing, self._wish, now)
+        if self._told_s >= self._begun_s:
+            told = f"{told.partition(': ')[0]}, for {brief(now_s - self._begun_s)} by now"
+        self._announce(f"waiting: {told}")
+        self._told_s = now_s
