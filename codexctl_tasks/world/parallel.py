@@ -14,10 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-_TICK_S = 0.2
-"""Until a thread sees that nobody reads any more."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -108,44 +106,6 @@ def in_order(
             raise error
         yield item, result  # type: ignore[misc]  # None only beside an error
         taken.add(item)
-
-
-def ahead(items: Iterable[T], *, depth: int) -> Iterator[T]:
-    """
-    Yield *items*, which a thread makes meanwhile, up to *depth* of them in advance.
-
-    What making them raises is raised here, after those that were made before. Whoever stops
-    reading stops the making.
-    """
-    made: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(depth)
-    is_over = threading.Event()
-    end = StopIteration()
-
-    def put(item: T | None, error: BaseException | None) -> None:
-        while not is_over.is_set():
-            with suppress(queue.Full):
-                return made.put((item, error), timeout=_TICK_S)
-        raise end  # nobody reads any more
-
-    def work() -> None:
-        with suppress(StopIteration):
-            try:
-                for item in items:
-                    put(item, None)
-            except Exception as error:  # noqa: BLE001 - carried to the caller's thread
-                put(None, error)
-            put(None, end)
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        for item, error in iter(made.get, None):
-            if error is not None:
-                if error is end:
-                    return
-                raise error
-            yield item  # type: ignore[misc]  # None only beside an error
-    finally:
-        is_over.set()
 
 
 def _empty(waiting: queue.SimpleQueue[T]) -> None:

@@ -4,14 +4,14 @@ The stream that is sent: a tar archive, made while it is read.
 GNU's format has names as bytes of any length, and busybox reads it. What makes the rest count, the
 plan, comes last: a stream that is cut has none. Headers are made here, because `tarfile` takes
 longer for those of small files than reading and hashing them. Sources are text, and every byte is
-copied by five programs on its way: what shrinks is compressed.
+copied by five programs on its way: it is compressed where the way is slow.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import zlib
+import time
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.slots.sync.manifest import Entry, Kind
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from codexctl_tasks.slots.sync.sources import Sources
 
 _PIECE = 256 * 1024
-_SAMPLE = 4096
-_WORTHWHILE = 0.8
-"""Of a sample's size; what shrinks less is only wrapped."""
+_WORTHWHILE = 1.5
+"""Times as much as compressing costs: it must save that on the way."""
+_LOOK_AGAIN = 20
+"""Pieces until compressing is tried again."""
 _BLOCK, _LONGEST_NAME, _LARGE = 512, 100, 8**11
 _FILE, _LINK, _FOLDER = b"0", b"2", b"5"
 _OWNER_MAY_ALL = 0o700
@@ -93,13 +94,27 @@ class Archive:
         yield _padding(entry.size)
 
 
-def compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield a gzip file: each piece is a member of its own, compressed if that is worthwhile."""
-    for piece in pieces:
-        middle = len(piece) // 2
-        sample = piece[middle : middle + _SAMPLE]
-        shrinks = len(zlib.compress(sample, 1)) < _WORTHWHILE * len(sample)
-        yield gzip.compress(piece, 1 if shrinks else 0, mtime=0)
+def compressed(
+    pieces: Iterable[bytes], now: Callable[[], float] = time.monotonic
+) -> Iterator[bytes]:
+    """
+    Yield a gzip file: each piece is a member of its own, compressed while that saves time.
+
+    What a piece costs is measured: to compress it, and on its way, which is until the next is asked
+    for. Now and then one is compressed all the same, since both may change.
+    """
+    sending_s = 0.0  # of a byte
+    pays = True
+    for number, piece in enumerate(pieces):
+        begun_s = now()
+        tries = pays or number % _LOOK_AGAIN == 0
+        packed = gzip.compress(piece, 1 if tries else 0, mtime=0)
+        packed_s = now()
+        if tries:
+            saved_s = sending_s * (len(piece) - len(packed))
+            pays = number == 0 or saved_s > _WORTHWHILE * (packed_s - begun_s)
+        yield packed
+        sending_s = (sending_s + (now() - packed_s) / len(packed)) / (2 if number else 1)
 
 
 def _header(

@@ -16,17 +16,13 @@ from typing import TYPE_CHECKING
 from codexctl_tasks.errors import ConfigurationError
 from codexctl_tasks.slots.sync.listing import digest_of
 from codexctl_tasks.slots.sync.manifest import PERMISSIONS, Entry, Kind, kind_of, parents_of
-from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 STATE = b".codexctl"
 """Folder at the top that is never sent: on the volume ours has this name."""
 _PIECE = 256 * 1024
-_READERS = 2
-"""Hashing is done outside of Python's lock, opening files is not."""
-_BATCH = 500
 
 
 @dataclass(slots=True)
@@ -105,18 +101,12 @@ class Sources:
         if is_other:
             raise ConfigurationError(shown(path), "changed while it was read", "run again")
 
-    def hash(self, paths: Sequence[bytes]) -> None:
-        """Set the digests of these files."""
-        batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
-        for batch, digests in in_parallel(self._digests, batches, limit=_READERS):
-            for path, digest in zip(batch, digests, strict=True):
-                entry = self.entries[path]
-                self.entries[path] = Entry(
-                    entry.kind, entry.mode, entry.size, digest, entry.mtime_s
-                )
-
-    def _digests(self, paths: Sequence[bytes]) -> list[str]:
-        return [self._digest(path) for path in paths]
+    def hash(self, paths: Iterable[bytes]) -> None:
+        """Set the digests of these files; threads would only wait for each other."""
+        for path in paths:
+            entry = self.entries[path]
+            values = (entry.mode, entry.size, self._digest(path), entry.mtime_s)
+            self.entries[path] = Entry(entry.kind, *values)
 
     def _digest(self, path: bytes) -> str:
         digest = hashlib.sha256()

@@ -24,7 +24,6 @@ from codexctl_tasks.slots.sync.checkout import ignored_paths, read_sources
 from codexctl_tasks.slots.sync.difference import Difference, Sides, compare, in_question
 from codexctl_tasks.slots.sync.manifest import Entry, Kind, read_manifest, write_manifest
 from codexctl_tasks.slots.sync.sources import shown
-from codexctl_tasks.world.parallel import ahead, in_parallel
 from codexctl_tasks.world.retrying import TRANSFER, retrying
 
 if TYPE_CHECKING:
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.retrying import Repetition
 
 _SHOWN_PATHS = 10
-_AHEAD = 8
-"""Pieces that are read and compressed while others are on their way."""
 
 
 class UncommittedWorkError(CodexctlError):
@@ -122,7 +119,7 @@ class _Sync:
         self._closes_stdin = False
 
     def run(self, *, overwrite: bool) -> Synced:
-        survey, sources = self._look()
+        survey, sources = self._survey(), read_sources(self._folder, self._environ)
         sides = self._sides(survey, sources)
         difference = compare(sides, overwrite=overwrite)
         if difference.work and not overwrite:
@@ -133,16 +130,6 @@ class _Sync:
         if not difference.is_nothing or len(sides.bases) != 1:
             self._send(difference, sides, archive)
         return _told(difference, sides, archive, sources)
-
-    def _look(self) -> tuple[listing.Survey, Sources]:
-        """Look at both sides at the same time."""
-        tasks: list[Callable[[], object]] = [
-            self._survey,
-            lambda: read_sources(self._folder, self._environ),
-        ]
-        found = dict(in_parallel(lambda task: task(), tasks, limit=len(tasks)))
-        survey, sources = (found[task] for task in tasks)
-        return survey, sources  # type: ignore[return-value]  # each task has its own type
 
     def _survey(self) -> listing.Survey:
         token = secrets.token_hex(16)
@@ -156,7 +143,7 @@ class _Sync:
             ) from error
 
     def _sides(self, survey: listing.Survey, sources: Sources) -> Sides:
-        """Hash what has to be hashed, on both sides at the same time."""
+        """Hash what has to be hashed on both sides."""
         synced, before, after = map(self._remembered, survey.manifests)
         bases = [before, after] if survey.manifests[2] else [synced] if survey.manifests[0] else []
         trusted = listing.trusted_digests(survey, synced) if len(bases) == 1 else {}
@@ -165,14 +152,9 @@ class _Sync:
         theirs = in_question(remote, [sources.entries, *bases])
         waiting = in_question(staged, [sources.entries])
         ours = in_question(sources.entries, [remote, staged, *bases])
-        tasks: list[Callable[[], object]] = [
-            lambda: sources.hash(ours),
-            lambda: self._hash(self._place.folder, theirs),
-            lambda: self._hash(f"{self._place.state}/{scripts.STAGING}", waiting),
-        ]
-        found = dict(in_parallel(lambda task: task(), tasks, limit=len(tasks)))
-        _set_digests(remote, found[tasks[1]])
-        _set_digests(staged, found[tasks[2]])
+        sources.hash(ours)
+        _set_digests(remote, self._hash(self._place.folder, theirs))
+        _set_digests(staged, self._hash(f"{self._place.state}/{scripts.STAGING}", waiting))
         alone = [
             path
             for path, e in remote.items()
@@ -225,7 +207,7 @@ class _Sync:
             self._place.folder,
             self._place.state,
             how,
-            given=ahead(given, depth=_AHEAD),
+            given=given,
         )
 
     def _execute(
@@ -261,8 +243,8 @@ class _Sync:
         return bytes(printed)
 
 
-def _set_digests(tree: Manifest, digests: object) -> None:
-    for path, digest in digests.items() if isinstance(digests, dict) else ():
+def _set_digests(tree: Manifest, digests: Mapping[bytes, str]) -> None:
+    for path, digest in digests.items():
         tree[path] = replace(tree[path], digest=digest)
 
 
