@@ -272,5 +272,5 @@ def test_two_runs_on_one_slot(shop: Shop, wait_for_line: Callable[[Popen[str], s
     _, said = first.communicate(timeout=PATIENCE_S)
     assert (first.returncode, shop.state(slot)) == (130, "preparing"), said
     shop.write()
-    assert shop.told(slot)["infra-ready"]
+    assert shop.told(slot)["infraReady"]
     assert shop.hooks(slot) == ROUND
