@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.apply.deleting import what_blocks
 from codexctl_tasks.errors import ClusterError
-from codexctl_tasks.world.cluster import Resource
+from codexctl_tasks.world.cluster import CONNECTIONS, Resource
+from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from codexctl_tasks.world.cluster import Cluster
 
@@ -25,36 +26,40 @@ def what_holds(name: str, cluster: Cluster) -> str:
     found = cluster.get(NAMESPACE, "", name)
     if found is None:
         return "nothing any more"
-    held = list(_held_objects(found, cluster))
+    held = list(_held_objects(name, _kinds_left(found, cluster), cluster))
     if not held:
         return what_blocks(found)
     more = f" and {len(held) - _MOST_NAMED} more" if len(held) > _MOST_NAMED else ""
     return ", ".join(held[:_MOST_NAMED]) + more
 
 
-def _held_objects(namespace: Mapping[str, Any], cluster: Cluster) -> Iterator[str]:
-    """Yield the objects in it that their finalizers hold."""
-    kinds = {f"{r.plural}.{_group(r)}": r for r in cluster.resources().values() if r.namespaced}
-    for plural in _remaining(namespace):
-        resource = kinds.get(plural)
-        if resource is None:
-            continue
+def _held_objects(name: str, kinds: Sequence[Resource], cluster: Cluster) -> Iterator[str]:
+    """Yield the objects of these kinds that their finalizers hold."""
+
+    def look(resource: Resource) -> Sequence[Mapping[str, Any]]:
         try:
-            objects, _ = cluster.list_objects(resource, str(namespace["metadata"]["name"]))
+            return cluster.list_objects(resource, name, repeats=False)[0]
         except ClusterError:
-            continue  # what Kubernetes itself says is told instead
-        for each in objects:
-            if finalizers := each["metadata"].get("finalizers"):
+            return ()  # not to be listed, or not by this account: others may tell enough
+
+    for resource, objects in in_parallel(look, kinds, limit=CONNECTIONS):
+        for metadata in (each["metadata"] for each in objects):
+            if (finalizers := metadata.get("finalizers")) and metadata.get("deletionTimestamp"):
                 held = f"finalizer {', '.join(map(str, finalizers))}"
-                yield f"{resource.kind} {each['metadata']['name']} is held by {held}"
+                yield f"{resource.kind} {metadata['name']} is held by {held}"
 
 
-def _remaining(namespace: Mapping[str, Any]) -> list[str]:
+def _kinds_left(namespace: Mapping[str, Any], cluster: Cluster) -> list[Resource]:
+    """Return the kinds of which something is left; all of them as long as Kubernetes is silent."""
+    kinds = {f"{r.plural}.{_group(r)}": r for r in cluster.resources().values() if r.namespaced}
     conditions = (namespace.get("status") or {}).get("conditions") or ()
     said = [
-        str(c.get("message")) for c in conditions if c.get("type") == "NamespaceContentRemaining"
+        str(each.get("message"))
+        for each in conditions
+        if each.get("type") == "NamespaceContentRemaining" and each.get("status") == "True"
     ]
-    return [plural for text in said for plural in _REMAINING.findall(text)]
+    named = [plural for text in said for plural in _REMAINING.findall(text)]
+    return [kinds[plural] for plural in named if plural in kinds] or list(kinds.values())
 
 
 def _group(resource: Resource) -> str:

@@ -30,10 +30,10 @@ class Branches:
             self._console.step("cleanup", "no branch is deleted: no pull request is known")
             return
         found = self._github.pull_request(self._repository, pr)
-        if why := why_branch_stays(found, self._repository, self._prefix):
+        if why := why_branch_stays(found, self._prefix):
             line = f"branch {found.head_ref} of PR {pr} is kept: {why}"
             self._console.step("cleanup", line)
         elif dry_run:
             self._console.step("cleanup", f"branch {found.head_ref} of PR {pr} would be deleted")
-        elif self._github.delete_branch(self._repository, found.head_ref):
+        elif self._github.delete_branch(found.repository, found.head_ref):
             self._console.step("cleanup", f"deleted branch {found.head_ref} of PR {pr}")

@@ -46,6 +46,8 @@ LOOK_S = 30.0
 """To find out that what was deployed before is still healthy; else it is deployed again."""
 _UNHEALTHY = (WORKLOAD_FAILED, TIMED_OUT)
 _NAMESPACE = Resource("v1", "Namespace", "namespaces", namespaced=False)
+_KEYS = {"infra-ready": "infraReady", "infra-unhealthy": "infraUnhealthy"}
+"""Of the JSON document, for outputs of a step."""
 _IMAGE_STEPS = {
     "mirror": images.mirror,
     "build": images.build,
@@ -243,4 +245,5 @@ class _Preparation:
     def _print(self, code: int, flags: Mapping[str, bool]) -> None:
         rows = [SlotRow(slot=self._lease.record.slot, record=self._lease.record)]
         data = report.as_json(rows, self._place.slots.now())
-        self._console.result_as_json({**data, "exitCode": code, **flags, "url": self._url})
+        named = {_KEYS.get(name, name): value for name, value in flags.items()}
+        self._console.result_as_json({**data, "exitCode": code, **named, "url": self._url})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.apply.deleting import Doomed, delete_all
+from codexctl_tasks.apply.deleting import Doomed, delete_all, what_blocks
 from codexctl_tasks.apply.plan import is_to_be_kept
 from codexctl_tasks.apply.remains import NAMESPACE, what_holds
 from codexctl_tasks.errors import DONE, ClusterError, DeadlineError
@@ -103,14 +103,14 @@ class Removal:
         )
         with lease:
             try:
+                # Between the look and the lease another run may have been at work.
+                self._record, self.place = lease.record, find_environment(self._site, lease.record)
                 self._take_down(lease)
                 if before_record:
                     before_record()
                 lease.check()
             except BaseException:
-                self._site.cluster.deadline_s = self._clock.now() + _FAREWELL_S
-                with suppress(ClusterError):  # nobody is told: the lease ends by itself
-                    lease.give_back()
+                self._give_back(lease)
                 raise
         self._delete_record(lease.record)
 
@@ -173,23 +173,34 @@ class Removal:
             raise DeadlineError(f"Namespace {name}", what, fix)
         return True
 
+    def _give_back(self, lease: SlotLease) -> None:
+        """Let the next removal begin at once; if nobody can be told, the lease ends by itself."""
+        cluster = self._site.cluster
+        before_s, cluster.deadline_s = cluster.deadline_s, self._clock.now() + _FAREWELL_S
+        try:
+            with suppress(ClusterError):
+                lease.give_back()
+        finally:
+            cluster.deadline_s = before_s
+
     def _delete_record(self, record: Record) -> None:
         """Delete the record; a last renewal of our own lease may be on its way."""
         slots = self._site.slots
         for _ in range(_ATTEMPTS):
-            if slots.delete(record):
-                break
+            slots.delete(record)
             newest = slots.get(record.slot)
             if newest is None or newest.uid != record.uid:
-                break
+                self._console.step("cleanup", f"{self._where} is free")
+                return
+            if newest.is_leaving:
+                what = f"its record is still being deleted: {what_blocks(newest.source)}"
+                raise DeadlineError(self._where, what, "mend what holds it, and repeat the cleanup")
             if newest.holder != self._site.holder:
                 what = f"{newest.holder or 'somebody'} has taken it over at the end"
                 raise ClusterError(self._where, what, "leave the rest to that run")
             record = newest
-        else:
-            what = f"its record changed {_ATTEMPTS} times while it was deleted"
-            raise ClusterError(self._where, what, "find out who else writes it")
-        self._console.step("cleanup", f"{self._where} is free")
+        what = f"its record changed {_ATTEMPTS} times while it was deleted"
+        raise ClusterError(self._where, what, "find out who else writes it")
 
     def _deadline_s(self) -> float:
         return self._clock.now() + self._site.request.wait_timeout_s

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.flows.slot_site import Site
     from codexctl_tasks.requests import DeployRequest
     from codexctl_tasks.slots.record import Record
+    from codexctl_tasks.world.cluster import Cluster
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,34 +67,40 @@ def find_environment(site: Site, record: Record) -> SlotEnvironment:
     if namespace != usual:
         source = replace(source, namespace=namespace)
     repository = record.repo or site.request.repository
-    stack = f"{site.project}.{env}.{record.slot}"
     found = site.cluster.get(NAMESPACE, "", namespace) if namespace else None
-    inventory = Inventory(site.cluster, stack, namespace)
-    if found is not None:
-        inventory.read()
-    wanted = Ownership.of(
-        slot=record.slot, repository=repository, stack=stack_label(stack, namespace)
-    )
-    place = SlotEnvironment(
+    stack = f"{site.project}.{env}.{record.slot}"
+    label = stack_label(stack, namespace)
+    wanted = Ownership.of(slot=record.slot, repository=repository, stack=label)
+    environment = SlotEnvironment(
         request=replace(
             site.request, source=source, repository=repository, stack="", output="text"
         ),
         namespace=namespace,
         exists=found is not None,
-        has_inventory=bool(inventory.names),
+        has_inventory=found is not None and _has_inventory(site.cluster, stack, namespace),
         is_ours=found is not None and ownership_of(found) == wanted,
         wanted=wanted,
     )
+    _check(environment, usual, record, site)
+    return environment
+
+
+def _has_inventory(cluster: Cluster, stack: str, namespace: str) -> bool:
+    inventory = Inventory(cluster, stack, namespace)
+    inventory.read()
+    return bool(inventory.names)
+
+
+def _check(environment: SlotEnvironment, usual: str, record: Record, site: Site) -> None:
     if not site.concerns(record):
         what = f"is that of {record.owner}, project {record.project or 'unknown'}"
         raise ConfigurationError(
             f"slot {record.slot}", what, "clean it up with the services.yaml of that one"
         )
-    if namespace != usual and not place.is_ours:
+    if environment.namespace != usual and not environment.is_ours:
         raise ConfigurationError(
             f"ConfigMap {site.slots.namespace}/{site.slots.prefix}{record.slot}",
-            f"names namespace {namespace}, where services.yaml says {usual}; and that one does not "
-            "have the labels of this slot",
+            f"names namespace {environment.namespace}, where services.yaml says {usual}; and that "
+            "one does not have the labels of this slot",
             "correct the record with kubectl edit",
         )
-    return place

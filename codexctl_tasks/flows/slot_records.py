@@ -38,6 +38,7 @@ class SlotPlace:
             ConfigurationError, CombinedError: It says nothing of slots, or cannot be used.
         """
         self._source, self._outside = request.source, outside
+        self._loaded: dict[int, LoadedStack] = {}
         if request.source.manifests:
             raise UsageError("--manifests", "is plain YAML without slots", "give --env")
         outside.console.hide(request.source.secrets)
@@ -89,10 +90,11 @@ class SlotPlace:
         return pages_of(self._load(slot))
 
     def _load(self, slot: int) -> LoadedStack:
-        source: Source = replace(self._source, slot=slot, namespace="")
-        loaded = load_stack(source)
-        self._outside.console.hide(loaded.secrets)
-        return loaded
+        if slot not in self._loaded:
+            source: Source = replace(self._source, slot=slot, namespace="")
+            self._loaded[slot] = load_stack(source)
+            self._outside.console.hide(self._loaded[slot].secrets)
+        return self._loaded[slot]
 
 
 def wanted_record(place: SlotPlace, request: SlotRequest) -> Record:

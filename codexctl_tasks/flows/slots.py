@@ -110,6 +110,9 @@ def release(request: ReleaseRequest, outside: Outside) -> int:
         listing = place.slots.list()
         slot = request.source.slot
         record = _named(listing, slot) if slot else own_record(listing, _owner(request))
+        if record and (request.issue or request.pr) and not record.is_for(_owner(request)):
+            what = f"slot {slot} is that of {record.owner}, not of {_owner(request)}"
+            raise UsageError("--slot", what, "leave the number out")
         if record is None:
             place.check(slot)
             what = f"slot {slot} is" if slot else f"{_owner(request)} has"

@@ -7,6 +7,7 @@ from typing import Any
 
 from codexctl_tasks.errors import UsageError
 from codexctl_tasks.requests import CleanupRequest, DeployRequest, GcRequest
+from codexctl_tasks.settings.comments import DEFAULT_TTL_S
 from codexctl_tasks.settings.deploys import deploy_request
 from codexctl_tasks.settings.environment import (
     event_subject,
@@ -22,7 +23,6 @@ BRANCH_PREFIX = "codex/issue-"
 _MOST_DIGITS = 9
 LEASE_S = 60.0
 """It is renewed while the removal lives; one that dies does not keep others out for long."""
-TTL_S = 168 * 3600.0
 GRACE_S = 3600.0
 """A job may wait so long for its runner after the one before it."""
 
@@ -88,7 +88,7 @@ def gc_request(*, delete: bool = False, ttl: str = "", grace: str = "", **given:
         deploy=deploy,
         holder=this_holder(),
         deletes=delete,
-        ttl_s=timeout_s("ttl", ttl, TTL_S),
+        ttl_s=timeout_s("ttl", ttl, DEFAULT_TTL_S),
         grace_s=age_s("grace", grace, GRACE_S),
         lease_s=LEASE_S,
         output=deploy.output,

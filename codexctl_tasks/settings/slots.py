@@ -153,7 +153,10 @@ def slot_fields(
     *ignores_slot*: A slot in ``CODEXCTL_SLOT`` is none that was asked for. *needs_repo*: A
     repository has to be known, although there is no Issue or PR here.
     """
-    number, pr_number = count("issue", issue), count("pr", pr)
+    if issue.strip() or pr.strip():  # a flag beats the variable of the other one
+        number, pr_number = (count(f, given or "0") for f, given in (("issue", issue), ("pr", pr)))
+    else:
+        number, pr_number = count("issue", ""), count("pr", "")
     name = value("repo", repo, os.environ.get("GITHUB_REPOSITORY", ""))
     if name and not re.fullmatch(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+", name):
         raise UsageError("--repo", f"{name!r} is no repository", "write owner/name")

@@ -20,23 +20,27 @@ class PullRequest(Protocol):
         ...
 
     @property
+    def is_from_fork(self) -> bool:
+        """Whether its branch is in another repository than it goes to, or nobody knows where."""
+        ...
+
+    @property
     def head_ref(self) -> str:
         """Its branch."""
         ...
 
 
-def why_branch_stays(found: PullRequest, repository: str, prefix: str) -> str:
+def why_branch_stays(found: PullRequest, prefix: str) -> str:
     """
     Return why the branch of a pull request is not deleted; empty: it may go.
 
     Args:
         found: The pull request.
-        repository: The only one in which branches are deleted.
         prefix: What the branches of agents begin with; digits follow, and nothing else.
     """
     if found.is_open:
         return "the pull request is open"
-    if found.head_repository.lower() != repository.lower():
+    if found.is_from_fork:
         return f"it is in {found.head_repository or 'a repository that is gone'}"
     if not prefix or not re.fullmatch(re.escape(prefix) + "[0-9]+", found.head_ref):
         return f"its name is not {prefix or 'a prefix'} and a number"

@@ -12,6 +12,7 @@ Issue, or taken over by another, since nothing was deployed there.
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,6 +24,7 @@ from codexctl_tasks.slots.choosing import (
     Choice,
     How,
     Wish,
+    brief,
     choose,
     next_change_s,
     obstacle,
@@ -43,6 +45,8 @@ SPREAD_S = 1.0
 """A slot that gets free is not tried by all who wait in the same moment."""
 PATIENCE_S = 60.0
 """Who has waited for so long tries twice as early as who has just come."""
+MOST_TRIES = 1000
+"""Each fails because somebody else has changed a record: more say that something else is wrong."""
 REMIND_S = 60.0
 """Longer silence makes people believe that a run hangs."""
 
@@ -84,7 +88,7 @@ class Taking:
         self._slots, self._wish, self._clock = slots, wish, clock
         self._following = Following(slots, open_feed)
         self._announce = announce
-        self._begun_s, self._told_s = clock.now(), -REMIND_S
+        self._begun_s, self._told_s = clock.now(), -math.inf
         self._made: dict[str, How] = {}
         """How the records came about that this run has made, by UID."""
 
@@ -101,17 +105,19 @@ class Taking:
             ClusterError: The API server refuses something for any other reason.
         """
         deadline_s = self._begun_s + wait_s
-        listing = self._slots.list()
+        listing, tries = self._slots.list(), 0
         try:
-            while True:
+            while tries < MOST_TRIES:
                 if choice := self._choice(listing):
                     if taken := self._try(choice, listing):
                         return taken
-                    listing = self._slots.list()
+                    listing, tries = self._slots.list(), tries + 1
                 else:
                     listing = self._wait(listing, deadline_s)
         finally:
             self._following.close()
+        what = f"others were faster {tries} times"
+        raise ClusterError(f"slot for {self._wish.owner}", what, "find out who changes the records")
 
     def _try(self, choice: Choice, listing: Listing) -> Taken | None:
         """Do what was chosen; None: somebody else was faster."""
@@ -238,8 +244,12 @@ class Taking:
             self._clock.sleep(random.uniform(0, SPREAD_S / patience))  # noqa: S311 - no secret
 
     def _tell(self, listing: Listing, now: datetime) -> None:
-        """Tell from time to time what is waited for."""
+        """Tell what is waited for, in full once, then in short from time to time."""
         now_s = self._clock.now()
-        if now_s - self._told_s >= REMIND_S:
-            self._announce(f"waiting: {obstacle(listing, self._wish, now)}")
-            self._told_s = now_s
+        if now_s - self._told_s < REMIND_S:
+            return
+        told = obstacle(listing, self._wish, now)
+        if self._told_s >= self._begun_s:
+            told = f"{told.partition(': ')[0]}, for {brief(now_s - self._begun_s)} by now"
+        self._announce(f"waiting: {told}")
+        self._told_s = now_s

@@ -178,7 +178,9 @@ class Transport:
         }
 
         def attempt() -> Upgraded:
-            answer = self._send("GET", path, None, goes_on=True, more_headers=headers)
+            answer = self._send(
+                *("GET", path, None), accept="*/*", goes_on=True, more_headers=headers
+            )
             accepted = answer.headers.get("Sec-WebSocket-Accept", "")
             protocol = answer.headers.get("Sec-WebSocket-Protocol", "")
             if answer.status != HTTPStatus.SWITCHING_PROTOCOLS or accepted != _acceptance(key):
@@ -311,7 +313,8 @@ class Transport:
         self._note_date(answer.headers.get("Date"))
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             wait, status = answer.headers.get("Retry-After"), parse_status(answer.data)
-            raise refusal(method, path, answer.status, status, wait, versioned=versioned)
+            asked = path.partition("?")[0]
+            raise refusal(method, asked, answer.status, status, wait, versioned=versioned)
         return answer
 
     def _tell(self, repetition: Repetition) -> None:

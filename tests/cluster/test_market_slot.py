@@ -120,7 +120,7 @@ def test_an_agent_gets_its_market(agency: Agency) -> None:
     made = agency.codexctl("ensure-ready", *ISSUE, "--output", "json")
 
     told = json.loads(made.stdout)
-    assert (told["infra-ready"], told["created"], told["recreated"]) == (True, True, False)
+    assert (told["infraReady"], told["created"], told["recreated"]) == (True, True, False)
     assert told["url"] == f"https://slot-{number}.ai.market.example.com"
     assert "<title>Market</title>" in agency.ask(namespace, "web")
     offers = json.loads(agency.ask(namespace, "api", "api/offers"))["offers"]

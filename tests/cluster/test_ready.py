@@ -108,7 +108,7 @@ class Shop:
         done = self.ready(slot, "--output", "json", *flags)
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
-        return {key: found[key] for key in ("infra-ready", "created", "recreated")}
+        return {key: found[key] for key in ("infraReady", "created", "recreated")}
 
     def codexctl(self, *words: str, **env: str) -> CompletedProcess[str]:
         """Run a task as a step of a workflow does."""
@@ -181,12 +181,12 @@ def test_from_the_first_time_to_a_change(shop: Shop) -> None:
     """Sources before the pods that need them; then nothing; then what has changed."""
     slot = shop.take()
 
-    assert shop.told(slot) == {"infra-ready": True, "created": True, "recreated": False}
+    assert shop.told(slot) == {"infraReady": True, "created": True, "recreated": False}
     assert (shop.content(slot), shop.state(slot)) == ("first", "ready")
     assert shop.hooks(slot) == ROUND * 2  # of the foundation, and of all
     before = shop.versions(slot)
 
-    assert shop.told(slot) == {"infra-ready": True, "created": False, "recreated": False}
+    assert shop.told(slot) == {"infraReady": True, "created": False, "recreated": False}
     assert shop.hooks(slot) == ROUND * 2
     assert shop.versions(slot) == before
 
@@ -200,7 +200,7 @@ def test_from_the_first_time_to_a_change(shop: Shop) -> None:
     assert shop.content(slot) == "second"
 
     shop.kubectl("delete", "namespace", shop.namespace(slot))
-    assert shop.told(slot) == {"infra-ready": True, "created": False, "recreated": True}
+    assert shop.told(slot) == {"infraReady": True, "created": False, "recreated": True}
     assert shop.content(slot) == "second"
 
 
@@ -221,7 +221,7 @@ def test_an_environment_that_does_not_get_healthy(shop: Shop) -> None:
     assert failed.returncode not in (0, 1, 70), failed.stderr
 
     shop.write()
-    assert shop.told(slot)["infra-ready"]
+    assert shop.told(slot)["infraReady"]
     assert shop.state(slot) == "ready"
 
 
@@ -272,5 +272,5 @@ def test_two_runs_on_one_slot(shop: Shop, wait_for_line: Callable[[Popen[str], s
     _, said = first.communicate(timeout=PATIENCE_S)
     assert (first.returncode, shop.state(slot)) == (130, "preparing"), said
     shop.write()
-    assert shop.told(slot)["infra-ready"]
+    assert shop.told(slot)["infraReady"]
     assert shop.hooks(slot) == ROUND

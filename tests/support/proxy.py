@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -70,12 +71,21 @@ class Proxy:
             server = socket.create_connection(self._upstream)
             with self._lock:
                 self._open += [client, server]
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+            for source, sink, note in (
+                (client, server, self.passing),
+                (server, client, lambda _: None),
+            ):
+                threading.Thread(target=self._copy, args=(source, sink, note), daemon=True).start()
 
-    def _copy(self, source: socket.socket, sink: socket.socket) -> None:
+    def passing(self, count: int) -> None:
+        """Do nothing about bytes that go to the server; for tests that wait for so many."""
+
+    def _copy(
+        self, source: socket.socket, sink: socket.socket, note: Callable[[int], None]
+    ) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                note(len(data))
                 if not self.swallow:
                     sink.sendall(data)
         with suppress(OSError):

@@ -73,7 +73,7 @@ def compare(sides: Sides, *, overwrite: bool) -> Difference:
     wanted = [path for path in sides.local if _is_wanted(path, sides)]
     modes = {path for path in wanted if _differs_in_mode(path, sides)}
     sent = sorted(path for path in wanted if path not in modes)
-    needed = set(sent)
+    needed = {each for path in sent for each in (path, *parents_of(path))}
     gone = _gone(sides, overwrite=overwrite) | {p for p in sent if _is_in_the_way(p, sides)}
     present = sum(1 for e in sides.local.values() if e.kind is not Kind.FOLDER)
     changed = sum(1 for path in wanted if sides.local[path].kind is not Kind.FOLDER)
@@ -123,14 +123,15 @@ def _work(sides: Sides) -> Iterable[bytes]:
 
 
 def _deleted(sides: Sides) -> Iterable[bytes]:
-    for path in sides.bases[0] if sides.bases else ():
+    """Yield what is missing there and should not be; a sync that was cut may have removed it."""
+    for path, known in sides.bases[0].items() if sides.bases else ():
         ours = sides.local.get(path)
         if (
             path not in sides.remote
             and ours is not None
-            and ours.kind is not Kind.FOLDER
+            and Kind.FOLDER not in (ours.kind, known.kind)
             and nature_of(path) is Nature.SOURCE
-            and all(path in base for base in sides.bases)
+            and all(known == base.get(path) for base in sides.bases)
         ):
             yield path
 

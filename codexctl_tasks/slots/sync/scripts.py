@@ -50,7 +50,7 @@ list() {
     'for f do t=$(readlink "$f"; echo x); printf "%s\\0%s\\0" "$f" "${t%?x}"; done' sh {} +
   part
 }
-for each in find stat xargs sha256sum tar head; do
+for each in find stat xargs sha256sum tar gzip head; do
   command -v "$each" >/dev/null || { echo "$each is missing" >&2; exit 127; }
 done
 for each in "$target" "${state%/*}" "$state"; do
@@ -76,6 +76,7 @@ cd -- "$1" && head -c "$2" | xargs -0 sh -c \\
   'for f do h=$(sha256sum < "$f") && printf "%s %s\\0" "${h%% *}" "$f"; done' sh
 """
 
+# Whoever ends without having read all of its stdin hangs in the API server: cat reads the rest.
 RECEIVE = (
     _START
     + """\
@@ -84,7 +85,11 @@ target=$1 state=$2
 mkdir -p -- "$target" "$state/staging"
 cd -- "$state"
 rm -f plan.sh
-tar -xopf -
+if [ "$3" = gzip ]; then
+  { gzip -dc; cat >/dev/null; } | tar -xopf -
+else
+  tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }
+fi
 if [ ! -f plan.sh ]; then echo 'the stream ended too early' >&2; exit 75; fi
 . ./plan.sh
 cd -- "$target"
@@ -95,7 +100,8 @@ mv -f after synced
 rm -rf before plan.sh staging
 """
 )
-"""Arguments: the folder and where its state is, absolute. Stdin: a tar archive with a plan."""
+"""Arguments: the folder and where its state is, absolute, and ``gzip`` or ``plain``. Stdin: a tar
+archive with a plan."""
 
 
 def plan(difference: Difference, local: Mapping[bytes, Entry]) -> bytes:

@@ -16,17 +16,13 @@ from typing import TYPE_CHECKING
 from codexctl_tasks.errors import ConfigurationError
 from codexctl_tasks.slots.sync.listing import digest_of
 from codexctl_tasks.slots.sync.manifest import PERMISSIONS, Entry, Kind, kind_of, parents_of
-from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 STATE = b".codexctl"
 """Folder at the top that is never sent: on the volume ours has this name."""
 _PIECE = 256 * 1024
-_READERS = 2
-"""Hashing is done outside of Python's lock, opening files is not."""
-_BATCH = 500
 
 
 @dataclass(slots=True)
@@ -91,28 +87,26 @@ class Sources:
             return
         left = size
         try:
-            descriptor = os.open(os.path.join(self.root, path), os.O_RDONLY | os.O_NOFOLLOW)
-            with open(descriptor, "rb", buffering=0) as file:
-                while piece := file.read(min(_PIECE, left + 1)):
+            file = os.open(os.path.join(self.root, path), os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                while left and (piece := os.read(file, min(_PIECE, left))):
                     left -= len(piece)
-                    if left < 0:
-                        break
                     yield piece
+                is_other = left > 0 or os.fstat(file).st_size != size
+            finally:
+                os.close(file)
         except OSError as error:
             what = f"cannot be read: {error.strerror}"
             raise ConfigurationError(shown(path), what, "mend that and run again") from error
-        if left:
+        if is_other:
             raise ConfigurationError(shown(path), "changed while it was read", "run again")
 
-    def hash(self, paths: Sequence[bytes]) -> None:
-        """Set the digests of these files."""
-        batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
-        for batch, digests in in_parallel(self._digests, batches, limit=_READERS):
-            for path, digest in zip(batch, digests, strict=True):
-                self.entries[path] = replace(self.entries[path], digest=digest)
-
-    def _digests(self, paths: Sequence[bytes]) -> list[str]:
-        return [self._digest(path) for path in paths]
+    def hash(self, paths: Iterable[bytes]) -> None:
+        """Set the digests of these files; threads would only wait for each other."""
+        for path in paths:
+            entry = self.entries[path]
+            values = (entry.mode, entry.size, self._digest(path), entry.mtime_s)
+            self.entries[path] = Entry(entry.kind, *values)
 
     def _digest(self, path: bytes) -> str:
         digest = hashlib.sha256()

@@ -19,12 +19,11 @@ from codexctl_tasks.errors import (
     TransientClusterError,
 )
 from codexctl_tasks.slots.sync import listing, scripts
-from codexctl_tasks.slots.sync.archive import Archive
+from codexctl_tasks.slots.sync.archive import Archive, compressed
 from codexctl_tasks.slots.sync.checkout import ignored_paths, read_sources
 from codexctl_tasks.slots.sync.difference import Difference, Sides, compare, in_question
 from codexctl_tasks.slots.sync.manifest import Entry, Kind, read_manifest, write_manifest
 from codexctl_tasks.slots.sync.sources import shown
-from codexctl_tasks.world.parallel import in_parallel
 from codexctl_tasks.world.retrying import TRANSFER, retrying
 
 if TYPE_CHECKING:
@@ -117,9 +116,10 @@ class _Sync:
     ) -> None:
         self._folder, self._environ = bytes(folder), environ
         self._place, self._cluster = place, cluster
+        self._closes_stdin = False
 
     def run(self, *, overwrite: bool) -> Synced:
-        survey, sources = self._look()
+        survey, sources = self._survey(), read_sources(self._folder, self._environ)
         sides = self._sides(survey, sources)
         difference = compare(sides, overwrite=overwrite)
         if difference.work and not overwrite:
@@ -130,16 +130,6 @@ class _Sync:
         if not difference.is_nothing or len(sides.bases) != 1:
             self._send(difference, sides, archive)
         return _told(difference, sides, archive, sources)
-
-    def _look(self) -> tuple[listing.Survey, Sources]:
-        """Look at both sides at the same time."""
-        tasks: list[Callable[[], object]] = [
-            self._survey,
-            lambda: read_sources(self._folder, self._environ),
-        ]
-        found = dict(in_parallel(lambda task: task(), tasks, limit=len(tasks)))
-        survey, sources = (found[task] for task in tasks)
-        return survey, sources  # type: ignore[return-value]  # each task has its own type
 
     def _survey(self) -> listing.Survey:
         token = secrets.token_hex(16)
@@ -153,7 +143,7 @@ class _Sync:
             ) from error
 
     def _sides(self, survey: listing.Survey, sources: Sources) -> Sides:
-        """Hash what has to be hashed, on both sides at the same time."""
+        """Hash what has to be hashed on both sides."""
         synced, before, after = map(self._remembered, survey.manifests)
         bases = [before, after] if survey.manifests[2] else [synced] if survey.manifests[0] else []
         trusted = listing.trusted_digests(survey, synced) if len(bases) == 1 else {}
@@ -162,14 +152,9 @@ class _Sync:
         theirs = in_question(remote, [sources.entries, *bases])
         waiting = in_question(staged, [sources.entries])
         ours = in_question(sources.entries, [remote, staged, *bases])
-        tasks: list[Callable[[], object]] = [
-            lambda: sources.hash(ours),
-            lambda: self._hash(self._place.folder, theirs),
-            lambda: self._hash(f"{self._place.state}/{scripts.STAGING}", waiting),
-        ]
-        found = dict(in_parallel(lambda task: task(), tasks, limit=len(tasks)))
-        _set_digests(remote, found[tasks[1]])
-        _set_digests(staged, found[tasks[2]])
+        sources.hash(ours)
+        _set_digests(remote, self._hash(self._place.folder, theirs))
+        _set_digests(staged, self._hash(f"{self._place.state}/{scripts.STAGING}", waiting))
         alone = [
             path
             for path, e in remote.items()
@@ -215,7 +200,15 @@ class _Sync:
             yield scripts.PLAN.encode(), scripts.plan(difference, sides.local)
 
         stream = archive.stream(difference.send, appendix)
-        self._execute(scripts.RECEIVE, self._place.folder, self._place.state, given=stream)
+        # Whoever does not see the end of stdin would wait for more of a gzip file.
+        how, given = ("gzip", compressed(stream)) if self._closes_stdin else ("plain", stream)
+        self._execute(
+            scripts.RECEIVE,
+            self._place.folder,
+            self._place.state,
+            how,
+            given=given,
+        )
 
     def _execute(
         self,
@@ -240,6 +233,7 @@ class _Sync:
             raise
         except TransientClusterError as error:
             raise ClusterError(error.where, error.what, error.fix, status=error.status) from error
+        self._closes_stdin = ended.closes_stdin
         if ended.exit_code == scripts.ENDED_EARLY:
             raise BrokenStreamError(str(self._place), "the stream was cut")
         if ended.exit_code not in accepts:
@@ -249,8 +243,8 @@ class _Sync:
         return bytes(printed)
 
 
-def _set_digests(tree: Manifest, digests: object) -> None:
-    for path, digest in digests.items() if isinstance(digests, dict) else ():
+def _set_digests(tree: Manifest, digests: Mapping[bytes, str]) -> None:
+    for path, digest in digests.items():
         tree[path] = replace(tree[path], digest=digest)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codexctl_tasks.errors import ClusterError, CodexctlError, UsageError
+from codexctl_tasks.errors import ClusterError, CodexctlError, Interrupted, UsageError
+from codexctl_tasks.flows import deploy
 from codexctl_tasks.flows.cleanup import cleanup
-from codexctl_tasks.settings import cleanup_request
+from codexctl_tasks.settings import cleanup_request, deploy_request
 from codexctl_tasks.slots.record import written_time
 from codexctl_tasks.world.github_answers import GitHubError
 from tests.support import output_schema
-from tests.support.slots import FakeGitHub, Slotted
+from tests.support.github_server import github_server
+from tests.support.slotted import FakeGitHub, Slotted
 from tests.support.stage import report_of
 
 if TYPE_CHECKING:
@@ -189,6 +192,24 @@ def test_a_slot_on_which_another_run_works_is_left_alone(slotted: Slotted) -> No
     assert slotted.slots == set()
 
 
+def test_what_was_deployed_in_the_last_moment_is_destroyed_too(slotted: Slotted) -> None:
+    """Another run was at work between our look and our lease: its hooks run, its objects go."""
+    slotted.record(3, issue=12)
+    replace = slotted.cluster.replace
+
+    def late(*given: Any) -> Any:
+        slotted.cluster.replace = replace  # type: ignore[method-assign]
+        assert deploy.apply(deploy_request(env="ai", slot="3"), slotted.stage.outside) == 0
+        return replace(*given)
+
+    slotted.cluster.replace = late  # type: ignore[method-assign]
+
+    assert _clean(slotted, slot="3") == 0
+
+    assert "destroy  deleted ConfigMap shop-dev-3/web" in slotted.shown
+    assert slotted.namespaces == {"codexctl"}
+
+
 def test_a_lease_that_ran_out_keeps_nobody_out(slotted: Slotted) -> None:
     """By the API server's clock."""
     slotted.deploy(3, issue=12)
@@ -303,7 +324,7 @@ def test_a_namespace_that_hangs_is_named_with_what_holds_it(slotted: Slotted) ->
         "conditions": [{"type": "NamespaceContentRemaining", "status": "True", "message": message}]
     }
     held = slotted.config_map("shop-dev-3", "held")
-    held["metadata"]["finalizers"] = ["x.io/hold"]
+    held["metadata"] |= {"finalizers": ["x.io/hold"], "deletionTimestamp": "2026-01-02T12:00:00Z"}
 
     assert _clean(slotted, slot="3", wait_timeout="5s") == 70
 
@@ -314,6 +335,37 @@ def test_a_namespace_that_hangs_is_named_with_what_holds_it(slotted: Slotted) ->
     assert _clean(slotted, slot="3") == 0
     assert slotted.slots == set()
     assert "destroy  " not in slotted.shown
+
+
+def test_a_cleanup_that_is_cancelled_lets_the_next_one_begin_at_once(slotted: Slotted) -> None:
+    """A workflow that is cancelled gives its lease back, and the record says what is left."""
+    slotted.deploy(3, issue=12)
+    held = ("ConfigMap", "shop-dev-3", "web")
+    slotted.cluster.objects[held]["metadata"]["finalizers"] = ["x.io/hold"]
+
+    def cancel() -> None:
+        raise Interrupted(signal.SIGTERM)
+
+    slotted.stage.clock.at(slotted.stage.clock.time + 2.0, cancel)
+    with pytest.raises(Interrupted):
+        _clean(slotted, slot="3")
+
+    data = slotted.data_of(3)
+    assert (data["state"], data["removal"]) == ("releasing", "objects")
+    assert "holder" not in data
+    assert slotted.data(3).is_dir()
+
+
+def test_a_record_that_does_not_go_is_no_free_slot(slotted: Slotted) -> None:
+    """Somebody has put a finalizer on it: exit code 70 names that."""
+    slotted.deploy(3, issue=12)
+    record = slotted.cluster.objects["ConfigMap", "codexctl", "shop-slot-3"]
+    record["metadata"]["finalizers"] = ["x.io/hold"]
+
+    assert _clean(slotted, slot="3") == 70
+
+    assert "slot 3: its record is still being deleted: finalizer x.io/hold" in slotted.shown
+    assert "is free" not in slotted.shown
 
 
 def test_directories_that_slots_share_stay(slotted: Slotted) -> None:
@@ -377,6 +429,30 @@ def test_a_branch_stays_when_in_doubt(slotted: Slotted, fields: dict[str, Any], 
 
     assert github.deleted == []
     assert why in slotted.shown
+    assert slotted.slots == set()
+
+
+def test_a_branch_goes_over_http(slotted: Slotted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run says so; then it goes, and no other; that it is gone already is fine."""
+    with github_server() as server:
+        for name, value in (
+            ("GITHUB_API_URL", server.url),
+            ("GITHUB_TOKEN", "secret-token"),
+            ("CODEXCTL_REPO", server.repository),
+        ):
+            monkeypatch.setenv(name, value)
+        server.facts.add_pull(15, "codex/issue-12", state="closed")
+        server.facts.add_branch("codex/issue-12")
+        server.facts.add_branch("codex/issue-13")
+        slotted.deploy(3, pr=15, repo=server.repository)
+
+        assert _clean(slotted, pr="15", delete_branch=True, dry_run=True) == 0
+        assert "branch codex/issue-12 of PR 15 would be deleted" in slotted.shown
+        assert len(server.facts.branches) == 2
+        assert _clean(slotted, pr="15", delete_branch=True) == 0
+        assert list(server.facts.branches) == ["codex/issue-13"]
+        assert _clean(slotted, pr="15", delete_branch=True) == 0
+
     assert slotted.slots == set()
 
 

@@ -13,7 +13,8 @@ from codexctl_tasks.settings import gc_request
 from codexctl_tasks.slots.record import written_time
 from codexctl_tasks.world.github_answers import GitHubError
 from tests.support import output_schema
-from tests.support.slots import FakeGitHub, Slotted
+from tests.support.github_server import github_server
+from tests.support.slotted import FakeGitHub, Slotted
 from tests.support.stage import report_of
 
 if TYPE_CHECKING:
@@ -224,6 +225,35 @@ def test_slots_of_other_projects_are_none_of_ours(slotted: Slotted, github: Fake
     assert _collect(slotted, github, delete=True) == 0
 
     assert slotted.slots == {3, 4}
+
+
+def test_github_is_asked_as_it_is(slotted: Slotted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over HTTP: a closed Issue, an open one, one that is gone, and a run that is over."""
+    with github_server() as server:
+        for name, value in (
+            ("GITHUB_API_URL", server.url),
+            ("GITHUB_TOKEN", "secret-token"),
+            ("CODEXCTL_REPO", server.repository),
+        ):
+            monkeypatch.setenv(name, value)
+        server.facts.add_issue(13, state="closed")
+        server.facts.add_pull(14, "codex/issue-13", state="closed", merged_at="2026-01-09")
+        server.facts.deleted = {15}
+        server.facts.runs[7] = {"run_attempt": 1, "status": "completed", "conclusion": "failure"}
+        repo = {"repo": server.repository}
+        _in_use(slotted, 1, issue=12, **repo)
+        _in_use(slotted, 2, issue=13, pr=14, **repo)
+        _in_use(slotted, 3, issue=15, **repo)
+        holder = RUN.replace("org/shop", server.repository)
+        lease = {"lease-until": _ago(minutes=1), "holder": holder, **repo}
+        slotted.record(4, issue=12, state="allocated", **lease)
+
+        assert slotted.run(gc, gc_request(delete=True)) == 0
+
+    assert slotted.slots == {1, 3}
+    assert "Issue 13 and PR 14 are closed" in slotted.shown
+    assert "Issue 15 is not known to GitHub, used 2 h ago" in slotted.shown
+    assert "secret-token" not in slotted.shown
 
 
 def test_the_time_to_live_is_a_flag(slotted: Slotted, github: FakeGitHub) -> None:

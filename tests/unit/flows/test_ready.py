@@ -16,7 +16,7 @@ from codexctl_tasks.settings import ensure_ready_request
 from codexctl_tasks.slots.record import written_time
 from tests.support.objects import yaml_of
 from tests.support.scripts import FakePrograms
-from tests.support.slots import STATE, Slotted
+from tests.support.slotted import STATE, Slotted
 from tests.support.stage import SPEC, Stage, healthy, pending, report_of
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def test_the_first_time(ready: Ready, capsys: pytest.CaptureFixture[str]) -> Non
     assert ready.data_of(3)["state"] == "ready"
     assert len(ready.data_of(3)["fingerprint"]) == 64
     told = report_of(capsys)
-    flags = ("exitCode", "infra-ready", "infra-unhealthy", "created", "recreated")
+    flags = ("exitCode", "infraReady", "infraUnhealthy", "created", "recreated")
     assert [told[flag] for flag in flags] == [0, True, False, True, False]
 
 
@@ -117,7 +117,7 @@ def test_nothing_has_changed(ready: Ready, capsys: pytest.CaptureFixture[str]) -
     assert ready.worked == []
     assert "nothing has changed, and all of it is healthy" in ready.shown
     told = report_of(capsys)
-    assert (told["infra-ready"], told["created"], told["recreated"]) == (True, False, False)
+    assert (told["infraReady"], told["created"], told["recreated"]) == (True, False, False)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_an_environment_that_is_not_healthy(
     assert ready.ensure(allow_unhealthy=code == 0, output="json") == code
 
     told = report_of(capsys)
-    flags = ("exitCode", "infra-ready", "infra-unhealthy")
+    flags = ("exitCode", "infraReady", "infraUnhealthy")
     assert [told[flag] for flag in flags] == [code, False, True]
     assert re.search(r"infra-unhealthy<<(.*)\ntrue\n\1", outputs.read_text())
     assert ready.data_of(3)["state"] == "unhealthy"

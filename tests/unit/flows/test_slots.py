@@ -202,6 +202,24 @@ def test_a_slot_of_another_run_is_left_alone(bench: Bench) -> None:
     assert bench.run("ensure", run_id=2, issue="7", slot_wait="0") == 0
 
 
+def test_number_and_issue_must_agree(bench: Bench) -> None:
+    """A slot that has become another Issue's is not given back by mistake."""
+    bench.put(1, repo="acme/shop", issue="9", holder="me")
+    assert "slot 1 is that of Issue 9" in str(bench.refused("release", slot="1", issue="7"))
+    assert bench.record(1)["holder"] == "me"
+
+
+def test_a_flag_beats_the_variable_of_the_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--pr works in a job whose environment names an Issue; without a flag the variable counts."""
+    monkeypatch.setenv("CODEXCTL_ISSUE", "7")
+    bench.run("ensure", pr="8")
+    assert bench.record(int(bench.outputs["slot"]))["pr"] == "8"
+    bench.run("ensure")
+    assert bench.record(int(bench.outputs["slot"]))["issue"] == "7"
+
+
 def test_what_is_not_taken_is_given_back_already(bench: Bench) -> None:
     """A step that gives back whatever there is succeeds also when there is nothing."""
     assert bench.run("release", issue="7") == 0

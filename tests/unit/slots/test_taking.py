@@ -91,6 +91,9 @@ def test_all_taken_names_everybody(bench: Bench) -> None:
     assert all(f"Issue {issue} of acme/shop, ready since" in text for issue in (1, 2, 3))
     assert "\n" not in text
     assert 120 <= bench.clock.time < 125
+    full, short = bench.told
+    assert full.startswith("waiting: all 3 slots are taken: slot 1: Issue ")
+    assert short == "waiting: all 3 slots are taken, for 60s by now"
 
 
 def test_waiting_ends_when_a_slot_is_freed(bench: Bench) -> None:
