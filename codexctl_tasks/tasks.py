@@ -60,6 +60,27 @@ BUILDS = (
     Flag("build-timeout", "For each build: 90s, 10m (default: 1h)."),
     Flag("logs", "Folder for the logs of builds."),
 )
+SLOTS = (
+    Flag("env", "Environment of the slots in services.yaml (default: ai)."),
+    *(flag for flag in SOURCE if flag.name in ("config", "vars", "var-file", "strict")),
+)
+OWNER = (
+    Flag("issue", "Number of the Issue."),
+    Flag("pr", "Number of the pull request."),
+    Flag("repo", "Repository of Issue or PR: owner/name (default: GITHUB_REPOSITORY)."),
+)
+WORKSPACE = (
+    Flag("claim", "PersistentVolumeClaim of the workspace (default: workspace)."),
+    Flag("image", "Image with a shell for the pod that receives (default: that of the stack)."),
+    Flag("overwrite", "Also what somebody has changed there since the last sync.", bool),
+)
+REMOVAL = (
+    *(flag for flag in OWNER if flag.name == "repo"),
+    *SLOTS,
+    *CLUSTER,
+    Flag("wait-timeout", "For each step of each slot: 90s, 10m (default: 10m)."),
+    OUTPUT,
+)
 FILES = (
     Flag("junit", "Write the report to this file as JUnit XML too, one test for each workload."),
     Flag("html", "Write the report to this file too, as one page with timelines, events, logs."),
@@ -235,6 +256,159 @@ def gc_images(_: Context, **given: Any) -> int:
     return gc_images.gc_images(settings.gc_images_request(**given), _outside())
 
 
+@command(
+    *OWNER,
+    Flag("branch", "Branch that is worked on; the record remembers it."),
+    Flag("slot-wait", "How long to wait while all are taken: 90s, 10m, 0 (default: 30m)."),
+    Flag("slot-lease", "How long it is this run's without being renewed (default: 30m)."),
+    *SLOTS,
+    *CLUSTER,
+    OUTPUT,
+)
+def ensure_slot(_: Context, **given: Any) -> int:
+    """Give an Issue or a PR its slot: the one that it has, or a free one; waits for one."""
+    from codexctl_tasks.flows import slots
+
+    return slots.ensure_slot(settings.ensure_slot_request(**given), _outside())
+
+
+@command(
+    Flag("slot", "Number of the slot, instead of an Issue or PR."),
+    *OWNER,
+    *SLOTS,
+    *CLUSTER,
+    Flag("images", "Which are made before: mirror, build, all or none (default: all)."),
+    BACKEND,
+    *WORKSPACE,
+    Flag("no-sync", "Leave the workspace as it is.", bool),
+    Flag("force", "Deploy although nothing has changed. No CODEXCTL_FORCE.", bool),
+    Flag("allow-unhealthy", "End with 0 although the environment is not healthy.", bool),
+    Flag("slot-lease", "How long it is this run's after each renewal (default: 30m)."),
+    TIMEOUT,
+    HOOKS,
+    OUTPUT,
+)
+def ensure_ready(_: Context, **given: Any) -> int:
+    """Bring the environment of a slot up to date: sources, images, deploy; wait until healthy."""
+    from codexctl_tasks.flows import ready
+
+    return ready.ensure_ready(settings.ensure_ready_request(**given), _outside())
+
+
+@command(
+    *SLOTS,
+    *CLUSTER,
+    Flag("output", "The list on stdout: text (the default) or json."),
+)
+def slots(_: Context, **given: Any) -> int:
+    """List the slots: state, for whom, held by which run, for how long; nothing is changed."""
+    from codexctl_tasks.flows import slots
+
+    return slots.slots(settings.slot_request(**given), _outside())
+
+
+@command(
+    Flag("slot", "Number of the slot."),
+    Flag("issue", "Issue that it is for from now on; 0: none."),
+    Flag("pr", "Pull request that it is for from now on; 0: none."),
+    Flag("branch", "Branch that is worked on."),
+    Flag("state", "allocated, preparing, ready, unhealthy or releasing."),
+    *(flag for flag in OWNER if flag.name == "repo"),
+    Flag("force", "Also while another run holds it. No CODEXCTL_FORCE.", bool),
+    *SLOTS,
+    *CLUSTER,
+    OUTPUT,
+)
+def slot_set(_: Context, **given: Any) -> int:
+    """Change what is recorded of a slot; nothing is deployed or deleted."""
+    from codexctl_tasks.flows import slots
+
+    return slots.slot_set(settings.slot_set_request(**given), _outside())
+
+
+@command(
+    Flag("slot", "Number of the slot, instead of an Issue or PR."),
+    *OWNER,
+    Flag("force", "Also what another run holds. No CODEXCTL_FORCE.", bool),
+    *SLOTS,
+    *CLUSTER,
+    OUTPUT,
+)
+def release(_: Context, **given: Any) -> int:
+    """Give back this run's right to work on a slot; the environment stays."""
+    from codexctl_tasks.flows import slots
+
+    return slots.release(settings.release_request(**given), _outside())
+
+
+@command(
+    *SOURCE,
+    *CLUSTER,
+    *WORKSPACE,
+    Flag("path", "Folder on it (default: the name of the project)."),
+    Flag("folder", "Folder of this machine that is sent (default: that of services.yaml)."),
+    Flag("output", "Report on stdout: text (nothing there, the default) or json."),
+)
+def sync_sources(_: Context, **given: Any) -> int:
+    """Bring a folder into the workspace of a slot: what differs, and never over foreign work."""
+    from codexctl_tasks.flows import workspace
+
+    return workspace.sync_sources(settings.sync_request(**given), _outside())
+
+
+@command(
+    Flag("slot", "This slot."),
+    Flag("issue", "The slot of this Issue."),
+    Flag("pr", "The slot of this pull request."),
+    Flag("only-closed", "Not while GitHub says that the Issue or pull request is open.", bool),
+    Flag("all", "All slots of this project and repository. No CODEXCTL_ALL.", bool),
+    Flag("dry-run", "Say what would be done; nothing is changed.", bool),
+    Flag("force", "Also what another run holds, or has a damaged record. No CODEXCTL_FORCE.", bool),
+    Flag("delete-branch", "Delete the branch of the pull request too, if that is closed.", bool),
+    Flag("branch-prefix", "What such branches begin with; a number follows (codex/issue-)."),
+    *REMOVAL,
+    HOOKS,
+)
+def cleanup(_: Context, **given: Any) -> int:
+    """Remove the environment of a slot, and free the slot; may be repeated at any time."""
+    from codexctl_tasks.flows import cleanup
+
+    return cleanup.cleanup(settings.cleanup_request(**given), _outside())
+
+
+@command(
+    Flag("delete", "Really remove them; without it only told. No CODEXCTL_DELETE.", bool),
+    Flag("ttl", "Remove also what was not used for so long (default: 168h)."),
+    Flag("grace", "A run that was silent may come back for so long (default: 1h)."),
+    *REMOVAL,
+    HOOKS,
+)
+def gc(_: Context, **given: Any) -> int:
+    """Remove slots that are over: closed, expired, half removed; tells only, by default."""
+    from codexctl_tasks.flows import gc
+
+    return gc.gc(settings.gc_request(**given), _outside())
+
+
+@command(
+    Flag("slot", "Number of the slot (default: that of the Issue or PR)."),
+    Flag("issue", "Issue to comment on (default: that of the slot, or of the event)."),
+    Flag("pr", "Pull request to comment on (default: that of the slot, or of the event)."),
+    *(flag for flag in OWNER if flag.name == "repo"),
+    Flag("lang", "en or ru (default: codex.promptLang of services.yaml)."),
+    Flag("state", "What to say instead of the record's state; released: the slot is gone."),
+    Flag("ttl", "How long a slot that nobody uses stays: 24h (default: 168h)."),
+    *SLOTS,
+    *CLUSTER,
+    OUTPUT,
+)
+def comment_pr(_: Context, **given: Any) -> int:
+    """Tell an Issue or PR about its slot, in one comment that is kept up to date."""
+    from codexctl_tasks.flows import slot_comment
+
+    return slot_comment.comment_pr(settings.comment_request(**given), _outside())
+
+
 @command()
 def ci_doctor(_: Context) -> int:
     """Check what a workflow was given and what the work needs; values come from CODEXCTL_*."""
@@ -259,14 +433,66 @@ def ci_deploy(_: Context) -> int:
     return ci.run(ci.deploy, _outside())
 
 
+@command()
+def ci_ensure_slot(_: Context) -> int:
+    """Give an Issue or a PR its slot, as ensure-slot does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci, slots
+
+    return ci.run_task(slots.ensure_slot, settings.ensure_slot_request, _outside())
+
+
+@command()
+def ci_ensure_ready(_: Context) -> int:
+    """Make a slot ready, as ensure-ready does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci, ready
+
+    return ci.run_task(ready.ensure_ready, settings.ensure_ready_request, _outside())
+
+
+@command()
+def ci_comment_pr(_: Context) -> int:
+    """Tell an Issue or PR about its slot, as comment-pr does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci, slot_comment
+
+    return ci.run_task(slot_comment.comment_pr, settings.comment_request, _outside())
+
+
+@command()
+def ci_release(_: Context) -> int:
+    """Give a slot back, as release does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci, slots
+
+    return ci.run_task(slots.release, settings.release_request, _outside())
+
+
+@command()
+def ci_cleanup(_: Context) -> int:
+    """Remove the slot of what was closed, as cleanup does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci, cleanup
+
+    return ci.run_task(cleanup.cleanup, settings.event_cleanup_request, _outside())
+
+
+@command()
+def ci_gc(_: Context) -> int:
+    """Remove slots that are over, as gc does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci, gc
+
+    return ci.run_task(gc.gc, settings.gc_step_request, _outside())
+
+
 _CI = Collection("ci")
-for _task, _name in ((ci_doctor, "doctor"), (ci_images, "images"), (ci_deploy, "deploy")):
-    _CI.add_task(_task, _name)
+for _task in (
+    *(ci_doctor, ci_images, ci_deploy),
+    *(ci_ensure_slot, ci_ensure_ready, ci_comment_pr, ci_release, ci_cleanup, ci_gc),
+):
+    _CI.add_task(_task, _task.__name__.removeprefix("ci_").replace("_", "-"))
 
 namespace = Collection(
     *(render, render_template, config, schema, plan),
     *(images, images_mirror, images_build, gc_images),
     *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
+    *(ensure_slot, ensure_ready, sync_sources, slots, slot_set, release, comment_pr, cleanup, gc),
     _CI,
 )
 

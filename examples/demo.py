@@ -274,6 +274,11 @@ class Demo:
             tell.suggestion("the pods", f"$SANDBOX_KUBECTL get pods -n {self.namespace}")
         tell.suggestion("what is applied", f"codexctl render --env staging{option}")
         tell.suggestion("back to web 1.0", f"codexctl apply-wait --env staging{option}")
+        issue = "--issue 7 --repo team/shop"
+        tell.suggestion("a slot for an Issue", f"codexctl ensure-slot {issue}")
+        tell.suggestion("make it ready", f"codexctl ensure-ready {issue}")
+        tell.suggestion("all slots", "codexctl slots")
+        tell.suggestion("remove the slot", f"codexctl cleanup {issue}")
         tell.suggestion("remove the shop", f"codexctl destroy --env staging{option}")
         if self.sandbox:
             tell.suggestion("stop the sandbox", f"cd {ROOT}; python3 -m sandbox down")

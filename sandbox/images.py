@@ -30,6 +30,7 @@ class Recipe:
     Attributes:
         files: pairs of a file or folder on this machine and its absolute path
             in the image.
+        entrypoint: program to which the arguments of a pod are added; empty keeps the base's.
         command: program and arguments; empty keeps the base's.
         workdir: working directory; empty keeps the base's.
         user: user name or ``uid[:gid]``; empty keeps the base's.
@@ -39,6 +40,7 @@ class Recipe:
     """
 
     files: list[tuple[Path, str]] = field(default_factory=list)
+    entrypoint: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     workdir: str = ""
     user: str = ""
@@ -169,6 +171,10 @@ def _apply(recipe: Recipe, config: dict[str, Any]) -> None:
     if recipe.command:
         config["Cmd"] = recipe.command
         config.pop("Entrypoint", None)
+    if recipe.entrypoint:
+        config["Entrypoint"] = recipe.entrypoint
+        if not recipe.command:
+            config.pop("Cmd", None)
     if recipe.workdir:
         config["WorkingDir"] = recipe.workdir
     if recipe.user:

@@ -6,8 +6,9 @@ Every step checks all of them, so that the first one says what is wrong with any
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from codexctl_tasks import settings
 from codexctl_tasks.errors import DONE, UsageError
@@ -16,23 +17,38 @@ from codexctl_tasks.stack.secret_variables import read_secret_variables
 from codexctl_tasks.world.passwords import passwords_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from codexctl_tasks.requests import CiRequest, DeployRequest
     from codexctl_tasks.world.outside import Outside
 
+R = TypeVar("R")
+
 
 def run(step: Callable[[CiRequest, Outside], int], outside: Outside) -> int:
-    """Run a step with the secrets of the workflow in files, which are removed afterwards."""
+    """Run a step of a deploy; all that the deploy was given is checked by each of them."""
+    with _secrets(outside, warns=step is doctor) as variables:
+        return step(settings.ci_request(variables), outside)
+
+
+def run_task(task: Callable[[R, Outside], int], request: Callable[[], R], outside: Outside) -> int:
+    """Run a task as a step; *request* makes what it is asked for of ``CODEXCTL_*`` alone."""
+    with _secrets(outside, warns=True) as variables:
+        return task(settings.step_request(request, variables), outside)
+
+
+@contextmanager
+def _secrets(outside: Outside, *, warns: bool) -> Iterator[dict[str, str]]:
+    """Keep the secrets of the workflow in files, which are removed afterwards, and mask them."""
     with settings.workflow_secrets() as secrets:
         documents = secrets.documents.values()
         inner = [each for document in documents for each in passwords_in(document)]
         outside.console.hide_everywhere([secrets.token, *inner])
         variables = read_secret_variables(secrets.variables)
         outside.console.hide_everywhere(variables.values())
-        if step is doctor and settings.in_github_actions():
+        if warns and settings.in_github_actions():
             _warn_of_braces({**secrets.documents, "CODEXCTL_ENV_FILE": secrets.variables}, outside)
-        return step(settings.ci_request(variables), outside)
+        yield variables
 
 
 def _warn_of_braces(secrets: Mapping[str, str], outside: Outside) -> None:

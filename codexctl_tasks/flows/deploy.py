@@ -201,6 +201,7 @@ class _Deployment:
             run.compare()  # another run has been at work in the namespace meanwhile
             run.check(prunes=False, watched=())
             self._account.replan(run.steps)
+        run.claim_namespace()
         if run.inventory:
             run.inventory.add(run.declared)
 
@@ -329,6 +330,7 @@ class _Rollout:
             console=self._console,
             timeout_s=timeout_s,
         )
+        self._is_watching = bool(scopes)
         self.skipped: list[Manifest] = []
         self.has_waited = False
 
@@ -367,9 +369,10 @@ class _Rollout:
         return self._wait.until_healthy()
 
     def look(self) -> None:
-        """Find out how everything is that was applied so far."""
-        self.has_waited = True
-        self._wait.look(LOOK_S)
+        """Find out how everything is that was applied so far, if it is watched at all."""
+        if self._is_watching:
+            self.has_waited = True
+            self._wait.look(LOOK_S)
 
     def extend_time(self, seconds: float) -> None:
         """Give back time in which others were at work."""

@@ -37,6 +37,7 @@ def destroy(request: DeployRequest, outside: Outside) -> int:
     Of a stack that has an inventory only what it has applied goes; the namespace stays.
     """
     with Run(request, outside) as run:
+        run.check_tenancy()
         run.take_turn_in_existing_namespace()
         run.read_inventory()
         destruction = _Destruction(run)

@@ -22,6 +22,7 @@ from codexctl_tasks.apply.sending import Sender
 from codexctl_tasks.errors import ClusterError, CodexctlError, CombinedError, DeadlineError
 from codexctl_tasks.flows.environment import load_applicable
 from codexctl_tasks.flows.hooking import hooks_of, prepare_hooks
+from codexctl_tasks.flows.tenancy import Tenancy
 from codexctl_tasks.stack.manifests import namespace_manifest
 
 if TYPE_CHECKING:
@@ -47,9 +48,18 @@ class Run:
         prepared = prepare_hooks(self.desired, self.console) if request.runs_hooks else []
         self.cluster = outside.connect(self.request.cluster, self.clock, self.console.retrying)
         self._begin_time()
-        self.objects, self._problems = find_places(self.desired.manifests, self.cluster)
         self.stack = self.request.stack or self.desired.stack
         self.namespace = self.desired.namespace or self.cluster.default_namespace
+        self._tenancy = Tenancy.of(
+            slot=self.request.source.slot,
+            repository=self.request.repository,
+            stack=self.stack,
+            namespace=self.desired.namespace,
+        )
+        manifests = self.desired.manifests
+        if self._tenancy:
+            manifests = self._tenancy.labelled(manifests)
+        self.objects, self._problems = find_places(manifests, self.cluster)
         self.inventory: Inventory | None = None
         self.lease: RunLease | None = None
         if self.stack:
@@ -125,9 +135,12 @@ class Run:
             for name, where in wanted.items()
             if name
         }
+        self.check_tenancy()
         self._may_take_turn = exists.get(self.namespace, True)
         if not self._may_take_turn:
             own = namespace_manifest(self.namespace, self.desired.origin)
+            if self._tenancy:
+                [own] = self._tenancy.labelled([own])
             [placed] = place([own], self.cluster)
             self._missing_namespace = Step(placed=placed, body=own.body, action=Action.CREATE)
 
@@ -189,6 +202,21 @@ class Run:
         """
         if self.lease and not self.is_namespace_gone:
             self.lease.check()
+
+    def check_tenancy(self) -> None:
+        """
+        Return if the namespace is not that of another slot.
+
+        Raises:
+            ClusterError: Its labels say whose it is.
+        """
+        if self._tenancy:
+            self._tenancy.check(self.cluster)
+
+    def claim_namespace(self) -> None:
+        """Label the namespace of a slot, where this stack was applied before there were labels."""
+        if self._tenancy and self.inventory and self.inventory.names:
+            self._tenancy.claim(self.cluster, self.console.warn)
 
     def read_inventory(self) -> None:
         """Read what earlier runs of the stack have applied; without that right, forget about it."""

@@ -15,7 +15,14 @@ from codexctl_tasks.requests import (
     ReportFiles,
     TemplateRequest,
 )
-from codexctl_tasks.settings.environment import path_of, step_files, switch, this_run, value
+from codexctl_tasks.settings.environment import (
+    path_of,
+    step_files,
+    switch,
+    this_repository,
+    this_run,
+    value,
+)
 from codexctl_tasks.settings.sources import chosen_flags, cluster_settings, source
 from codexctl_tasks.settings.values import choice, output_of, timeout_s
 
@@ -76,6 +83,7 @@ def deploy_request(
         prune_protected=prune_protected or switch("CODEXCTL_PRUNE_PROTECTED"),
         detailed_exitcode=detailed_exitcode or switch("CODEXCTL_DETAILED_EXITCODE"),
         holder=this_run(),
+        repository=this_repository(),
         files=ReportFiles(
             junit=path_of(value("junit", junit)),
             html=path_of(value("html", html)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import socket
 import tempfile
@@ -59,18 +60,49 @@ def debugging() -> bool:
 def this_run() -> str:
     """Return a text by which people find this run: its page on GitHub, or user, host, process."""
     environ = os.environ
-    run = environ.get("GITHUB_RUN_ID", "")
-    if in_github_actions() and run:
-        server = environ.get("GITHUB_SERVER_URL", "https://github.com")
-        attempt = environ.get("GITHUB_RUN_ATTEMPT", "1")
-        job = environ.get("GITHUB_JOB", "")
-        page = f"{server}/{environ.get('GITHUB_REPOSITORY', '')}/actions/runs/{run}"
-        return f"{page} (attempt {attempt}, job {job}, process {os.getpid()})"
+    if not _run_page():
+        return f"{this_holder()} (process {os.getpid()})"
+    attempt = environ.get("GITHUB_RUN_ATTEMPT", "1")
+    job = environ.get("GITHUB_JOB", "")
+    return f"{_run_page()} (attempt {attempt}, job {job}, process {os.getpid()})"
+
+
+def this_holder() -> str:
+    """Return what all jobs and attempts of a workflow run have in common; elsewhere user@host."""
+    if page := _run_page():
+        return page
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name
         user = f"user {os.getuid()}"
-    return f"{user}@{socket.gethostname()} (process {os.getpid()})"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _run_page() -> str:
+    """Return the page of this workflow run; empty: it is none."""
+    environ = os.environ
+    run = environ.get("GITHUB_RUN_ID", "")
+    if not in_github_actions() or not run:
+        return ""
+    server = environ.get("GITHUB_SERVER_URL", "https://github.com")
+    return f"{server}/{environ.get('GITHUB_REPOSITORY', '')}/actions/runs/{run}"
+
+
+def this_repository(given: str = "") -> str:
+    """Return ``owner/name``: what was given, or whose workflow this is; empty: unknown."""
+    return value("repo", given, os.environ.get("GITHUB_REPOSITORY", ""))
+
+
+def event_subject() -> tuple[str, int]:
+    """Return ``issue`` or ``pr`` and the number of what started this run; 0: neither."""
+    try:
+        event = json.loads(Path(os.environ.get("GITHUB_EVENT_PATH", "")).read_bytes())
+        pull, issue = event.get("pull_request"), event.get("issue") or {}
+        if pull or issue.get("pull_request"):
+            return "pr", int((pull or issue)["number"])
+        return "issue", int(issue.get("number") or 0)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no event, or a strange one
+        return "issue", 0
 
 
 def usual_logs() -> Path:

@@ -10,6 +10,8 @@ from codexctl_tasks.settings.environment import path_of, step_files, usual_logs,
 from codexctl_tasks.settings.sources import cluster_settings, source
 from codexctl_tasks.settings.values import age_s, count, output_of, parts, platform_of, timeout_s
 
+IMAGE_STEPS = ("mirror", "build", "all", "none")
+"""What may be done about images before a deploy."""
 DEFAULT_BUILD_TIMEOUT_S = 3600.0
 """Of one image; GitHub's own limit for a job is six hours."""
 KEPT_IMAGES = 10

@@ -5,22 +5,22 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from codexctl_tasks.errors import UsageError
-from codexctl_tasks.requests import CiRequest
+from codexctl_tasks.requests import CiRequest, Source
 from codexctl_tasks.settings.deploys import deploy_request, doctor_request
 from codexctl_tasks.settings.environment import switch, value
-from codexctl_tasks.settings.images import images_request
+from codexctl_tasks.settings.images import IMAGE_STEPS, images_request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+R = TypeVar("R", bound=Any)
+"""A request: a frozen dataclass."""
 
-IMAGE_STEPS = ("mirror", "build", "all", "none")
-"""What a workflow may do about images before a deploy."""
 PREFIX = "CODEXCTL_SECRET_"
 SECRET_FILES = {
     # Given in so many words, it counts more than what services.yaml says; scripts know the other.
@@ -47,16 +47,8 @@ def ci_request(variables: Mapping[str, str]) -> CiRequest:
         raise UsageError("CODEXCTL_IMAGES", f"{which!r} is unknown", f"use one of {allowed}")
     images = images_request(dry_run=dry_run, pin="" if dry_run else value("pins", ""))
     doctor, deploy = doctor_request(), deploy_request()
-    if both := sorted(variables.keys() & deploy.source.variables.keys()):
-        what = f"{', '.join(both)} is in the secret CODEXCTL_ENV_FILE as well"
-        raise UsageError("CODEXCTL_VARS", what, "leave it out here or there")
-    for name in RUNNER_FILES:
-        os.environ.pop(name, None)
-    known = replace(
-        deploy.source,
-        variables={**variables, **deploy.source.variables},
-        environ=dict(os.environ),
-    )
+    _forget_runner_files()
+    known = _with_variables(deploy.source, variables)
     return CiRequest(
         # The checks come before the images, of which the pins are.
         doctor=replace(doctor, source=replace(known, pins=None), builds=which in ("build", "all")),
@@ -65,6 +57,37 @@ def ci_request(variables: Mapping[str, str]) -> CiRequest:
         deploy=replace(deploy, source=known),
         dry_run=dry_run,
     )
+
+
+def step_request(make: Callable[[], R], variables: Mapping[str, str]) -> R:
+    """Return a request of ``CODEXCTL_*`` alone, as `ci_request` does, all parts of it alike."""
+    request = make()
+    _forget_runner_files()
+    return _completed(request, variables)
+
+
+def _completed(request: R, variables: Mapping[str, str]) -> R:
+    changes: dict[str, Any] = {}
+    for each in fields(request):
+        part = getattr(request, each.name)
+        if isinstance(part, Source):
+            changes[each.name] = _with_variables(part, variables)
+        elif is_dataclass(part) and not isinstance(part, type):
+            changes[each.name] = _completed(part, variables)
+    return replace(request, **changes)
+
+
+def _with_variables(source: Source, variables: Mapping[str, str]) -> Source:
+    if both := sorted(variables.keys() & source.variables.keys()):
+        what = f"{', '.join(both)} is in the secret CODEXCTL_ENV_FILE as well"
+        raise UsageError("CODEXCTL_VARS", what, "leave it out here or there")
+    known = {**variables, **source.variables}
+    return replace(source, variables=known, environ=dict(os.environ))
+
+
+def _forget_runner_files() -> None:
+    for name in RUNNER_FILES:
+        os.environ.pop(name, None)
 
 
 @dataclass(frozen=True, slots=True)

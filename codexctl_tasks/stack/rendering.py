@@ -63,7 +63,7 @@ def desired_of(loaded: LoadedStack) -> Desired:
                 else (f"{loaded.file}: {source.env} has no manifests: nothing to do",)
             ),
         ),
-        obstacles=tuple(_obstacles(loaded)),
+        obstacles=tuple(obstacles_of(loaded)),
         defaults=defaults_of(loaded),
         loaded=loaded,
         secrets=loaded.secrets,
@@ -125,7 +125,8 @@ def defaults_of(loaded: LoadedStack) -> DeployDefaults:
     )
 
 
-def _obstacles(loaded: LoadedStack) -> Iterator[ConfigurationError]:
+def obstacles_of(loaded: LoadedStack) -> Iterator[ConfigurationError]:
+    """Yield what keeps an environment from being deployed, but not from being looked at."""
     env, stack = loaded.source.env, loaded.stack
     known = sorted({*stack.environments, *stack.namespace.patterns})
     if known and env not in known:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
+
+    from codexctl_tasks.world.execution import Executed
 
 FIELD_MANAGER = "codexctl"
 """How our server-side applies sign."""
@@ -152,4 +154,31 @@ class Cluster(Protocol):
         self, namespace: str, pod: str, container: str, *, previous: bool, lines: int
     ) -> list[str]:
         """Return the last lines a container wrote."""
+        ...
+
+    def execute(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: Sequence[str],
+        *,
+        stdin: Iterable[bytes],
+        take: Callable[[bytes], object],
+    ) -> Executed:
+        """
+        Run a command in a container and return how it ended.
+
+        It may be started twice while the trouble is passing. Once it runs nothing is repeated: a
+        stream that breaks is a `BrokenStreamError`.
+
+        Args:
+            namespace: Of the pod.
+            pod: Its name.
+            container: Empty: its default one.
+            command: Program and arguments.
+            stdin: Pieces of any size. Without close of stdin (an old server) the command does not
+                see their end.
+            take: Is called with every piece of stdout.
+        """
         ...

@@ -1,125 +1,123 @@
-"""
-GitHub's REST API, as much of it as codexctl needs: typed and thin.
-
-Rate limits are waited for as long as the time allows; what broke on the way is repeated if that is
-safe. The token goes to one host only.
-"""
+"""GitHub's API, as much of it as codexctl needs: typed questions, thin."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
-import ssl
-from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote
 
-from codexctl_tasks.errors import CodexctlError, TransientClusterError
-from codexctl_tasks.world.answers import plain_message
-from codexctl_tasks.world.github_answers import (
-    MAY_BE_DONE,
-    NO_GITHUB,
+from codexctl_tasks.world import github_graphql
+from codexctl_tasks.world.github_answers import GitHubError, Reason
+from codexctl_tasks.world.github_objects import (
+    Branch,
     Comment,
-    GitHubError,
-    UnansweredError,
+    Issue,
+    PullRequest,
+    Run,
+    read_branch,
     read_comment,
-    refusal,
-)
-from codexctl_tasks.world.retrying import RetryPolicy, retrying
-from codexctl_tasks.world.transport import (
-    CONNECT_TIMEOUT_S,
-    REQUEST_TIMEOUT_S,
-    USER_AGENT,
-    connection_errors,
+    read_issue,
+    read_pull_request,
+    read_run,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from codexctl_tasks.world.clock import Clock
+    from codexctl_tasks.world.github_connection import Connection
 
-API_URL = "https://api.github.com"
-SHORTEST_TIMEOUT_S = 1.0
 PAGE = 100
 """Objects per page of a list; more are not given."""
-POLICY = RetryPolicy(attempts=8, budget_s=math.inf)
-_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
-_REDIRECTS = frozenset({301, 302, 307, 308})
-MOST_REDIRECTS = 5
-MOST_PAGES = 200
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: Mapping[str, str]
-    data: Any
-    """As JSON; a mapping for one object."""
+_PULLS, _RUNS, _CONTENTS = "pull-requests: read", "actions: read", "contents: write"
+_VIEWER = "query { viewer { login } }"
 
 
 class GitHub:
-    """The API of one server, with the rights of one token."""
+    """
+    One server, with the rights of one token.
 
-    def __init__(
-        self,
-        *,
-        token: str,
-        clock: Clock,
-        announce: Callable[[str], None],
-        url: str = API_URL,
-        proxy: str = "",
-        deadline_s: float = math.inf,
-    ) -> None:
-        """
-        Prepare; nothing is sent yet.
+    Every question raises `GitHubError`, whose reason tells apart what does not exist, what was
+    deleted, what is forbidden and what nobody could answer. Renamed repositories are followed.
+    """
 
-        Args:
-            token: Of a person, of an app or of a workflow.
-            clock: For the pauses.
-            announce: Receives one line before each pause.
-            url: Of the API; ``https://HOST/api/v3`` on a server of one's own.
-            proxy: Address of an HTTP proxy; empty: none.
-            deadline_s: No pause ends after this moment of the clock.
-
-        Raises:
-            GitHubError: Address or token cannot be used.
-        """
-        self._clock, self._announce, self._deadline_s = clock, announce, deadline_s
-        self._url = url.strip().rstrip("/")
-        self._origin = _checked_origin(self._url)
-        if not re.fullmatch(r"[\x21-\x7e]+", token.strip()):
-            raise GitHubError("GitHub token", "holds characters that no token has", "set it anew")
-        self._token = token.strip()
-
-        from urllib3 import PoolManager, ProxyManager, Retry
-
-        self._never = Retry(total=False, redirect=False)  # what is hidden cannot be told
-        trust = _trust() if self._url.startswith("https:") else None
-        self._pool: PoolManager = (
-            ProxyManager(proxy, ssl_context=trust) if proxy else PoolManager(ssl_context=trust)
-        )
+    def __init__(self, connection: Connection) -> None:
+        """Ask over a connection, which ends with `close`."""
+        self._connection, self._ask = connection, connection.ask
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.clear()
+        self._connection.close()
 
     def login(self) -> str:
-        """Return who the token belongs to; empty: to an app or a workflow, which have no name."""
+        """
+        Return who the token belongs to.
+
+        Apps and workflows write comments as ``NAME[bot]``; empty: nobody tells.
+        """
         try:
-            return str(self._ask("GET", "/user").data.get("login") or "")
+            return _login(self._ask("GET", "/user").data)
         except GitHubError as error:
-            if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
-                return ""
+            if error.reason not in (Reason.FORBIDDEN, Reason.NOT_FOUND):
+                raise
+        try:
+            return _login(self.query(_VIEWER, {}).get("viewer"))
+        except GitHubError as error:
+            if error.reason in (Reason.LIMITED, Reason.UNAVAILABLE):
+                raise
+            return ""
+
+    def issue(self, repository: str, number: int) -> Issue:
+        """Return an issue or a pull request; one that was moved is returned as what it is now."""
+        return read_issue(self._ask("GET", f"{_path(repository)}/issues/{number}").data)
+
+    def pull_request(self, repository: str, number: int) -> PullRequest:
+        """Return a pull request; an issue is not found."""
+        address = f"{_path(repository)}/pulls/{number}"
+        return read_pull_request(self._ask("GET", address, needs=_PULLS).data)
+
+    def open_pull_requests(self, repository: str, branch: str) -> list[PullRequest]:
+        """Return the open pull requests whose commits come from a branch of the repository."""
+        owner = repository.partition("/")[0]
+        head = quote(f"{owner}:{branch}", safe="")
+        address = f"{_path(repository)}/pulls?state=open&head={head}&per_page={PAGE}"
+        pages = self._connection.pages(address, _PULLS)
+        found = (read_pull_request(each) for page in pages for each in page)
+        # An owner can have a fork of its own repository, with a branch of that name.
+        return [each for each in found if each.head_ref == branch and not each.is_from_fork]
+
+    def run(self, repository: str, run: int) -> Run:
+        """Return a run of a workflow."""
+        address = f"{_path(repository)}/actions/runs/{run}"
+        return read_run(self._ask("GET", address, needs=_RUNS).data)
+
+    def branch(self, repository: str, name: str) -> Branch | None:
+        """Return a branch; None: there is none of that name, unless the repository is hidden."""
+        address = f"{_path(repository)}/branches/{_branch(name)}"
+        try:
+            found = read_branch(self._ask("GET", address, needs="contents: read").data)
+        except GitHubError as error:
+            if error.reason is Reason.NOT_FOUND:
+                return None
             raise
+        return found if found.name == name else None  # a renamed one is followed by GitHub
+
+    def delete_branch(self, repository: str, name: str) -> bool:
+        """Delete a branch; tell whether it was there."""
+        address = f"{_path(repository)}/git/refs/heads/{_branch(name)}"
+        try:
+            self._ask("DELETE", address, needs=_CONTENTS)
+        except GitHubError as error:
+            is_invalid = error.status == HTTPStatus.UNPROCESSABLE_ENTITY
+            if is_invalid and "does not exist" in error.what:
+                return False
+            raise
+        return True
 
     def comments(self, repository: str, number: int) -> list[Comment]:
         """Return the comments of an issue or a pull request, the oldest first."""
-        address = f"/repos/{repository}/issues/{number}/comments?per_page={PAGE}"
-        return [read_comment(each) for page in self._pages(address) for each in page]
+        address = f"{_path(repository)}/issues/{number}/comments?per_page={PAGE}"
+        return [read_comment(each) for page in self._connection.pages(address) for each in page]
 
     def create_comment(self, repository: str, number: int, body: str) -> Comment:
         """
@@ -128,138 +126,57 @@ class GitHub:
         Raises:
             UnansweredError: It may have been written, or not: it is not sent again.
         """
-        address = f"/repos/{repository}/issues/{number}/comments"
+        address = f"{_path(repository)}/issues/{number}/comments"
         return read_comment(self._ask("POST", address, {"body": body}).data)
 
     def update_comment(self, repository: str, comment: int, body: str) -> Comment:
         """Replace the text of a comment."""
-        address = f"/repos/{repository}/issues/comments/{comment}"
+        address = f"{_path(repository)}/issues/comments/{comment}"
         return read_comment(self._ask("PATCH", address, {"body": body}).data)
 
     def delete_comment(self, repository: str, comment: int) -> None:
         """Delete a comment; one that is gone is fine."""
         try:
-            self._ask("DELETE", f"/repos/{repository}/issues/comments/{comment}")
+            self._ask("DELETE", f"{_path(repository)}/issues/comments/{comment}")
         except GitHubError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
+            if error.reason is not Reason.NOT_FOUND:
                 raise
 
-    def _pages(self, address: str) -> Iterator[list[Any]]:
-        for _ in range(MOST_PAGES):
-            answer = self._ask("GET", address)
-            if not isinstance(answer.data, list):
-                raise GitHubError(self._url, "answered a list with something else", NO_GITHUB)
-            yield answer.data
-            found = _NEXT.search(answer.headers.get("Link") or "")
-            if found is None:
-                return
-            address = found[1]
+    def query(self, text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the data that a GraphQL query asks for; see `github_graphql.query`."""
+        return github_graphql.query(self._connection, text, variables)
 
-    def _ask(self, method: str, address: str, body: Any = None) -> _Answer:
-        """Send a request, waiting for what passes; *address*: a path, or whole on this host."""
-        url = address if "://" in address else f"{self._url}{address}"
-        try:
-            return retrying(
-                lambda: self._followed(method, url, body),
-                *(self._clock, POLICY, lambda pause: self._announce(str(pause))),
-                deadline_s=self._deadline_s,
-            )
-        except TransientClusterError as error:
-            where, what, fix = error.where, error.what, error.fix
-            raise GitHubError(where, what, fix, status=error.status) from error
-
-    def _followed(self, method: str, url: str, body: Any) -> _Answer:
-        """Send a request once, and again to where a renamed repository is now."""
-        for _ in range(MOST_REDIRECTS):
-            if _origin(url) != self._origin:
-                what = f"leads to {_origin(url) or url}: the token is not sent to another host"
-                raise GitHubError(f"{method} {self._url}", what, "correct GITHUB_API_URL")
-            answer = self._send(method, url, body)
-            if answer.status not in _REDIRECTS:
-                return answer
-            url = _joined(url, answer.headers.get("Location") or "")
-        raise GitHubError(f"{method} {url}", "is redirected without an end", NO_GITHUB)
-
-    def _send(self, method: str, url: str, body: Any) -> _Answer:
-        from urllib3 import Timeout
-
-        left_s = max(self._deadline_s - self._clock.now(), SHORTEST_TIMEOUT_S)
-        where = f"{method} {urlsplit(url).path}"
-        try:
-            answer = self._pool.request(
-                *(method, url),
-                body=None if body is None else json.dumps(body).encode(),
-                headers=self._headers(),
-                timeout=Timeout(min(CONNECT_TIMEOUT_S, left_s), min(REQUEST_TIMEOUT_S, left_s)),
-                retries=self._never,
-                redirect=False,
-            )
-            if answer.status >= HTTPStatus.BAD_REQUEST:
-                raise refusal(method, where, answer.status, answer.headers, answer.data)
-            data = json.loads(answer.data) if answer.data else {}
-        except connection_errors() as error:
-            raise self._broken(method, where, error) from error
-        return _Answer(answer.status, answer.headers, data)
-
-    def _headers(self) -> dict[str, str]:
-        return {
-            "Accept": "application/vnd.github+json",
-            "Authorization": f"Bearer {self._token}",
-            "Content-Type": "application/json",
-            "User-Agent": USER_AGENT,
-            "X-GitHub-Api-Version": "2022-11-28",
-        }
-
-    def _broken(self, method: str, where: str, error: Exception) -> CodexctlError:
-        """Say in our own words what a connection has raised."""
-        from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError, SSLError
-
-        cause = error.args[0] if isinstance(error, SSLError) and error.args else error
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            what = f"its certificate is not accepted: {cause.verify_message}"
-            return GitHubError(self._url, what, "set SSL_CERT_FILE to the authority's certificate")
-        what = f"no usable answer from {self._origin}: {plain_message(error)}"
-        was_not_sent = isinstance(error, NewConnectionError | ConnectTimeoutError | ProxyError)
-        if method == "POST" and not was_not_sent:
-            return UnansweredError(where, what, MAY_BE_DONE)
-        return TransientClusterError(where, what, "check that this machine may reach GitHub")
+    def nodes(
+        self, text: str, variables: Mapping[str, Any], *path: str
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a list in GraphQL, page by page; see `github_graphql.nodes`."""
+        return github_graphql.nodes(self._connection, text, variables, path)
 
 
-def _joined(url: str, location: str) -> str:
+def check_repository(text: str) -> str:
+    """Return the name of a repository, or an empty one; others raise ``ValueError``."""
+    if not text or re.fullmatch(r"[\w-][\w.-]*/[\w.-]*[\w-][\w.-]*", text, re.ASCII):
+        return text
+    raise ValueError(f"{text!r} is no repository: write owner/name")
+
+
+def _path(repository: str) -> str:
+    """Return where a repository is; a name with dots and slashes must not lead elsewhere."""
+    if not repository:
+        raise GitHubError("repository", "none is named", "write owner/name")
     try:
-        return urljoin(url, location)
-    except ValueError:
-        return location
+        return f"/repos/{check_repository(repository)}"
+    except ValueError as error:
+        raise GitHubError("repository", str(error)) from error
 
 
-def _checked_origin(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    is_whole = parts.hostname and not (parts.username or parts.query or parts.fragment)
-    if not is_safe or not is_whole or not (origin := _origin(url)):
-        raise GitHubError("GITHUB_API_URL", "is no address of an API", "write https://HOST/api/v3")
-    return origin
+def _branch(name: str) -> str:
+    """Return the name of a branch as part of a path, out of which it does not lead."""
+    if not name or ".." in name or "//" in f"/{name}/" or "/." in f"/{name}":
+        raise GitHubError("branch", f"{name!r} is no name of a branch")
+    return quote(name)
 
 
-def _origin(url: str) -> str:
-    """Return scheme, host and port: where a token may be sent; empty: nobody can read that."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
-    except ValueError:
-        return ""
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _trust() -> ssl.SSLContext:
-    """Return the authorities of the system, and those that everybody knows."""
-    context = ssl.create_default_context()
-    with suppress(ImportError):
-        import certifi
-
-        context.load_verify_locations(certifi.where())
-    return context
+def _login(data: Any) -> str:
+    login = data.get("login") if isinstance(data, dict) else None
+    return login if isinstance(login, str) else ""

@@ -22,10 +22,11 @@ from codexctl_tasks.errors import (
 from codexctl_tasks.world.answers import parse_discovery, refusal, warnings_in
 from codexctl_tasks.world.cluster import FIELD_MANAGER, Answer, Resource, WatchEvent
 from codexctl_tasks.world.credentials import load_access
+from codexctl_tasks.world.execution import V4, V5, Executed, Session, exec_path
 from codexctl_tasks.world.transport import JSON, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from codexctl_tasks.requests import ClusterSettings
@@ -271,6 +272,21 @@ class KubernetesCluster:
             ):  # not started yet, or already collected
                 return []
             raise
+
+    def execute(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: Sequence[str],
+        *,
+        stdin: Iterable[bytes],
+        take: Callable[[bytes], object],
+    ) -> Executed:
+        """Run a command that is safe to be started twice; see `execution.Session.run`."""
+        path = exec_path(namespace, pod, container, command)
+        upgraded = self._transport.upgrade(path, (V5, V4))
+        return Session(f"pod {namespace}/{pod}", upgraded).run(stdin, take)
 
 
 def _event(path: str, line: bytes) -> WatchEvent:

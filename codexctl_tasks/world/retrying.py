@@ -63,6 +63,9 @@ WEBHOOK_PAUSE_S = 2.0
 REGISTRY = RetryPolicy(attempts=6, budget_s=math.inf, spreads=True, longest_wish_s=120.0)
 """Of images; half a minute, or as long as a rate limit asks for."""
 
+TRANSFER = RetryPolicy(attempts=5, budget_s=math.inf)
+"""Of a stream that was cut: each attempt goes on where the last one ended."""
+
 CONTENTION = RetryPolicy(attempts=10, budget_s=90.0)
 """Each attempt reads anew: losing ten times in a row is no accident."""
 

@@ -7,11 +7,15 @@ Every call has a time limit. Trouble that passes is repeated by the one policy o
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
+import os
 import ssl
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -30,7 +34,8 @@ from codexctl_tasks.world.answers import parse_status, plain_message, refusal
 from codexctl_tasks.world.retrying import FIRST_CONTACT, STEADY, retrying
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Mapping
+    import socket
+    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.credentials import Access
@@ -47,6 +52,18 @@ _SAME_ROUND_S = 10.0
 """Longer than any pause between attempts."""
 _RELOAD_AGAIN_S = 10.0
 """Credentials that were read so recently are not read anew: there are none better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """A connection that speaks another protocol by now; it does not block."""
+
+    protocol: str
+    connection: socket.socket
+    rest: bytes
+    """What has been read from it already."""
+    answer: Any
+    """Closes the connection, also when it is forgotten."""
 
 
 class Transport:
@@ -149,6 +166,34 @@ class Transport:
         finally:
             answer.close()
 
+    def upgrade(self, path: str, protocols: Sequence[str]) -> Upgraded:
+        """Ask for a WebSocket with one of *protocols*; repeated while the trouble is passing."""
+        key = base64.b64encode(os.urandom(16)).decode()
+        headers = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": key,
+            "Sec-WebSocket-Protocol": ", ".join(protocols),
+        }
+
+        def attempt() -> Upgraded:
+            answer = self._send(
+                *("GET", path, None), accept="*/*", goes_on=True, more_headers=headers
+            )
+            accepted = answer.headers.get("Sec-WebSocket-Accept", "")
+            protocol = answer.headers.get("Sec-WebSocket-Protocol", "")
+            if answer.status != HTTPStatus.SWITCHING_PROTOCOLS or accepted != _acceptance(key):
+                answer.close()
+                what = f"answered {answer.status} where a WebSocket was asked for"
+                raise ClusterError(self.address, what, "let proxies in between pass WebSockets")
+            if protocol not in protocols:
+                answer.close()
+                raise ClusterError(self.address, f"speaks {protocol!r}, not {protocols[0]}")
+            return Upgraded(protocol, answer.connection.sock, _read_too_far(answer), answer)
+
+        return self._retried(lambda: self._attempt("GET", path.partition("?")[0], attempt))
+
     def read_text(self, path: str, query: Mapping[str, Any]) -> str:
         """Ask once for plain text: what is nice to have is not waited for."""
 
@@ -233,6 +278,7 @@ class Transport:
         content: str = JSON,
         versioned: bool = False,
         goes_on: bool = False,
+        more_headers: Mapping[str, str] | None = None,
     ) -> Any:
         """
         Send a request once.
@@ -246,9 +292,11 @@ class Transport:
             content: What *data* is.
             versioned: The request is about one version of an object; see `refusal`.
             goes_on: Return the answer unread, as soon as it begins.
+            more_headers: Of the request; None: no others.
         """
         access = self._access
         headers = {"Accept": accept, "Content-Type": content, "User-Agent": USER_AGENT}
+        headers |= more_headers or {}
         if access.authorization:
             headers["Authorization"] = access.authorization
         answer = access.pool.urlopen(
@@ -265,7 +313,8 @@ class Transport:
         self._note_date(answer.headers.get("Date"))
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             wait, status = answer.headers.get("Retry-After"), parse_status(answer.data)
-            raise refusal(method, path, answer.status, status, wait, versioned=versioned)
+            asked = path.partition("?")[0]
+            raise refusal(method, asked, answer.status, status, wait, versioned=versioned)
         return answer
 
     def _tell(self, repetition: Repetition) -> None:
@@ -308,6 +357,22 @@ def connection_errors() -> tuple[type[Exception], ...]:
     from urllib3.exceptions import HTTPError
 
     return HTTPError, OSError, ValueError
+
+
+def _acceptance(key: str) -> str:
+    """Return what a server makes of a WebSocket's key (RFC 6455, 4.2.2)."""
+    magic = f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()
+    return base64.b64encode(hashlib.sha1(magic, usedforsecurity=False).digest()).decode()
+
+
+def _read_too_far(answer: Any) -> bytes:
+    """Return what was read together with the head of an answer that switched protocols."""
+    reader = answer._original_response.fp  # noqa: SLF001 - nothing public has the bytes in it
+    answer.connection.sock.settimeout(0)
+    try:
+        return bytes(reader.read1() or b"")
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return b""
 
 
 @lru_cache(maxsize=64)

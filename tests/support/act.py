@@ -31,6 +31,8 @@ USES = re.compile(r"""^(\s*(?:-\s+)?uses:\s*["']?)([^\s"'#]+)""", re.MULTILINE)
 SELF = re.compile(r"(uses: )\$/(\S+)")
 LABELS = ("ubuntu-latest", "self-hosted")
 """Jobs of one of these run on this machine; act leaves out any other, and calls that a success."""
+UNKNOWN = re.compile(r"^cache-mode:.*\n", re.MULTILINE)
+"""What GitHub takes, and act does not."""
 PUSH = {"ref": "refs/heads/main", "head_commit": {"message": "Change the page"}}
 _INHERITED = re.compile(
     r"PIP_|UV_|SSL_CERT|REQUESTS_CA|CURL_CA|HTTPS?_PROXY|NO_PROXY", re.IGNORECASE
@@ -104,6 +106,8 @@ class Forge:
         for path, text in (files or {}).items():
             (place / path).parent.mkdir(parents=True, exist_ok=True)
             (place / path).write_text(text)
+        for workflow in place.glob(".github/workflows/*.yml"):
+            workflow.write_text(UNKNOWN.sub("", workflow.read_text()))
         self._commit(place, name)
         return place
 

@@ -259,13 +259,15 @@ class FakeCluster:
     def patch(
         self, resource: Resource, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
     ) -> Mapping[str, Any]:
-        """Note the patch; of its operations only managedFields are replaced."""
+        """Note the patch; of its operations only managedFields are replaced, and labels added."""
         self.calls.append(f"patch {resource.kind} {name}")
         if self.patch_refusals:
             raise self.patch_refusals.pop(0)
         key = (resource.kind, namespace if resource.namespaced else "", name)
         known = self.objects[key]
         values = {operation["path"]: operation["value"] for operation in operations}
+        if any(path.startswith("/metadata/labels") for path in values):
+            return self._labelled(key, values)
         if values["/metadata/resourceVersion"] != known["metadata"]["resourceVersion"]:
             raise ClusterError("PATCH", "the object has been modified", status=409)
         self.patches.append(operations)
@@ -308,6 +310,19 @@ class FakeCluster:
         del namespace, lines
         self.calls.append(f"logs {pod} {container}{' previous' if previous else ''}")
         return self.log_lines
+
+    def _labelled(self, key: tuple[str, str, str], values: dict[str, Any]) -> Mapping[str, Any]:
+        known = self.objects[key]
+        if values["/metadata/uid"] != known["metadata"]["uid"]:
+            raise ClusterError("PATCH", "the test of the patch has failed", status=422)
+        labels = {
+            path.removeprefix("/metadata/labels/").replace("~1", "/"): value
+            for path, value in values.items()
+            if path.startswith("/metadata/labels/")
+        }
+        labels = {**(known["metadata"].get("labels") or {}), **labels}
+        self.objects[key] = self._changed(known, labels=labels)
+        return self.objects[key]
 
     def _stored(self, body: Mapping[str, Any], known: Mapping[str, Any] | None) -> dict[str, Any]:
         number = next(self._numbers)

@@ -1,4 +1,8 @@
-"""A small GitHub on 127.0.0.1: the comments of Issues, with pages, limits and bad days."""
+"""
+A small GitHub on 127.0.0.1: comments and what they are about, with pages, limits and bad days.
+
+What it replies about anything but comments is in `github_replies`.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,13 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from tests.support import github_replies
+from tests.support.github_replies import INTEGRATION, NOT_FOUND, Facts, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,8 +28,14 @@ if TYPE_CHECKING:
 NOW_S = 1_800_000_000
 """What its clock shows."""
 MOST_CHARACTERS = 65_536
-_COMMENTS = re.compile(r"/repos/([^/]+/[^/]+)/issues/(\d+)/comments")
-_COMMENT = re.compile(r"/repos/([^/]+/[^/]+)/issues/comments/(\d+)")
+_PLACE = re.compile(r"/repos/([^/]+/[^/]+)(/.*)")
+_COMMENTS = re.compile(r"/issues/(\d+)/comments")
+_COMMENT = re.compile(r"/issues/comments/(\d+)")
+_ISSUE = re.compile(r"/issues/(\d+)")
+_PULL = re.compile(r"/pulls/(\d+)")
+_PULLS = re.compile(r"/(pulls)")
+_RUN = re.compile(r"/actions/runs/(\d+)")
+_BRANCH = re.compile(r"/(?:branches|git/refs/heads)/(.+)")
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,8 @@ class Trouble:
     headers: Mapping[str, str] = field(default_factory=dict)
     is_done: bool = False
     """It is done all the same."""
+    body: Any = None
+    """Instead of one with the message; bytes: as they are."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +62,6 @@ class Request:
     body: Any
 
 
-Reply = tuple[int, Any, dict[str, str]]
-
-
 class GitHubServer:
     """One repository, ``shop/web``, of one account."""
 
@@ -56,7 +69,8 @@ class GitHubServer:
         self.url = url
         self.page = 100
         self.repository = "shop/web"
-        self.issues = {12}
+        self.facts = Facts(url=url)
+        self.facts.add_issue(12)
         self.accounts = {
             "secret-token": ("octo", "User"),
             "ghs_workflow": ("github-actions", "Bot"),
@@ -103,8 +117,8 @@ class GitHubServer:
             trouble = self.troubles.pop(0)
             if trouble.is_done:
                 self._answer(request)
-            message = {"message": trouble.message}
-            return (trouble.status, message, dict(trouble.headers)) if trouble.status else None
+            body = {"message": trouble.message} if trouble.body is None else trouble.body
+            return (trouble.status, body, dict(trouble.headers)) if trouble.status else None
 
     def _answer(self, request: Request) -> Reply:
         if request.token not in self.accounts:
@@ -114,26 +128,44 @@ class GitHubServer:
             rest = request.target.removeprefix("/repos/old/web")
             status = 301 if request.method == "GET" else 307
             return status, {}, {"Location": f"{self.renamed}{rest}"}
-        if parts.path == "/user":
+        if parts.path.removeprefix("/api/v3") == "/user":
             return self._user(request)
-        if found := _COMMENTS.fullmatch(parts.path):
-            return self._of_issue(request, found[1], int(found[2]), parse_qs(parts.query))
-        if found := _COMMENT.fullmatch(parts.path):
-            return self._of_comment(request, int(found[2]))
-        return 404, {"message": "Not Found"}, {}
+        if parts.path in ("/graphql", "/api/graphql"):
+            login, kind = self.accounts[request.token]
+            name = f"{login}[bot]" if kind == "Bot" else login
+            return github_replies.graphql(self.facts, request.body, name)
+        found = _PLACE.fullmatch(parts.path.removeprefix("/api/v3"))
+        if found is None or found[1] != self.repository:
+            return NOT_FOUND
+        return self._of_repository(request, found[2], parse_qs(parts.query))
+
+    def _of_repository(self, request: Request, path: str, query: Mapping[str, list[str]]) -> Reply:
+        facts = self.facts
+        replies: dict[re.Pattern[str], Callable[[str], Reply]] = {
+            _COMMENTS: lambda issue: self._of_issue(request, int(issue), query),
+            _COMMENT: lambda comment: self._of_comment(request, int(comment)),
+            _ISSUE: lambda issue: github_replies.issue(facts, int(issue)),
+            _PULL: lambda pull: github_replies.pull(facts, int(pull)),
+            _RUN: lambda run: github_replies.run(facts, int(run)),
+            _BRANCH: lambda name: github_replies.branch(facts, request.method, name),
+            _PULLS: lambda _: self._page(request, github_replies.pulls(facts, query), query),
+        }
+        matches = ((pattern.fullmatch(path), reply) for pattern, reply in replies.items())
+        return next((reply(found[1]) for found, reply in matches if found), NOT_FOUND)
 
     def _user(self, request: Request) -> Reply:
         login, kind = self.accounts[request.token]
         if kind == "Bot":
-            return 403, {"message": "Resource not accessible by integration"}, {}
+            return INTEGRATION
         return 200, {"login": login, "type": kind}, {}
 
-    def _of_issue(
-        self, request: Request, repository: str, issue: int, query: Mapping[str, list[str]]
-    ) -> Reply:
-        if repository != self.repository or issue not in self.issues:
-            return 404, {"message": "Not Found"}, {}
+    def _of_issue(self, request: Request, issue: int, query: Mapping[str, list[str]]) -> Reply:
+        status, known, headers = github_replies.issue(self.facts, issue)
+        if status != HTTPStatus.OK:
+            return status, known, headers
         if request.method == "POST":
+            if known["locked"]:
+                return 403, {"message": "Unable to create comment because issue is locked."}, {}
             if len(request.body["body"]) > MOST_CHARACTERS:
                 errors = [{"message": "Body is too long (maximum is 65536 characters)"}]
                 return 422, {"message": "Validation Failed", "errors": errors}, {}
@@ -141,19 +173,27 @@ class GitHubServer:
             self.add(request.body["body"], f"{login}[bot]" if kind == "Bot" else login, kind, issue)
             return 201, self.comments[-1], {}
         here = [each for each in self.comments if each["issue"] == issue]
+        return self._page(request, here, query)
+
+    def _page(
+        self, request: Request, found: list[dict[str, Any]], query: Mapping[str, list[str]]
+    ) -> Reply:
+        """Reply with a page of a list; the address of the next one keeps what was asked."""
         size = min(self.page, int(query.get("per_page", ["30"])[0]))
         page = int(query.get("page", ["1"])[0])
         headers = {}
-        if len(here) > page * size:
+        if len(found) > page * size:
             path = urlsplit(request.target).path
-            following = f"{self.url}{path}?per_page={size}&page={page + 1}"
-            headers["Link"] = f'<{self.url}{path}?page=1>; rel="first", <{following}>; rel="next"'
-        return 200, here[(page - 1) * size : page * size], headers
+            rest = {name: values for name, values in query.items() if name != "page"}
+            asked = urlencode({**rest, "per_page": size, "page": page + 1}, doseq=True)
+            first = f'<{self.url}{path}?page=1>; rel="first"'
+            headers["Link"] = f'{first}, <{self.url}{path}?{asked}>; rel="next"'
+        return 200, found[(page - 1) * size : page * size], headers
 
     def _of_comment(self, request: Request, number: int) -> Reply:
         known = next((each for each in self.comments if each["id"] == number), None)
         if known is None:
-            return 404, {"message": "Not Found"}, {}
+            return NOT_FOUND
         if request.method == "DELETE":
             self.comments.remove(known)
             return 204, None, {}
@@ -178,7 +218,8 @@ def github_server() -> Iterator[GitHubServer]:
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
             status, content, headers = reply
-            data = b"" if content is None else json.dumps(content).encode()
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
+            data = b"" if content is None else data
             self.send_response_only(status)
             dated = {"Date": formatdate(NOW_S, usegmt=True), **headers}
             for name, value in {**dated, "Content-Length": str(len(data))}.items():

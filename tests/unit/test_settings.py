@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -16,9 +17,12 @@ from codexctl_tasks.settings import (
     colour_wanted,
     debugging,
     deploy_request,
+    ensure_ready_request,
+    event_cleanup_request,
     gc_images_request,
     github_workspace,
     in_github_actions,
+    step_request,
     workflow_secrets,
 )
 
@@ -361,3 +365,55 @@ def test_what_gc_images_does_not_understand(given: dict[str, str]) -> None:
     """A limit that is misread could delete too much."""
     with pytest.raises(UsageError, match="is no"):
         gc_images_request(**given)
+
+
+@pytest.mark.parametrize(
+    ("event", "issue", "pr"),
+    [
+        ({"issue": {"number": 7}}, 7, 0),
+        ({"pull_request": {"number": 8}}, 0, 8),
+        ({"issue": {"number": 9, "pull_request": {}}}, 9, 0),
+        ({"issue": {"number": 9, "pull_request": {"url": "u"}}}, 0, 9),
+    ],
+)
+def test_what_an_event_cleans_up(
+    event: dict[str, Any],
+    issue: int,
+    pr: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A closed Issue or pull request says itself whose slot is meant; never one that is open."""
+    (tmp_path / "event.json").write_text(json.dumps(event))
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event.json"))
+    monkeypatch.setenv("GITHUB_REPOSITORY", "org/shop")
+
+    request = event_cleanup_request()
+
+    assert (request.issue, request.pr, request.only_closed) == (issue, pr, True)
+
+
+@pytest.mark.parametrize("event", ["", "[]", '{"issue": {"number": "x"}}', '{"schedule": "5 4"}'])
+def test_an_event_that_is_about_nothing_cleans_nothing_up(
+    event: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nobody said what is to go."""
+    (tmp_path / "event.json").write_text(event)
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event.json"))
+    monkeypatch.setenv("GITHUB_REPOSITORY", "org/shop")
+    with pytest.raises(UsageError, match="nobody said what is to go"):
+        event_cleanup_request()
+
+
+def test_a_step_of_a_workflow_gets_its_secrets_in_all_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever a task loads, templates and hooks know the variables of the secret."""
+    monkeypatch.setenv("GITHUB_REPOSITORY", "org/shop")
+    monkeypatch.setenv("GITHUB_OUTPUT", "outputs")
+    monkeypatch.setenv("CODEXCTL_ISSUE", "7")
+    request = step_request(ensure_ready_request, {"DB": "secret"})
+    parts = (request, request.deploy, request.sync, request.images)
+    assert {part.source.variables["DB"] for part in parts} == {"secret"}
+    assert not any("GITHUB_OUTPUT" in part.source.environ for part in parts)
+    assert request.files.step_outputs == Path("outputs")

@@ -48,9 +48,11 @@ class Shop:
         self,
         files: dict[str, str] | None = None,
         *,
+        workflow: str = "staging.yml",
         event: str = "push",
         payload: dict[str, Any] | None = None,
         secrets: dict[str, str] | None = None,
+        env: dict[str, str] | None = None,
         interrupt: Callable[[subprocess.Popen[str]], None] | None = None,
         shows_secrets: bool = False,
     ) -> Run:
@@ -59,9 +61,11 @@ class Shop:
 
         Args:
             files: Texts by path, in place of those of the example.
+            workflow: Which of them runs.
             event: What starts the workflow.
             payload: What GitHub says about that.
             secrets: In place of those that the repository has.
+            env: Further variables of the runner.
             interrupt: Called with act while it runs.
             shows_secrets: What a step writes is shown as it is; GitHub masks secrets itself.
         """
@@ -70,7 +74,7 @@ class Shop:
         caller = forge.add_caller("team/shop", SOURCE, files)
         known = {"KUBECONFIG": self.kubeconfig, "SHOP_DB_PASSWORD": PASSWORD}
         command = forge.command(
-            *("staging.yml", event, payload),
+            *(workflow, event, payload),
             secrets={**known, **(secrets or {})},
             variables={"SHOP_REGISTRY": self.registry},
             env={
@@ -78,6 +82,7 @@ class Shop:
                 "CODEXCTL_LOGS": str(self.folder / "logs"),  # act removes the runner's own folder
                 "SHOP_UPSTREAM": f"{self.registry}/upstream",
                 **{name: v for name, v in self.cluster.items() if name != "KUBECONFIG"},
+                **(env or {}),
             },
             shows_secrets=shows_secrets,
         )

@@ -39,7 +39,7 @@ PAGES = "/usr/share/nginx/html"
 UPSTREAM = {
     "library/postgres:16.10": Recipe(
         files=[(FILES / "database.py", "/database.py"), (FILES / "is_up.py", "/bin/pg_isready")],
-        command=["python3", "/database.py"],
+        entrypoint=["python3", "/database.py"],
     ),
     "library/rabbitmq:4.1": Recipe(
         files=[(FILES / "is_up.py", "/bin/rabbitmq-diagnostics")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from tests.support.shell import BIN, QUICK_S, ROOT, clean_environment
+from tests.workflows.conditions import RESULTS, would_run
 from tests.workflows.reference import workflows
 
 if TYPE_CHECKING:
@@ -145,6 +147,47 @@ def test_examples_grant_what_is_asked_for(path: Path) -> None:
     for job in callers:
         name = job["uses"].rpartition("/")[2].partition("@")[0]
         assert job["permissions"].items() >= needed[name].items()
+
+
+def _removes(job: dict[str, Any]) -> bool:
+    scripts = [str(step.get("run", "")) for step in job.get("steps", [])]
+    words = "\n".join([str(job.get("uses", "")), *scripts])
+    return bool(re.search(r"ai-cleanup\.yml|/gc\.yml|codexctl (ci )?(cleanup|gc|destroy)\b", words))
+
+
+@pytest.mark.parametrize("path", [*OURS, *EXAMPLES], ids=lambda path: "/".join(path.parts[-4:]))
+def test_nothing_is_removed_because_something_did_not_run(path: Path) -> None:
+    """Whatever became of the jobs before: one that was skipped takes no environment down."""
+    for job in filter(_removes, _jobs(path)):
+        needs = job.get("needs", [])
+        names = [needs] if isinstance(needs, str) else needs
+        for results in itertools.product(RESULTS, repeat=len(names)):
+            for is_cancelled in (False, True):
+                known = dict(zip(names, results, strict=True))
+                if "skipped" in results or (is_cancelled and "cancelled" not in results):
+                    assert not would_run(job, known, is_cancelled=is_cancelled), known
+
+
+@pytest.mark.parametrize(
+    ("condition", "fitting"),
+    [
+        ("", ["success"]),
+        ("always()", [*RESULTS]),
+        ("failure()", ["failure"]),
+        ("!cancelled()", [*RESULTS]),
+        ("always() && needs.a.result != 'success'", ["failure", "cancelled", "skipped"]),
+        (
+            "always() && (needs.a.result == 'failure' || needs.a.result == 'cancelled')",
+            ["failure", "cancelled"],
+        ),
+        ("github.event_name == 'schedule'", ["success"]),
+    ],
+)
+def test_conditions_are_read_as_github_does(condition: str, fitting: list[str]) -> None:
+    """So that the walk above says something."""
+    job = {"if": f"${{{{ {condition} }}}}" if condition else ""}
+    ran = [each for each in RESULTS if would_run(job, {"a": each}, is_cancelled=False)]
+    assert ran == fitting
 
 
 @pytest.mark.parametrize(

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
 from codexctl_tasks.errors import ConfigurationError
 from codexctl_tasks.hooks.builtin.comment_body import compose
-from codexctl_tasks.hooks.builtin.github_access import check_repository, find_thread, open_github
+from codexctl_tasks.hooks.builtin.github_access import find_thread, open_github
 from codexctl_tasks.hooks.contract import Flag, HookContext, Parameters, Text, Whole, hook
-from codexctl_tasks.world.github_answers import UnansweredError
+from codexctl_tasks.world.github_access import check_repository
+from codexctl_tasks.world.github_comments import ATTEMPTS, Done, OwnComment
 
-if TYPE_CHECKING:
-    from codexctl_tasks.hooks.builtin.github_access import Thread
-    from codexctl_tasks.world.clock import Clock
-    from codexctl_tasks.world.github import GitHub
-    from codexctl_tasks.world.github_answers import Comment
+__all__ = ("ATTEMPTS", "GitHubComment", "comment_on_github")
 
 MOST_MARKER = 200
-ATTEMPTS = 3
-PAUSE_S = 2.0
-"""What GitHub has taken shows up in lists a moment later."""
 
 
 def _check_body(text: str) -> str:
@@ -112,66 +104,9 @@ def comment_on_github(given: GitHubComment, context: HookContext) -> None:
             written = github.create_comment(*thread, text)
             context.tell(f"{thread}: wrote {written.url}")
             return
-        writer = _Writer(github, thread, marker, context.clock)
-        context.tell(f"{thread}: {writer.write(text)}")
-
-
-@dataclass(frozen=True)
-class _Writer:
-    """Keeps one comment of ours in a thread."""
-
-    github: GitHub
-    thread: Thread
-    marker: str
-    clock: Clock
-
-    def write(self, text: str) -> str:
-        """Make the comment say *text*; return what was done."""
-        if known := self._own():
-            return self._update(known[0], text)
-        written = self._create(text)
-        known = self._own()
-        if not known or known[0].id == written.id:
-            for double in known[1:]:  # of an attempt whose answer was lost
-                self.github.delete_comment(self.thread.repository, double.id)
-            return f"wrote {written.url}"
-        # Another run was faster by a moment.
-        self.github.delete_comment(self.thread.repository, written.id)
-        return self._update(known[0], text)
-
-    def _update(self, known: Comment, text: str) -> str:
-        if known.body.replace("\r\n", "\n").rstrip() == text.rstrip():
-            return f"unchanged: {known.url}"
-        self.github.update_comment(self.thread.repository, known.id, text)
-        return f"updated {known.url}"
-
-    def _create(self, text: str) -> Comment:
-        """Write a comment; before it is sent again, look whether it has arrived after all."""
-        for _ in range(ATTEMPTS - 1):
-            try:
-                return self.github.create_comment(*self.thread, text)
-            except UnansweredError:
-                self.clock.sleep(PAUSE_S)
-                if known := self._own():
-                    return known[0]
-        return self.github.create_comment(*self.thread, text)
-
-    def _own(self) -> list[Comment]:
-        """Return the comments with our marker that we have written, the oldest first."""
-        marked = [
-            each
-            for each in self.github.comments(*self.thread)
-            if each.body.partition("\n")[0].strip() == self.marker
-        ]
-        return sorted(filter(self._is_own, marked), key=lambda each: each.id)
-
-    def _is_own(self, comment: Comment) -> bool:
-        # Tokens of apps and workflows have no name; no person is a bot.
-        return comment.author == self._login if self._login else comment.is_by_bot
-
-    @cached_property
-    def _login(self) -> str:
-        return self.github.login()
+        done, url = OwnComment(github, thread, marker, context.clock).write(text)
+        said = f"{done}: {url}" if done is Done.UNCHANGED else f"{done} {url}"
+        context.tell(f"{thread}: {said}")
 
 
 def _default_marker(context: HookContext) -> str:

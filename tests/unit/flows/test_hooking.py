@@ -200,6 +200,16 @@ def test_a_step_after_the_apply_that_fails_shows_why(stack: StackStage) -> None:
     assert "couldn't parse image name" in stack.shown
 
 
+def test_a_failed_step_of_a_run_that_does_not_watch(stack: StackStage) -> None:
+    """`apply` says nothing of workloads that nobody has looked at."""
+    edit(stack, "run: web after", "run: web fail")
+
+    error = stack.refused(deploy.apply)
+
+    assert error.exit_code == 5
+    assert "NOT READY" not in stack.shown
+
+
 def test_time_of_steps_is_not_that_of_the_rollout(stack: StackStage) -> None:
     """Slow scripts do not make a healthy deploy time out."""
     for old in ("db before", "web before", "db after"):

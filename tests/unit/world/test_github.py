@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codexctl_tasks.world.github import MOST_REDIRECTS, POLICY, GitHub
+from codexctl_tasks.world.github import GitHub
 from codexctl_tasks.world.github_answers import SECONDARY_LIMIT_S, GitHubError, UnansweredError
+from codexctl_tasks.world.github_connection import (
+    API_URL,
+    MOST_REDIRECTS,
+    POLICY,
+    Connection,
+)
 from tests.support.api_server import Answer
 from tests.support.github_server import NOW_S, GitHubServer, Trouble, github_server
 
@@ -19,6 +25,10 @@ if TYPE_CHECKING:
     from tests.support.fakes import FakeClock
 
 WEB = ("shop/web", 12)
+
+
+def _github(token: str, clock: FakeClock, url: str = API_URL, **more: Any) -> GitHub:
+    return GitHub(Connection(token=token, clock=clock, url=url, **{"announce": print, **more}))
 
 
 @pytest.fixture
@@ -37,9 +47,7 @@ def told() -> list[str]:
 @pytest.fixture
 def github(server: GitHubServer, clock: FakeClock, told: list[str]) -> Iterator[GitHub]:
     """Give a client that may take 100 s."""
-    made = GitHub(
-        token="secret-token\n", clock=clock, announce=told.append, url=server.url, deadline_s=100
-    )
+    made = _github("secret-token\n", clock, server.url, announce=told.append, deadline_s=100)
     yield made
     made.close()
 
@@ -73,11 +81,11 @@ def test_a_comment_is_written_changed_and_deleted(github: GitHub, server: GitHub
 
 
 def test_whose_token_it_is(server: GitHubServer, github: GitHub, clock: FakeClock) -> None:
-    """A workflow's token has no name: that is no error."""
+    """A workflow's token has no user, but a name under which it comments."""
     assert github.login() == "octo"
 
-    workflow = GitHub(token="ghs_workflow", clock=clock, announce=print, url=server.url)
-    assert workflow.login() == ""
+    workflow = _github("ghs_workflow", clock, server.url)
+    assert workflow.login() == "github-actions[bot]"
     workflow.close()
 
 
@@ -179,7 +187,7 @@ def test_a_server_that_is_away(clock: FakeClock, told: list[str]) -> None:
     """It is tried for a while, also for writing, as nothing was sent."""
     with github_server() as gone:
         url = gone.url
-    github = GitHub(token="t", clock=clock, announce=told.append, url=url)
+    github = _github("t", clock, url, announce=told.append)
 
     with pytest.raises(GitHubError, match="no usable answer from http://127"):
         github.create_comment(*WEB, "hello")
@@ -267,21 +275,21 @@ def test_a_redirection_without_an_end(github: GitHub, server: GitHubServer) -> N
 def test_addresses_that_are_not_used(clock: FakeClock, url: str) -> None:
     """A token never goes over the network unprotected."""
     with pytest.raises(GitHubError, match="GITHUB_API_URL"):
-        GitHub(token="t", clock=clock, announce=print, url=url)
+        _github("t", clock, url)
 
 
 def test_a_certificate_that_nobody_trusts(
     tls_server: ApiServer, clock: FakeClock, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The token is not sent; an authority of one's own is named as for other programs."""
-    distrusting = GitHub(token="t", clock=clock, announce=print, url=tls_server.address)
+    distrusting = _github("t", clock, tls_server.address)
     with pytest.raises(GitHubError, match="its certificate is not accepted: self-signed"):
         distrusting.login()
     assert (tls_server.requests, clock.sleeps) == ([], [])
 
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     tls_server.will(Answer({"login": "octo"}))
-    trusting = GitHub(token="t", clock=clock, announce=print, url=f"{tls_server.address}/api/v3/")
+    trusting = _github("t", clock, f"{tls_server.address}/api/v3/")
     assert trusting.login() == "octo"
     trusting.close()
     assert [request.path for request in tls_server.requests] == ["/api/v3/user"]
@@ -292,7 +300,7 @@ def test_what_is_no_github(
 ) -> None:
     """Answers of another shape are one line, not a defect."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    github = GitHub(token="t", clock=clock, announce=print, url=tls_server.address, deadline_s=0)
+    github = _github("t", clock, tls_server.address, deadline_s=0)
     for body in ({"comments": []}, [5], [{"id": "x"}], b"<html>", [{"user": "octo", "id": 1}]):
         tls_server.will(Answer(body))
         with pytest.raises(GitHubError):
@@ -303,5 +311,5 @@ def test_what_is_no_github(
 def test_a_token_that_is_none(clock: FakeClock) -> None:
     """It is refused without being shown."""
     with pytest.raises(GitHubError) as caught:
-        GitHub(token="two words", clock=clock, announce=print)
+        _github("two words", clock)
     assert "two words" not in str(caught.value)

@@ -1,0 +1,142 @@
+"""
+What the other side tells of its files: `find` and `stat` in the words of `scripts.SURVEY`.
+
+A file need not be hashed again when everything that `stat` says is as it was after the last sync,
+as git does it with its index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from codexctl_tasks.slots.sync.manifest import PERMISSIONS, Entry, Kind, Manifest, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_RACY_S = 2
+"""A file that was changed so shortly before it was looked at may change again unseen."""
+
+Stats = dict[bytes, bytes]
+"""What `stat` says of each path: hexadecimal mode, size, inode, mtime and ctime in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the other side has."""
+
+    now_s: int
+    """Its clock."""
+    stats: Stats
+    links: Mapping[bytes, bytes]
+    """Where the links among them lead."""
+    staged: Stats
+    staged_links: Mapping[bytes, bytes]
+    before_s: int = 0
+    """Its clock at the end of the last sync; 0: there was none."""
+    before: Stats = field(default_factory=dict)
+    """`stats` at that time."""
+    manifests: tuple[bytes, bytes, bytes] = (b"", b"", b"")
+    """What the last sync left, and of one that was broken off: what it found, what it wanted."""
+
+
+def read_survey(data: bytes, token: str) -> Survey:
+    """
+    Read what the script has printed.
+
+    Raises:
+        ValueError: It is not what the script prints, or not all of it.
+    """
+    parts = data.split(f"\n{token}\n".encode())
+    now, *rest = parts
+    tree, staged, (saved, synced, before, after, end) = rest[:3], rest[3:6], rest[6:]
+    if end != b"done":
+        raise ValueError(end)
+    first, _, lines = saved.partition(b"\n")
+    return Survey(
+        *(int(now), _stats(tree), _links(tree[2]), _stats(staged), _links(staged[2])),
+        before_s=int(first or 0),
+        before=_plain_stats(lines),
+        manifests=(synced, before, after),
+    )
+
+
+def _stats(parts: list[bytes]) -> Stats:
+    found = _plain_stats(parts[0])
+    for record in parts[1].split(b"\0")[:-1]:  # names with line feeds
+        meta, _, name = record.partition(b"\n")
+        found[name[2:]] = meta
+    return found
+
+
+def _plain_stats(lines: bytes) -> Stats:
+    """Read lines that end with ``./NAME``; the top folder itself has no such name."""
+    split = (line.partition(b" ./") for line in lines.split(b"\n"))
+    return {name: meta for meta, _, name in split if name}
+
+
+def _links(part: bytes) -> dict[bytes, bytes]:
+    words = part.split(b"\0")
+    return {name[2:]: target for name, target in zip(words[0::2], words[1::2], strict=False)}
+
+
+def entries_of(
+    stats: Stats, links: Mapping[bytes, bytes], digests: Mapping[bytes, str]
+) -> Manifest:
+    """Return what a listing means, with the digests that are known."""
+    found: Manifest = {}
+    for path, meta in stats.items():
+        raw, size, _, mtime_s, _ = meta.split(b" ")
+        mode = int(raw, 16)
+        kind = kind_of(mode)
+        if kind is Kind.FILE:
+            permissions = stat.S_IMODE(mode) & PERMISSIONS
+            digest = digests.get(path, "")
+            found[path] = Entry(kind, permissions, int(size), digest, int(mtime_s))
+        elif kind is Kind.LINK:
+            found[path] = Entry(kind, digest=digest_of(links[path]) if path in links else "")
+        else:
+            found[path] = Entry(kind)
+    return found
+
+
+def trusted_digests(survey: Survey, synced: Mapping[bytes, Entry]) -> dict[bytes, str]:
+    """
+    Return the digests of files that are untouched since the last sync.
+
+    *synced*: What it left. Its mtimes are those that the files had then: one that differed at its
+    end already was changed by somebody else meanwhile.
+    """
+    found = {}
+    for path, meta in survey.stats.items():
+        known = synced.get(path)
+        if known and known.digest and survey.before.get(path) == meta:
+            mtime_s = int(meta.split(b" ")[3])
+            if mtime_s == known.mtime_s and mtime_s <= survey.before_s - _RACY_S:
+                found[path] = known.digest
+    return found
+
+
+def read_digests(data: bytes) -> dict[bytes, str]:
+    """Read what `sha256sum` has printed: ``DIGEST  ./PATH``, a line each."""
+    split = (line.partition(b"  ./") for line in data.split(b"\n"))
+    return {name: digest.decode() for digest, _, name in split if name}
+
+
+def read_odd_digests(data: bytes) -> dict[bytes, str]:
+    """Read ``DIGEST ./PATH`` with a NUL each: names that `sha256sum` would have escaped."""
+    split = (record.partition(b" ./") for record in data.split(b"\0"))
+    return {name: digest.decode() for digest, _, name in split if name}
+
+
+def is_odd(path: bytes) -> bool:
+    """Tell whether `sha256sum` would print this name differently."""
+    return any(mark in path for mark in b"\n\r\\")
+
+
+def digest_of(content: bytes) -> str:
+    """Return the SHA-256 of a content."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,110 @@
+"""
+Reach a workspace: in a container that mounts the whole volume, or a pod made for that.
+
+The pod is made like the one of the stack that writes to the volume: its image is there, its user
+may write, and what it writes belongs to that user.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from codexctl_tasks.errors import ClusterError, DeadlineError
+from codexctl_tasks.slots.sync.place import (
+    COMPONENT,
+    CONTAINER,
+    MADE_BY,
+    MOUNT,
+    is_running,
+    place_of,
+    places_in,
+    pod_body,
+    volume_of,
+)
+from codexctl_tasks.world.cluster import Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from codexctl_tasks.slots.sync.place import Place, Volume
+    from codexctl_tasks.world.clock import Clock
+    from codexctl_tasks.world.cluster import Cluster
+
+POD = Resource("v1", "Pod", "pods", namespaced=True)
+CLAIM = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims", namespaced=True)
+_START_S = 120.0
+"""Until a pod runs: its image may have to be pulled."""
+_LOOK_S = 0.2
+
+
+@contextmanager
+def reach(volume: Volume, cluster: Cluster, clock: Clock) -> Iterator[Place]:
+    """
+    Give a container that sees the volume; one that is made for that is removed at the end.
+
+    Raises:
+        ClusterError: There is no such claim, or no pod may be made.
+        ConfigurationError: No image is known for a pod.
+        DeadlineError: The pod does not start.
+    """
+    pods, _ = cluster.list_objects(POD, volume.namespace)
+    users = [pod for pod in pods if is_running(pod) and volume_of(pod["spec"], volume.claim)]
+    found = None if volume.image else next(places_in(users, volume), None)
+    if found:
+        yield found
+        return
+    if cluster.get(CLAIM, volume.namespace, volume.claim) is None:
+        where = f"PersistentVolumeClaim {volume.namespace}/{volume.claim}"
+        fix = "apply what makes it first, or name another with --claim"
+        raise ClusterError(where, "does not exist", fix)
+    _remove_ended(pods, volume, cluster)
+    body = pod_body(volume, node=users[0]["spec"].get("nodeName", "") if users else "")
+    pod = cluster.create(POD, volume.namespace, body)["metadata"]
+    try:
+        _await(pod["name"], volume, cluster, clock)
+        yield place_of(volume, pod["name"], CONTAINER, str(MOUNT))
+    finally:
+        _delete(pod, volume, cluster)
+
+
+def _remove_ended(pods: Iterable[Mapping[str, Any]], volume: Volume, cluster: Cluster) -> None:
+    """Remove pods of ours that nobody removed when their run was killed."""
+    for pod in pods:
+        labels = pod["metadata"].get("labels") or {}
+        is_ours = (labels.get(MADE_BY), labels.get(COMPONENT)) == ("codexctl", "source-sync")
+        if is_ours and (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded"):
+            _delete(pod["metadata"], volume, cluster)
+
+
+def _delete(pod: Mapping[str, Any], volume: Volume, cluster: Cluster) -> None:
+    with suppress(ClusterError):  # it ends by itself
+        cluster.delete(POD, volume.namespace, pod["name"], pod["uid"], propagation="Background")
+
+
+def _await(name: str, volume: Volume, cluster: Cluster, clock: Clock) -> None:
+    """Wait until a pod runs."""
+    ends_s = min(clock.now() + _START_S, cluster.deadline_s)
+    while True:
+        pod = cluster.get(POD, volume.namespace, name)
+        if pod is None or (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded"):
+            what, fix = "ended before it was used", "see whether its image has a shell"
+            raise ClusterError(f"Pod {volume.namespace}/{name}", what, fix)
+        if pod["status"].get("phase") == "Running":
+            return
+        if clock.now() > ends_s:
+            what = f"does not start: {_why_waiting(pod)}"
+            raise DeadlineError(f"Pod {volume.namespace}/{name}", what, "mend that and run again")
+        clock.sleep(_LOOK_S)
+
+
+def _why_waiting(pod: Mapping[str, Any]) -> str:
+    """Return what the cluster says about a pod that does not run."""
+    for each in pod["status"].get("containerStatuses") or ():
+        waiting = each["state"].get("waiting") or {}
+        if waiting:
+            return ": ".join(filter(None, (waiting.get("reason"), waiting.get("message"))))
+    for each in pod["status"].get("conditions") or ():
+        if each.get("status") == "False" and each.get("message"):
+            return str(each["message"])
+    return "no reason is given"

@@ -1,0 +1,150 @@
+"""
+What is run inside of the pod: POSIX sh with find, stat, xargs, sha256sum and tar, nothing else.
+
+One way for every image that has a shell, busybox included; Python would be a second one, for some
+images. All thinking is done on our side: the other one lists, hashes, unpacks, and moves what it is
+told to. Names come quoted or with a NUL, never as lines.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from codexctl_tasks.slots.sync.difference import Difference
+    from codexctl_tasks.slots.sync.manifest import Entry
+
+STATE = ".codexctl"
+"""Folder at the top of the volume for what we remember and what has not been moved into place."""
+STAGING, PLAN, BEFORE, AFTER = "staging", "plan.sh", "before", "after"
+ENDED_EARLY = 75
+"""Exit code: the stream was cut between two files."""
+_MOST_NAMES, _MOST_BYTES = 500, 60_000
+"""In one command; Linux allows 128 KiB in one argument and some MiB in all."""
+
+_START = """\
+export LC_ALL=C
+NL='
+'
+stats() {
+  find . -path ./.codexctl -prune -o ! -path "*$NL*" -exec stat -c '%f %s %i %Y %Z %n' {} +
+}
+"""
+
+SURVEY = (
+    _START
+    + """\
+token=$1 target=$2 state=$3
+part() { printf '\\n%s\\n' "$token"; }
+list() {
+  cd -- "$1" 2>/dev/null || { part; part; part; return; }
+  stats
+  part
+  find . -path ./.codexctl -prune -o -path "*$NL*" -exec sh -c \\
+    'for f do stat -c "%f %s %i %Y %Z" "$f"; printf "%s\\0" "$f"; done' sh {} +
+  part
+  find . -path ./.codexctl -prune -o -type l -exec sh -c \\
+    'for f do t=$(readlink "$f"; echo x); printf "%s\\0%s\\0" "$f" "${t%?x}"; done' sh {} +
+  part
+}
+for each in find stat xargs sha256sum tar gzip head; do
+  command -v "$each" >/dev/null || { echo "$each is missing" >&2; exit 127; }
+done
+for each in "$target" "${state%/*}" "$state"; do
+  if [ -L "$each" ]; then echo "$each is a symbolic link" >&2; exit 3; fi
+done
+date +%s
+part
+(list "$target")
+(list "$state/staging")
+for each in stats synced before after; do
+  if [ -f "$state/$each" ]; then cat -- "$state/$each"; fi
+  part
+done
+printf done
+"""
+)
+"""Arguments: a token that separates the parts, the folder, and where its state is."""
+
+HASH = 'cd -- "$1" && head -c "$2" | xargs -0 sha256sum --'
+"""Arguments: the folder, the bytes on stdin. Stdin: ``./PATH`` with a NUL each."""
+HASH_ODD = """\
+cd -- "$1" && head -c "$2" | xargs -0 sh -c \\
+  'for f do h=$(sha256sum < "$f") && printf "%s %s\\0" "${h%% *}" "$f"; done' sh
+"""
+
+# Whoever ends without having read all of its stdin hangs in the API server: cat reads the rest.
+RECEIVE = (
+    _START
+    + """\
+set -eu
+target=$1 state=$2
+mkdir -p -- "$target" "$state/staging"
+cd -- "$state"
+rm -f plan.sh
+if [ "$3" = gzip ]; then
+  { gzip -dc; cat >/dev/null; } | tar -xopf -
+else
+  tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }
+fi
+if [ ! -f plan.sh ]; then echo 'the stream ended too early' >&2; exit 75; fi
+. ./plan.sh
+cd -- "$target"
+{ date +%s; stats; } > "$state/stats.new"
+cd -- "$state"
+mv -f stats.new stats
+mv -f after synced
+rm -rf before plan.sh staging
+"""
+)
+"""Arguments: the folder and where its state is, absolute, and ``gzip`` or ``plain``. Stdin: a tar
+archive with a plan."""
+
+
+def plan(difference: Difference, local: Mapping[bytes, Entry]) -> bytes:
+    """Return the script that moves what has arrived into place; ``$target`` is where."""
+    staged, target = b'"staging"/', b'"$target"/'
+    lines = [
+        *_commands(b"rm -rf --", staged, difference.unstage),
+        *_commands(b"rm -f --", target, difference.remove),
+        *_commands(b"rmdir --", target, difference.remove_folders, b"2>/dev/null || :"),
+    ]
+    for folder, paths in _by_folder(difference.place).items():
+        into = target + _quoted(folder) + b"/" if folder else target
+        lines += _commands(b"mv -f --", staged, paths, into)
+    modes: dict[int, list[bytes]] = {}
+    for path in difference.chmod:
+        modes.setdefault(local[path].mode, []).append(path)
+    for mode, paths in modes.items():
+        lines += _commands(f"chmod {mode:o} --".encode(), target, paths)
+    return b"\n".join([*lines, b""])
+
+
+def _by_folder(paths: Iterable[bytes]) -> dict[bytes, list[bytes]]:
+    found: dict[bytes, list[bytes]] = {}
+    for path in paths:
+        found.setdefault(path.rpartition(b"/")[0], []).append(path)
+    return found
+
+
+def _commands(
+    command: bytes, below: bytes, paths: Sequence[bytes], end: bytes = b""
+) -> Iterator[bytes]:
+    """Yield a command for as many paths at once as fit."""
+    words: list[bytes] = []
+    size = 0
+    for path in paths:
+        words.append(below + _quoted(path))
+        size += len(words[-1])
+        if len(words) == _MOST_NAMES or size > _MOST_BYTES:
+            yield b" ".join([command, *words, end])
+            words, size = [], 0
+    if words:
+        yield b" ".join([command, *words, end])
+
+
+def _quoted(path: bytes) -> bytes:
+    return shlex.quote(path.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

@@ -1,0 +1,280 @@
+"""
+One sync: look at both sides, decide, send what differs, move it into place.
+
+A stream that is cut leaves whole files in the staging folder and nothing under a final name; the
+next attempt sends the rest. What was moved when the moving itself was cut is known for ours by
+what that sync had found and wanted.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from codexctl_tasks.errors import (
+    BrokenStreamError,
+    ClusterError,
+    CodexctlError,
+    TransientClusterError,
+)
+from codexctl_tasks.slots.sync import listing, scripts
+from codexctl_tasks.slots.sync.archive import Archive, compressed
+from codexctl_tasks.slots.sync.checkout import ignored_paths, read_sources
+from codexctl_tasks.slots.sync.difference import Difference, Sides, compare, in_question
+from codexctl_tasks.slots.sync.manifest import Entry, Kind, read_manifest, write_manifest
+from codexctl_tasks.slots.sync.sources import shown
+from codexctl_tasks.world.retrying import TRANSFER, retrying
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from codexctl_tasks.slots.sync.manifest import Manifest
+    from codexctl_tasks.slots.sync.place import Place
+    from codexctl_tasks.slots.sync.sources import Sources
+    from codexctl_tasks.world.clock import Clock
+    from codexctl_tasks.world.cluster import Cluster
+    from codexctl_tasks.world.retrying import Repetition
+
+_SHOWN_PATHS = 10
+
+
+class UncommittedWorkError(CodexctlError):
+    """Somebody has changed files of the workspace, and what is new here would replace them."""
+
+    exit_code = 4
+
+    def __init__(self, where: str, paths: Sequence[bytes]) -> None:
+        """Name the files: *paths* in the workspace."""
+        self.paths = tuple(map(shown, paths))
+        names = ", ".join(self.paths[:_SHOWN_PATHS])
+        more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
+        what = f"changed since the last sync, {len(paths)} in all: {names}{more}"
+        super().__init__(where, what, "commit and push them there, or give --overwrite")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Synced:
+    """What a sync has done."""
+
+    sent: int
+    """Files and links."""
+    sent_bytes: int
+    resumed: int
+    """Files and links that an earlier sync, which was cut, had brought already."""
+    deleted: int
+    changed_modes: int
+    kept: int
+    """Files and links that were as they should be."""
+    work: tuple[str, ...]
+    """What somebody has changed there since the last sync."""
+    is_work_kept: bool
+    """It was left as it is, since nothing is new here; False: it was overwritten."""
+    warnings: tuple[str, ...] = ()
+
+
+def sync(
+    folder: Path,
+    place: Place,
+    cluster: Cluster,
+    clock: Clock,
+    *,
+    environ: Mapping[str, str],
+    overwrite: bool,
+    announce: Callable[[Repetition], None],
+) -> Synced:
+    """
+    Make the folder of a workspace as *folder* is; a stream that is cut is gone on with.
+
+    Args:
+        folder: On this machine.
+        place: On the other side.
+        cluster: It leads there.
+        clock: For the pauses.
+        environ: The process environment, for git.
+        overwrite: Also where somebody has changed something there.
+        announce: Is told before each further attempt.
+
+    Raises:
+        UncommittedWorkError: Something would be lost; nothing was changed.
+        ClusterError: The pod cannot be used, or the stream breaks again and again.
+        ConfigurationError: A file of ours cannot be read.
+    """
+
+    def attempt() -> Synced:
+        return _Sync(folder, place, cluster, environ).run(overwrite=overwrite)
+
+    return retrying(attempt, clock, TRANSFER, announce, deadline_s=cluster.deadline_s)
+
+
+class _Sync:
+    """One attempt."""
+
+    def __init__(
+        self, folder: Path, place: Place, cluster: Cluster, environ: Mapping[str, str]
+    ) -> None:
+        self._folder, self._environ = bytes(folder), environ
+        self._place, self._cluster = place, cluster
+        self._closes_stdin = False
+
+    def run(self, *, overwrite: bool) -> Synced:
+        survey, sources = self._survey(), read_sources(self._folder, self._environ)
+        sides = self._sides(survey, sources)
+        difference = compare(sides, overwrite=overwrite)
+        if difference.work and not overwrite:
+            if difference.is_news:
+                raise UncommittedWorkError(str(self._place), difference.work)
+            return _told(difference, sides, None, sources)
+        archive = Archive(sources, scripts.STAGING.encode())
+        if not difference.is_nothing or len(sides.bases) != 1:
+            self._send(difference, sides, archive)
+        return _told(difference, sides, archive, sources)
+
+    def _survey(self) -> listing.Survey:
+        token = secrets.token_hex(16)
+        told = self._execute(scripts.SURVEY, token, self._place.folder, self._place.state)
+        try:
+            return listing.read_survey(told, token)
+        except ValueError as error:
+            what = f"the list of its files is not understood: {error}"
+            raise ClusterError(
+                str(self._place), what, f"see whether {self._place.state} was edited"
+            ) from error
+
+    def _sides(self, survey: listing.Survey, sources: Sources) -> Sides:
+        """Hash what has to be hashed on both sides."""
+        synced, before, after = map(self._remembered, survey.manifests)
+        bases = [before, after] if survey.manifests[2] else [synced] if survey.manifests[0] else []
+        trusted = listing.trusted_digests(survey, synced) if len(bases) == 1 else {}
+        remote = listing.entries_of(survey.stats, survey.links, trusted)
+        staged = listing.entries_of(survey.staged, survey.staged_links, {})
+        theirs = in_question(remote, [sources.entries, *bases])
+        waiting = in_question(staged, [sources.entries])
+        ours = in_question(sources.entries, [remote, staged, *bases])
+        sources.hash(ours)
+        _set_digests(remote, self._hash(self._place.folder, theirs))
+        _set_digests(staged, self._hash(f"{self._place.state}/{scripts.STAGING}", waiting))
+        alone = [
+            path
+            for path, e in remote.items()
+            if path not in sources.entries and e.kind is not Kind.FOLDER
+        ]
+        return Sides(
+            local=sources.entries,
+            remote=remote,
+            staged=staged,
+            bases=bases,
+            ignored=ignored_paths(sources, alone, self._environ),
+        )
+
+    def _remembered(self, data: bytes) -> Manifest:
+        try:
+            return read_manifest(data)
+        except ValueError as error:
+            what = f"what the last sync left is not understood: {error}"
+            fix = f"remove {self._place.state} there and give --overwrite"
+            raise ClusterError(str(self._place), what, fix) from error
+
+    def _hash(self, folder: str, paths: Sequence[bytes]) -> dict[bytes, str]:
+        """Return digests of files of the other side; what is gone by now has none."""
+        plain = [path for path in paths if not listing.is_odd(path)]
+        odd = [path for path in paths if listing.is_odd(path)]
+        return {
+            **listing.read_digests(self._hashed(scripts.HASH, folder, plain)),
+            **listing.read_odd_digests(self._hashed(scripts.HASH_ODD, folder, odd)),
+        }
+
+    def _hashed(self, script: str, folder: str, paths: Sequence[bytes]) -> bytes:
+        if not paths:
+            return b""
+        given = b"".join(b"./" + path + b"\0" for path in paths)
+        gone = 123  # xargs: a file could not be read
+        return self._execute(script, folder, str(len(given)), given=[given], accepts=(0, gone))
+
+    def _send(self, difference: Difference, sides: Sides, archive: Archive) -> None:
+        def appendix() -> Iterable[tuple[bytes, bytes]]:
+            after = _after(sides, archive.sent)
+            yield scripts.BEFORE.encode(), write_manifest(sides.remote)
+            yield scripts.AFTER.encode(), write_manifest(after)
+            yield scripts.PLAN.encode(), scripts.plan(difference, sides.local)
+
+        stream = archive.stream(difference.send, appendix)
+        # Whoever does not see the end of stdin would wait for more of a gzip file.
+        how, given = ("gzip", compressed(stream)) if self._closes_stdin else ("plain", stream)
+        self._execute(
+            scripts.RECEIVE,
+            self._place.folder,
+            self._place.state,
+            how,
+            given=given,
+        )
+
+    def _execute(
+        self,
+        script: str,
+        *arguments: str,
+        given: Iterable[bytes] = (),
+        accepts: Sequence[int] = (0,),
+    ) -> bytes:
+        """
+        Run a script in the pod and return what it prints.
+
+        Raises:
+            BrokenStreamError: It was cut: run the whole again.
+            ClusterError: Everything else: what may pass was repeated already.
+        """
+        printed = bytearray()
+        command = ["sh", "-c", script, "sync", *arguments]
+        where = (self._place.namespace, self._place.pod, self._place.container)
+        try:
+            ended = self._cluster.execute(*where, command, stdin=given, take=printed.extend)
+        except BrokenStreamError:
+            raise
+        except TransientClusterError as error:
+            raise ClusterError(error.where, error.what, error.fix, status=error.status) from error
+        self._closes_stdin = ended.closes_stdin
+        if ended.exit_code == scripts.ENDED_EARLY:
+            raise BrokenStreamError(str(self._place), "the stream was cut")
+        if ended.exit_code not in accepts:
+            said = " ".join(ended.stderr.split()) or f"exit code {ended.exit_code}"
+            what = f"the files cannot be synced there: {said[:500]}"
+            raise ClusterError(str(self._place), what, "mend that, or choose another --image")
+        return bytes(printed)
+
+
+def _set_digests(tree: Manifest, digests: Mapping[bytes, str]) -> None:
+    for path, digest in digests.items():
+        tree[path] = replace(tree[path], digest=digest)
+
+
+def _after(sides: Sides, sent: Mapping[bytes, Entry]) -> Manifest:
+    """Return what our side is, with the mtimes that the files have there."""
+    found = {}
+    for path, ours in sides.local.items():
+        theirs = sides.staged.get(path) or sides.remote.get(path)
+        if path in sent:
+            found[path] = sent[path]
+        elif theirs is not None and theirs.kind is Kind.FILE:
+            found[path] = replace(ours, mtime_s=theirs.mtime_s)
+        else:
+            found[path] = ours
+    return found
+
+
+def _told(
+    difference: Difference, sides: Sides, archive: Archive | None, sources: Sources
+) -> Synced:
+    send = [p for p in difference.send if sides.local[p].kind is not Kind.FOLDER]
+    wanted = {p for p in sides.staged if p not in difference.unstage} - set(difference.send)
+    return Synced(
+        sent=len(send),
+        sent_bytes=archive.sent_bytes if archive else 0,
+        resumed=sum(1 for path in wanted if sides.staged[path].kind is not Kind.FOLDER),
+        deleted=sum(1 for path in difference.remove if path not in sides.local),
+        changed_modes=len(difference.chmod),
+        kept=difference.same,
+        work=tuple(map(shown, difference.work)),
+        is_work_kept=bool(difference.work) and archive is None,
+        warnings=tuple(sources.warnings),
+    )

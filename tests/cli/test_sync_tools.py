@@ -1,0 +1,300 @@
+"""A whole sync with the shell of this machine in place of a pod, broken off at every step."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from codexctl_tasks.errors import BrokenStreamError, ClusterError, ConfigurationError
+from codexctl_tasks.slots.sync.checkout import plain_config
+from codexctl_tasks.slots.sync.place import Place
+from codexctl_tasks.slots.sync.syncing import Synced, sync
+from codexctl_tasks.world.execution import Executed
+from tests.support.fakes import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from codexctl_tasks.world.cluster import Cluster
+
+PLACE_NAME = PurePosixPath("shop")
+
+
+class Shell:
+    """
+    Runs here what is to be run in a pod.
+
+    ``limit_bytes`` cuts a stream to it after so many; then nothing is heard of it any more.
+    """
+
+    deadline_s = float("inf")
+
+    def __init__(self, tools: Path) -> None:
+        self._tools = tools
+        self.limit_bytes: int | None = None
+        self.is_gone = False
+        self.closes_stdin = True
+        self.received = 0
+
+    def execute(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: Sequence[str],
+        *,
+        stdin: Iterable[bytes],
+        take: Callable[[bytes], object],
+    ) -> Executed:
+        """Run a command to its end."""
+        del namespace, pod, container
+        if self.is_gone:
+            raise BrokenStreamError("pod", "the stream of the command broke")
+        given = b"".join(stdin)
+        is_cut = self.limit_bytes is not None and len(given) > self.limit_bytes
+        done = subprocess.run(
+            command,
+            input=given[: self.limit_bytes],
+            capture_output=True,
+            check=False,
+            env={**os.environ, "PATH": f"{self._tools}:{os.environ['PATH']}"},
+        )
+        self.received += len(given[: self.limit_bytes])
+        self.is_gone = is_cut
+        if is_cut or done.returncode < 0:
+            raise BrokenStreamError("pod", "the stream of the command broke")
+        take(done.stdout)
+        stderr = done.stderr.decode(errors="replace")
+        return Executed(done.returncode, stderr, closes_stdin=self.closes_stdin)
+
+
+class Both:
+    """Both sides, on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.here, self.volume, self.tools = folder / "here", folder / "volume", folder / "tools"
+        for each in (self.here, self.volume, self.tools):
+            each.mkdir()
+        self.there = self.volume / PLACE_NAME
+        self.shell = Shell(self.tools)
+        self.told: list[str] = []
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file here."""
+        path = self.here / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def sync(self, *, overwrite: bool = False) -> Synced:
+        """Sync once."""
+        place = Place(
+            namespace="n",
+            pod="p",
+            container="c",
+            volume=PurePosixPath(self.volume),
+            path=PLACE_NAME,
+        )
+        return sync(
+            *(self.here, place, cast("Cluster", self.shell), FakeClock()),
+            environ=dict(os.environ),
+            overwrite=overwrite,
+            announce=lambda repetition: self.told.append(str(repetition)),
+        )
+
+    def assert_same(self) -> None:
+        """Both sides hold the same, and nothing is left over."""
+        assert _tree(self.there) == _tree(self.here)
+        state = self.volume / ".codexctl" / "shop"
+        assert sorted(path.name for path in state.iterdir()) == ["stats", "synced"]
+
+
+def _tree(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        mode = path.lstat().st_mode
+        content = path.readlink() if path.is_symlink() else path.is_file() and path.read_bytes()
+        found[str(path.relative_to(folder))] = (mode, content)
+    return found
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Both:
+    """Give both sides, with some files that are there on both, and some changes here."""
+    sides = Both(tmp_path)
+    for name in ("a", "b/c", "b/d e", "gone/x", "kind/y", "line\nfeed", "mode"):
+        sides.write(name, name)
+    sides.sync()
+    sides.assert_same()
+    for name in ("gone/x", "kind/y"):
+        (sides.here / name).unlink()
+        (sides.here / name).parent.rmdir()
+    sides.write("a", "changed")
+    sides.write("kind", "a file now")
+    sides.write("new/one", os.urandom(100_000))
+    sides.write("new/two", os.urandom(100_000))
+    sides.write("line\nfeed", "changed")
+    (sides.here / "mode").chmod(0o755)
+    (sides.here / "b" / "link").symlink_to("../../outside")
+    return sides
+
+
+def test_a_second_sync_brings_the_changes(both: Both) -> None:
+    """Changed, new, gone, of another kind or mode: afterwards both sides are the same."""
+    done = both.sync()
+
+    both.assert_same()
+    assert (done.sent, done.deleted, done.changed_modes, done.kept) == (6, 2, 1, 2)
+    assert both.sync().kept == 9
+
+
+def test_a_server_that_cannot_close_stdin(both: Both) -> None:
+    """The archive is sent as it is, and ends by itself."""
+    both.shell.closes_stdin = False
+
+    both.sync()
+
+    both.assert_same()
+
+
+@pytest.mark.parametrize("limit_bytes", [0, 1, 1000, 5000, 60_000, 110_000, 199_000])
+def test_a_stream_that_is_cut_changes_nothing_under_its_name(both: Both, limit_bytes: int) -> None:
+    """Wherever it is cut, no file is touched; the next sync makes both sides the same."""
+    before = _tree(both.there)
+    both.shell.limit_bytes = limit_bytes
+    with pytest.raises(BrokenStreamError):
+        both.sync()
+    assert _tree(both.there) == before
+    assert len(both.told) == 4
+
+    both.shell.limit_bytes, both.shell.is_gone = None, False
+    done = both.sync()
+
+    both.assert_same()
+    assert done.sent + done.resumed == 6
+
+
+def test_what_arrived_whole_is_not_sent_again(both: Both) -> None:
+    """After a cut behind the first of two large files only the second one comes."""
+    both.shell.limit_bytes = 150_000
+    with pytest.raises(BrokenStreamError):
+        both.sync()
+    both.shell.limit_bytes, both.shell.is_gone, both.shell.received = None, False, 0
+
+    done = both.sync()
+
+    assert done.sent_bytes == 100_000
+    assert both.shell.received < 150_000
+
+
+def test_a_move_that_was_cut_is_finished(both: Both) -> None:
+    """Killed before any of the steps that move things into place: it is no work of a session."""
+    for tool in ("mv", "rm", "rmdir", "chmod"):
+        real = subprocess.check_output(["sh", "-c", f"command -v {tool}"], text=True).strip()
+        script = f"""#!/bin/sh
+count=$(cat {both.tools}/count); echo $((count - 1)) > {both.tools}/count
+if [ "$count" -le 0 ]; then kill -9 $PPID; exit 1; fi
+exec {real} "$@"
+"""
+        (both.tools / tool).write_text(script)
+        (both.tools / tool).chmod(0o755)
+    counter = both.tools / "count"
+    broken = 0
+    for steps in range(100):
+        counter.write_text(str(steps))
+        try:
+            both.sync()
+            break
+        except BrokenStreamError:
+            broken += 1
+        both.write("a", f"changed again {steps}")
+    counter.write_text("1000")
+    both.write("a", "changed for the last time")
+
+    both.sync()
+
+    assert broken >= 5
+    both.assert_same()
+
+
+def test_a_link_in_place_of_the_folder_is_refused(both: Both, tmp_path: Path) -> None:
+    """Nothing is written to where somebody's link leads."""
+    other = tmp_path / "other"
+    other.mkdir()
+    subprocess.run(["rm", "-rf", both.there], check=True)
+    both.there.symlink_to(other)
+
+    with pytest.raises(ClusterError, match="is a symbolic link"):
+        both.sync()
+
+    assert list(other.iterdir()) == []
+
+
+def test_an_edited_memory_is_told(both: Both) -> None:
+    """What the last sync left was edited into nonsense: one line says how to mend it."""
+    (both.volume / ".codexctl" / "shop" / "synced").write_bytes(b"nonsense\0")
+
+    with pytest.raises(ClusterError, match=r"not understood.*--overwrite"):
+        both.sync()
+
+
+def test_a_missing_tool_is_named(both: Both) -> None:
+    """An image without tar is told as such."""
+    (both.tools / "sh").symlink_to("/bin/sh")
+    both.shell._tools = both.tools  # noqa: SLF001 - the only tools there are
+    environ = os.environ["PATH"]
+    os.environ["PATH"] = ""
+    try:
+        with pytest.raises(ClusterError, match="find is missing"):
+            both.sync()
+    finally:
+        os.environ["PATH"] = environ
+
+
+def test_a_file_that_may_not_be_read_is_named(both: Both) -> None:
+    """A file that vanished behind a broken .git is an error of this side."""
+    (both.here / ".git").mkdir()
+
+    with pytest.raises(ConfigurationError, match="git ls-files failed"):
+        both.sync()
+
+
+def test_a_configuration_is_made_anew_without_credentials(tmp_path: Path) -> None:
+    """What describes the repository stays; users, passwords, headers, programs do not."""
+    config = tmp_path / "config"
+    config.write_text(
+        """[core]
+  bare = false
+  sshCommand = ssh -i /key
+[remote "a\\"b"]
+  url = https://user:secret@example.com/a?token=secret
+  pushurl = ssh://git:secret@example.com/a
+  fetch = +refs/heads/*:refs/remotes/a/*
+[remote "short"]
+  url = git@example.com:a.git
+[http]
+  extraheader = secret
+[credential "https://example.com"]
+  helper = !secret
+[includeIf "gitdir:/"]
+  path = /secret
+[alias]
+  x = !secret
+"""
+    )
+
+    made = plain_config(os.fsencode(config), dict(os.environ))
+
+    copy = tmp_path / "copy"
+    copy.write_bytes(made)
+    listed = subprocess.check_output(["git", "config", "--file", copy, "--list"], text=True)
+    assert listed.splitlines() == [
+        "core.bare=false",
+        'remote.a"b.url=https://example.com/a',
+        'remote.a"b.pushurl=ssh://git@example.com/a',
+        'remote.a"b.fetch=+refs/heads/*:refs/remotes/a/*',
+        "remote.short.url=git@example.com:a.git",
+    ]

@@ -1,0 +1,98 @@
+"""What the other side tells: any name is read as it is, and what is not told is not believed."""
+
+from __future__ import annotations
+
+import pytest
+
+from codexctl_tasks.slots.sync.listing import (
+    Survey,
+    digest_of,
+    entries_of,
+    read_digests,
+    read_odd_digests,
+    read_survey,
+    trusted_digests,
+)
+from codexctl_tasks.slots.sync.manifest import Entry, Kind, read_manifest, write_manifest
+
+TOKEN = "5f3c"
+FILE = Entry(Kind.FILE, 0o644, 5, "d", 100)
+STATS = b"81a4 5 7 100 100"
+
+
+def _told(*parts: bytes) -> bytes:
+    return f"\n{TOKEN}\n".encode().join(parts)
+
+
+def test_a_survey_is_read_with_any_name() -> None:
+    """Line feeds, blanks and bytes that are no text do not change where a name ends."""
+    listing = b"41ed 0 1 1 1 .\n" + STATS + b" ./a b\xff\na1ff 3 9 1 1 ./link\n"
+    odd = STATS + b"\n./line\n81a4 9 9 9 9 ./forged\0"
+    links = b"./link\0to\nthere\0"
+    saved = b"90\n" + STATS + b" ./a b\xff\n"
+
+    survey = read_survey(
+        _told(b"99\n", listing, odd, links, b"", b"", b"", saved, b"S", b"", b"", b"done"), TOKEN
+    )
+
+    assert survey.stats == {
+        b"a b\xff": STATS,
+        b"link": b"a1ff 3 9 1 1",
+        b"line\n81a4 9 9 9 9 ./forged": STATS,
+    }
+    assert (survey.now_s, survey.before_s, survey.manifests) == (99, 90, (b"S", b"", b""))
+    entries = entries_of(survey.stats, survey.links, {b"a b\xff": "d"})
+    assert entries[b"a b\xff"] == FILE
+    assert entries[b"link"] == Entry(Kind.LINK, digest=digest_of(b"to\nthere"))
+
+
+def test_half_a_survey_is_no_survey() -> None:
+    """Without its end nothing of it counts: missing files would be taken for deleted."""
+    with pytest.raises(ValueError, match="don"):
+        read_survey(_told(b"99", b"", b"", b"", b"", b"", b"", b"", b"", b"", b"", b"don"), TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "known", "is_trusted"),
+    [
+        (STATS, STATS, FILE, True),
+        (b"81a4 5 7 100 999", STATS, FILE, False),  # ctime
+        (STATS, STATS, Entry(Kind.FILE, 0o644, 5, "d", 99), False),  # changed during the sync
+        (STATS, b"", FILE, False),
+        (b"81a4 5 7 199 199", b"81a4 5 7 199 199", Entry(Kind.FILE, 0o644, 5, "d", 199), False),
+    ],
+)
+def test_only_untouched_files_are_not_hashed(
+    now: bytes, then: bytes, known: Entry, *, is_trusted: bool
+) -> None:
+    """A file that may have changed since is read again, also one of the last second."""
+    survey = Survey(300, {b"a": now}, {}, {}, {}, before_s=200, before={b"a": then})
+
+    assert trusted_digests(survey, {b"a": known}) == ({b"a": "d"} if is_trusted else {})
+
+
+def test_digests_are_read_with_any_name() -> None:
+    """Names that sha256sum would escape come in a way of their own."""
+    assert read_digests(b"aa  ./x  ./y\nbb  ./z\n") == {b"x  ./y": "aa", b"z": "bb"}
+    assert read_odd_digests(b"aa ./x\n\\ ./y\0") == {b"x\n\\ ./y": "aa"}
+
+
+def test_a_manifest_is_read_as_it_was_written() -> None:
+    """Every field and every name survives."""
+    manifest = {
+        b"a b\n\xff": FILE,
+        b"folder": Entry(Kind.FOLDER),
+        b"link": Entry(Kind.LINK, digest="d"),
+        b"unknown": Entry(Kind.FILE, 0o755, 10**12, "", -5),
+    }
+
+    found = read_manifest(write_manifest(manifest))
+
+    assert found == manifest
+    assert [each.mtime_s for each in found.values()] == [100, 0, 0, -5]
+
+
+def test_an_edited_manifest_is_refused() -> None:
+    """Nonsense is no basis for a decision."""
+    with pytest.raises(ValueError, match="not enough values"):
+        read_manifest(b"nonsense\0")
