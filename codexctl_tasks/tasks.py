@@ -267,9 +267,9 @@ def gc_images(_: Context, **given: Any) -> int:
 )
 def ensure_slot(_: Context, **given: Any) -> int:
     """Give an Issue or a PR its slot: the one that it has, or a free one; waits for one."""
-    from codexctl_tasks.flows import slots
+    from codexctl_tasks.flows.slots import allocation
 
-    return slots.ensure_slot(settings.ensure_slot_request(**given), _outside())
+    return allocation.ensure_slot(settings.ensure_slot_request(**given), _outside())
 
 
 @command(
@@ -290,7 +290,7 @@ def ensure_slot(_: Context, **given: Any) -> int:
 )
 def ensure_ready(_: Context, **given: Any) -> int:
     """Bring the environment of a slot up to date: sources, images, deploy; wait until healthy."""
-    from codexctl_tasks.flows import ready
+    from codexctl_tasks.flows.slots import ready
 
     return ready.ensure_ready(settings.ensure_ready_request(**given), _outside())
 
@@ -302,9 +302,9 @@ def ensure_ready(_: Context, **given: Any) -> int:
 )
 def slots(_: Context, **given: Any) -> int:
     """List the slots: state, for whom, held by which run, for how long; nothing is changed."""
-    from codexctl_tasks.flows import slots
+    from codexctl_tasks.flows.slots import allocation
 
-    return slots.slots(settings.slot_request(**given), _outside())
+    return allocation.slots(settings.slot_request(**given), _outside())
 
 
 @command(
@@ -321,9 +321,9 @@ def slots(_: Context, **given: Any) -> int:
 )
 def slot_set(_: Context, **given: Any) -> int:
     """Change what is recorded of a slot; nothing is deployed or deleted."""
-    from codexctl_tasks.flows import slots
+    from codexctl_tasks.flows.slots import allocation
 
-    return slots.slot_set(settings.slot_set_request(**given), _outside())
+    return allocation.slot_set(settings.slot_set_request(**given), _outside())
 
 
 @command(
@@ -336,9 +336,9 @@ def slot_set(_: Context, **given: Any) -> int:
 )
 def release(_: Context, **given: Any) -> int:
     """Give back this run's right to work on a slot; the environment stays."""
-    from codexctl_tasks.flows import slots
+    from codexctl_tasks.flows.slots import allocation
 
-    return slots.release(settings.release_request(**given), _outside())
+    return allocation.release(settings.release_request(**given), _outside())
 
 
 @command(
@@ -351,7 +351,7 @@ def release(_: Context, **given: Any) -> int:
 )
 def sync_sources(_: Context, **given: Any) -> int:
     """Bring a folder into the workspace of a slot: what differs, and never over foreign work."""
-    from codexctl_tasks.flows import workspace
+    from codexctl_tasks.flows.slots import workspace
 
     return workspace.sync_sources(settings.sync_request(**given), _outside())
 
@@ -371,7 +371,7 @@ def sync_sources(_: Context, **given: Any) -> int:
 )
 def cleanup(_: Context, **given: Any) -> int:
     """Remove the environment of a slot, and free the slot; may be repeated at any time."""
-    from codexctl_tasks.flows import cleanup
+    from codexctl_tasks.flows.slots import cleanup
 
     return cleanup.cleanup(settings.cleanup_request(**given), _outside())
 
@@ -385,7 +385,7 @@ def cleanup(_: Context, **given: Any) -> int:
 )
 def gc(_: Context, **given: Any) -> int:
     """Remove slots that are over: closed, expired, half removed; tells only, by default."""
-    from codexctl_tasks.flows import gc
+    from codexctl_tasks.flows.slots import gc
 
     return gc.gc(settings.gc_request(**given), _outside())
 
@@ -404,9 +404,9 @@ def gc(_: Context, **given: Any) -> int:
 )
 def comment_pr(_: Context, **given: Any) -> int:
     """Tell an Issue or PR about its slot, in one comment that is kept up to date."""
-    from codexctl_tasks.flows import slot_comment
+    from codexctl_tasks.flows.slots import comment
 
-    return slot_comment.comment_pr(settings.comment_request(**given), _outside())
+    return comment.comment_pr(settings.comment_request(**given), _outside())
 
 
 @command()
@@ -436,15 +436,17 @@ def ci_deploy(_: Context) -> int:
 @command()
 def ci_ensure_slot(_: Context) -> int:
     """Give an Issue or a PR its slot, as ensure-slot does; values come from CODEXCTL_*."""
-    from codexctl_tasks.flows import ci, slots
+    from codexctl_tasks.flows import ci
+    from codexctl_tasks.flows.slots import allocation
 
-    return ci.run_task(slots.ensure_slot, settings.ensure_slot_request, _outside())
+    return ci.run_task(allocation.ensure_slot, settings.ensure_slot_request, _outside())
 
 
 @command()
 def ci_ensure_ready(_: Context) -> int:
     """Make a slot ready, as ensure-ready does; values come from CODEXCTL_*."""
-    from codexctl_tasks.flows import ci, ready
+    from codexctl_tasks.flows import ci
+    from codexctl_tasks.flows.slots import ready
 
     return ci.run_task(ready.ensure_ready, settings.ensure_ready_request, _outside())
 
@@ -452,23 +454,26 @@ def ci_ensure_ready(_: Context) -> int:
 @command()
 def ci_comment_pr(_: Context) -> int:
     """Tell an Issue or PR about its slot, as comment-pr does; values come from CODEXCTL_*."""
-    from codexctl_tasks.flows import ci, slot_comment
+    from codexctl_tasks.flows import ci
+    from codexctl_tasks.flows.slots import comment
 
-    return ci.run_task(slot_comment.comment_pr, settings.comment_request, _outside())
+    return ci.run_task(comment.comment_pr, settings.comment_request, _outside())
 
 
 @command()
 def ci_release(_: Context) -> int:
     """Give a slot back, as release does; values come from CODEXCTL_*."""
-    from codexctl_tasks.flows import ci, slots
+    from codexctl_tasks.flows import ci
+    from codexctl_tasks.flows.slots import allocation
 
-    return ci.run_task(slots.release, settings.release_request, _outside())
+    return ci.run_task(allocation.release, settings.release_request, _outside())
 
 
 @command()
 def ci_cleanup(_: Context) -> int:
     """Remove the slot of what was closed, as cleanup does; values come from CODEXCTL_*."""
-    from codexctl_tasks.flows import ci, cleanup
+    from codexctl_tasks.flows import ci
+    from codexctl_tasks.flows.slots import cleanup
 
     return ci.run_task(cleanup.cleanup, settings.event_cleanup_request, _outside())
 
@@ -476,7 +481,8 @@ def ci_cleanup(_: Context) -> int:
 @command()
 def ci_gc(_: Context) -> int:
     """Remove slots that are over, as gc does; values come from CODEXCTL_*."""
-    from codexctl_tasks.flows import ci, gc
+    from codexctl_tasks.flows import ci
+    from codexctl_tasks.flows.slots import gc
 
     return ci.run_task(gc.gc, settings.gc_step_request, _outside())
 

@@ -19,7 +19,7 @@ from codexctl_tasks.world.passwords import passwords_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from codexctl_tasks.requests import CiRequest, DeployRequest
+    from codexctl_tasks.requests.runs import CiRequest, DeployRequest
     from codexctl_tasks.world.outside import Outside
 
 R = TypeVar("R")

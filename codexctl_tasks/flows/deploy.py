@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.apply.placement import Placed
     from codexctl_tasks.apply.plan import Leaving
     from codexctl_tasks.apply.sending import Applied
-    from codexctl_tasks.requests import DeployRequest
+    from codexctl_tasks.requests.runs import DeployRequest
     from codexctl_tasks.stack.manifests import Manifest, ObjectName
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.apply.live import Live
     from codexctl_tasks.apply.placement import Placed
-    from codexctl_tasks.requests import DeployRequest
+    from codexctl_tasks.requests.runs import DeployRequest
     from codexctl_tasks.stack.manifests import ObjectName
     from codexctl_tasks.world.cluster import Resource
     from codexctl_tasks.world.outside import Outside

@@ -23,7 +23,7 @@ from codexctl_tasks.flows.hooking import prepare_hooks, setting_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from codexctl_tasks.requests import DoctorRequest
+    from codexctl_tasks.requests.runs import DoctorRequest
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import CombinedError
-from codexctl_tasks.requests import looks_secret
+from codexctl_tasks.requests.basis import looks_secret
 from codexctl_tasks.stack.desired import Desired, load_desired
 from codexctl_tasks.stack.manifests import without_duplicates
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from codexctl_tasks.console import Console
-    from codexctl_tasks.requests import Source
+    from codexctl_tasks.requests.basis import Source
     from codexctl_tasks.stack.manifests import Manifest
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from codexctl_tasks.errors import Location
-    from codexctl_tasks.requests import ExplainRequest
+    from codexctl_tasks.requests.runs import ExplainRequest
     from codexctl_tasks.rollout.judge import Verdict
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside

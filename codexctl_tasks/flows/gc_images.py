@@ -24,7 +24,7 @@ from codexctl_tasks.images.usage import Usage, read_usage
 from codexctl_tasks.registry.interface import RegistryError
 from codexctl_tasks.reports import retention as report
 from codexctl_tasks.reports.retention import Account, Outcome
-from codexctl_tasks.requests import ClusterSettings
+from codexctl_tasks.requests.basis import ClusterSettings
 from codexctl_tasks.stack.loading import load_environments
 from codexctl_tasks.stack.rendering import defaults_of
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.images.retention import Rules
     from codexctl_tasks.references import Reference
     from codexctl_tasks.registry.interface import Registry
-    from codexctl_tasks.requests import GcImagesRequest
+    from codexctl_tasks.requests.images import GcImagesRequest
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.apply.stages import Wave
     from codexctl_tasks.console import Console
     from codexctl_tasks.hooks.steps import Prepared
-    from codexctl_tasks.requests import ClusterSettings, Source
+    from codexctl_tasks.requests.basis import ClusterSettings, Source
     from codexctl_tasks.stack.desired import Desired
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.stack.steps import Step

@@ -19,7 +19,7 @@ from codexctl_tasks.stack.steps import Point, Step, steps_of
 
 if TYPE_CHECKING:
     from codexctl_tasks.hooks.contract import Parameters
-    from codexctl_tasks.requests import HooksRequest
+    from codexctl_tasks.requests.runs import HooksRequest
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
 

@@ -31,7 +31,7 @@ from codexctl_tasks.images.results import Done
 from codexctl_tasks.references import parse_reference
 from codexctl_tasks.reports import images as report
 from codexctl_tasks.reports.images import ImageRow
-from codexctl_tasks.requests import looks_secret
+from codexctl_tasks.requests.basis import looks_secret
 from codexctl_tasks.stack.files import display
 from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.stack.pins import pins_text, read_pins
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.images.backend import Backend
     from codexctl_tasks.images.results import ImageResult, MirrorResult
     from codexctl_tasks.references import Reference
-    from codexctl_tasks.requests import ImagesRequest
+    from codexctl_tasks.requests.images import ImagesRequest
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.world.outside import Outside
 

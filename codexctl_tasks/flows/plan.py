@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.apply.preflight import Rehearsal
     from codexctl_tasks.apply.sending import Applied
     from codexctl_tasks.errors import CodexctlError
-    from codexctl_tasks.requests import DeployRequest
+    from codexctl_tasks.requests.runs import DeployRequest
     from codexctl_tasks.stack.manifests import ObjectName
     from codexctl_tasks.world.outside import Outside
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from codexctl_tasks.console import Console
-    from codexctl_tasks.requests import RenderRequest, Source, TemplateRequest
+    from codexctl_tasks.requests.basis import Source
+    from codexctl_tasks.requests.runs import RenderRequest, TemplateRequest
     from codexctl_tasks.stack.manifests import Manifest
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.console import Console
     from codexctl_tasks.reports.story import Story
-    from codexctl_tasks.requests import DeployRequest
+    from codexctl_tasks.requests.runs import DeployRequest
     from codexctl_tasks.world.outside import Outside
 
 

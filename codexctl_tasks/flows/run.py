@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.apply.placement import Placed
     from codexctl_tasks.apply.preflight import Rehearsal
     from codexctl_tasks.errors import Location
-    from codexctl_tasks.requests import DeployRequest
+    from codexctl_tasks.requests.runs import DeployRequest
     from codexctl_tasks.stack.manifests import ObjectName
     from codexctl_tasks.world.outside import Outside
     from codexctl_tasks.world.watching import Scope

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.images.catalogue import Build, External
     from codexctl_tasks.references import Reference
-    from codexctl_tasks.requests import GcImagesRequest
+    from codexctl_tasks.requests.images import GcImagesRequest
     from codexctl_tasks.stack.loading import LoadedStack
 
 

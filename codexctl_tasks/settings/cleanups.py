@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import UsageError
-from codexctl_tasks.requests import CleanupRequest, DeployRequest, GcRequest
+from codexctl_tasks.requests.slots import CleanupRequest, GcRequest
 from codexctl_tasks.settings.comments import DEFAULT_TTL_S
 from codexctl_tasks.settings.deploys import deploy_request
 from codexctl_tasks.settings.environment import (
@@ -18,6 +18,9 @@ from codexctl_tasks.settings.environment import (
 )
 from codexctl_tasks.settings.slots import DEFAULT_ENV
 from codexctl_tasks.settings.values import age_s, timeout_s
+
+if TYPE_CHECKING:
+    from codexctl_tasks.requests.runs import DeployRequest
 
 BRANCH_PREFIX = "codex/issue-"
 _MOST_DIGITS = 9

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from codexctl_tasks.errors import UsageError
-from codexctl_tasks.requests import CommentRequest
+from codexctl_tasks.requests.slots import CommentRequest
 from codexctl_tasks.settings.environment import value
 from codexctl_tasks.settings.slots import STATES, slot_fields
 from codexctl_tasks.settings.values import choice, timeout_s

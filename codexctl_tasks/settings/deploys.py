@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from codexctl_tasks.errors import UsageError
-from codexctl_tasks.requests import (
+from codexctl_tasks.requests.basis import ReportFiles
+from codexctl_tasks.requests.runs import (
     DeployRequest,
     DoctorRequest,
     ExplainRequest,
     HooksRequest,
     RenderRequest,
-    ReportFiles,
     TemplateRequest,
 )
 from codexctl_tasks.settings.environment import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from codexctl_tasks.errors import UsageError
-from codexctl_tasks.requests import GcImagesRequest, ImagesRequest, ReportFiles
+from codexctl_tasks.requests.basis import ReportFiles
+from codexctl_tasks.requests.images import GcImagesRequest, ImagesRequest
 from codexctl_tasks.settings.environment import path_of, step_files, usual_logs, value
 from codexctl_tasks.settings.sources import cluster_settings, source
 from codexctl_tasks.settings.values import age_s, count, output_of, parts, platform_of, timeout_s

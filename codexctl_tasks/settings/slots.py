@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from codexctl_tasks.errors import UsageError
-from codexctl_tasks.requests import (
+from codexctl_tasks.requests.basis import ReportFiles
+from codexctl_tasks.requests.slots import (
     EnsureReadyRequest,
     EnsureSlotRequest,
     ReleaseRequest,
-    ReportFiles,
     SlotRequest,
     SlotSetRequest,
 )

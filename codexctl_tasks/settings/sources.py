@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import UsageError
-from codexctl_tasks.requests import ClusterSettings, Filters, Source
+from codexctl_tasks.requests.basis import ClusterSettings, Filters, Source
 from codexctl_tasks.settings.environment import path_of, paths_in, switch, value
 from codexctl_tasks.settings.values import names, slot_number, variables_in
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from codexctl_tasks.errors import UsageError
-from codexctl_tasks.requests import CiRequest, Source
+from codexctl_tasks.requests.basis import Source
+from codexctl_tasks.requests.runs import CiRequest
 from codexctl_tasks.settings.deploys import deploy_request, doctor_request
 from codexctl_tasks.settings.environment import switch, value
 from codexctl_tasks.settings.images import IMAGE_STEPS, images_request

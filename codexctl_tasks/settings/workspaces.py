@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from codexctl_tasks.errors import UsageError
-from codexctl_tasks.requests import ReportFiles, SyncRequest
+from codexctl_tasks.requests.basis import ReportFiles
+from codexctl_tasks.requests.slots import SyncRequest
 from codexctl_tasks.settings.environment import step_files, switch, value
 from codexctl_tasks.settings.sources import chosen_flags, cluster_settings, source
 from codexctl_tasks.settings.values import output_of

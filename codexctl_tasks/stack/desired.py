@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import CodexctlError, CombinedError, ConfigurationError
-from codexctl_tasks.requests import DeployDefaults
+from codexctl_tasks.requests.basis import DeployDefaults
 from codexctl_tasks.stack.documents import read_documents
 from codexctl_tasks.stack.files import display, read_text
 from codexctl_tasks.stack.manifests import Manifest, read_manifests
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from codexctl_tasks.requests import Source
+    from codexctl_tasks.requests.basis import Source
     from codexctl_tasks.stack.loading import LoadedStack
 
 

@@ -10,7 +10,7 @@ from codexctl_tasks.stack.model import Service
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from codexctl_tasks.requests import Filters
+    from codexctl_tasks.requests.basis import Filters
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.stack.model import Item, Stack
     from codexctl_tasks.stack.validation import KeyPath

@@ -33,7 +33,7 @@ from codexctl_tasks.stack.variables import read_variables
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from codexctl_tasks.requests import Source
+    from codexctl_tasks.requests.basis import Source
     from codexctl_tasks.stack.documents import Document
 
 _LEAVES_OUT = ("false", "0", "no")

@@ -12,7 +12,7 @@ from codexctl_tasks.errors import (
     ConfigurationError,
     did_you_mean,
 )
-from codexctl_tasks.requests import DeployDefaults, Filters
+from codexctl_tasks.requests.basis import DeployDefaults, Filters
 from codexctl_tasks.stack.desired import Desired
 from codexctl_tasks.stack.documents import read_documents
 from codexctl_tasks.stack.files import display, inside, read_text

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from urllib3 import HTTPConnectionPool
 
-    from codexctl_tasks.requests import ClusterSettings
+    from codexctl_tasks.requests.basis import ClusterSettings
 
 _POD_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from codexctl_tasks.requests import ClusterSettings
+    from codexctl_tasks.requests.basis import ClusterSettings
     from codexctl_tasks.world.clock import Clock
 
 WATCH_TIMEOUT_S = 290

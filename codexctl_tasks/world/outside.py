@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from codexctl_tasks.console import Console
-    from codexctl_tasks.requests import ClusterSettings
+    from codexctl_tasks.requests.basis import ClusterSettings
     from codexctl_tasks.world.cluster import Cluster
 
 

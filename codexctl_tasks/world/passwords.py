@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from codexctl_tasks.requests import looks_secret
+from codexctl_tasks.requests.basis import looks_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from codexctl_tasks.errors import ClusterError
-from codexctl_tasks.requests import ClusterSettings
+from codexctl_tasks.requests.basis import ClusterSettings
 from codexctl_tasks.world.kubernetes import connect
 from tests.support.api_server import Answer, ApiServer, api_server, status, write_kubeconfig
 

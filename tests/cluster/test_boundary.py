@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.errors import ClusterError, TransientClusterError
-from codexctl_tasks.requests import ClusterSettings
+from codexctl_tasks.requests.basis import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.cluster import Resource
 from codexctl_tasks.world.kubernetes import connect

@@ -21,7 +21,7 @@ import yaml
 from codexctl_tasks.console import Console
 from codexctl_tasks.errors import ClusterError, CodexctlError
 from codexctl_tasks.hooks.builtin.codex_secrets import LARGEST, ensure_codex_secrets
-from codexctl_tasks.requests import ClusterSettings
+from codexctl_tasks.requests.basis import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.kubernetes import connect
 from codexctl_tasks.world.outside import real_outside

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from codexctl_tasks.errors import BrokenStreamError, ClusterError
-from codexctl_tasks.requests import ClusterSettings
+from codexctl_tasks.requests.basis import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.credentials import load_access
 from codexctl_tasks.world.execution import V4, Executed, Session, exec_path

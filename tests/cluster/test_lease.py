@@ -16,7 +16,7 @@ import pytest
 
 from codexctl_tasks.apply.lease import RunLease
 from codexctl_tasks.errors import ClusterError, DeadlineError
-from codexctl_tasks.requests import ClusterSettings
+from codexctl_tasks.requests.basis import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.kubernetes import connect
 from tests.support.accounts import kubeconfig_of

@@ -12,7 +12,7 @@ import pytest
 from codexctl_tasks.console import Console
 from codexctl_tasks.errors import ClusterError, CodexctlError, ConfigurationError, DeadlineError
 from codexctl_tasks.hooks.builtin.object_wait import wait_for_object
-from codexctl_tasks.requests import ClusterSettings
+from codexctl_tasks.requests.basis import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.kubernetes import connect
 from codexctl_tasks.world.outside import real_outside

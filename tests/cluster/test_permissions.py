@@ -12,7 +12,7 @@ import pytest
 
 from codexctl_tasks.apply.permissions import Need, missing
 from codexctl_tasks.errors import ClusterError
-from codexctl_tasks.requests import ClusterSettings
+from codexctl_tasks.requests.basis import ClusterSettings
 from codexctl_tasks.world.clock import SystemClock
 from codexctl_tasks.world.cluster import Resource
 from codexctl_tasks.world.kubernetes import connect

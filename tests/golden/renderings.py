@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from codexctl_tasks.requests import Filters, Source
+from codexctl_tasks.requests.basis import Filters, Source
 from codexctl_tasks.stack.desired import load_desired
 from codexctl_tasks.stack.documents import write_documents
 

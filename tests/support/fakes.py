@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from codexctl_tasks.requests import ClusterSettings
+    from codexctl_tasks.requests.basis import ClusterSettings
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.cluster import Cluster, WatchEvent
     from codexctl_tasks.world.watching import Feed, Notice, Scope

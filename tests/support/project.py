@@ -11,7 +11,7 @@ from codexctl_tasks.stack.loading import LoadedStack, load_stack
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from codexctl_tasks.requests import Source
+    from codexctl_tasks.requests.basis import Source
 
 
 class Project:

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.requests import ClusterSettings
+from codexctl_tasks.requests.basis import ClusterSettings
 from codexctl_tasks.slots.choosing import Wish
 from codexctl_tasks.slots.record import Owner
 from codexctl_tasks.slots.store import Slots

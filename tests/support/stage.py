@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from codexctl_tasks.requests import DeployRequest
+    from codexctl_tasks.requests.runs import DeployRequest
     from codexctl_tasks.world.outside import Outside
     from tests.support.fakes import FakeClock
 

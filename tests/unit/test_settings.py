@@ -6,12 +6,12 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from codexctl_tasks.errors import UsageError
-from codexctl_tasks.requests import DeployDefaults, DeployRequest
+from codexctl_tasks.requests.basis import DeployDefaults
 from codexctl_tasks.settings import (
     ci_request,
     colour_wanted,
@@ -25,6 +25,9 @@ from codexctl_tasks.settings import (
     step_request,
     workflow_secrets,
 )
+
+if TYPE_CHECKING:
+    from codexctl_tasks.requests.runs import DeployRequest
 
 
 def _request(**given: Any) -> DeployRequest:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.requests import looks_secret
+from codexctl_tasks.requests.basis import looks_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

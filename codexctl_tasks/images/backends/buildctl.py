@@ -14,7 +14,7 @@ from codexctl_tasks.images.backends.buildkit import (
 )
 from codexctl_tasks.images.backends.workshop import RefusedError, Workshop
 from codexctl_tasks.images.catalogue import IMAGE_SCHEME
-from codexctl_tasks.requests import looks_secret
+from codexctl_tasks.requests.basis import looks_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ import pytest
 
 from codexctl_tasks.errors import ClusterError, CodexctlError, Interrupted, UsageError
 from codexctl_tasks.flows import deploy
-from codexctl_tasks.flows.cleanup import cleanup
+from codexctl_tasks.flows.slots.cleanup import cleanup
 from codexctl_tasks.settings import cleanup_request, deploy_request
 from codexctl_tasks.slots.record import written_time
 from codexctl_tasks.world.github_answers import GitHubError

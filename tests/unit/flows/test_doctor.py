@@ -18,7 +18,7 @@ from tests.support.objects import yaml_of
 from tests.support.stage import Stage, report_of
 
 if TYPE_CHECKING:
-    from codexctl_tasks.requests import ClusterSettings
+    from codexctl_tasks.requests.basis import ClusterSettings
 
 
 def _doctor(stage: Stage, **given: Any) -> int:

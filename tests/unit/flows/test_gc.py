@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.errors import ClusterError, CodexctlError
-from codexctl_tasks.flows.gc import gc
+from codexctl_tasks.flows.slots.gc import gc
 from codexctl_tasks.settings import gc_request
 from codexctl_tasks.slots.record import written_time
 from codexctl_tasks.world.github_answers import GitHubError

@@ -18,7 +18,7 @@ from tests.support.fake_registry import FakeRegistry, WorkloadCluster, pod_spec
 from tests.support.stage import report_of
 
 if TYPE_CHECKING:
-    from codexctl_tasks.requests import ClusterSettings
+    from codexctl_tasks.requests.basis import ClusterSettings
 from tests.support.stage import Stage
 
 API = parse_reference("localhost:5001/shop/api")

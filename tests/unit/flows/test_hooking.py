@@ -18,7 +18,7 @@ from tests.support.stage import SPEC, WAVE, Stage, broken, pending, report_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from codexctl_tasks.requests import DeployRequest
+    from codexctl_tasks.requests.runs import DeployRequest
     from codexctl_tasks.world.outside import Outside
     from tests.support.fakes import FakeClock
 

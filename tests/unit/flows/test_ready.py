@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.errors import ClusterError, CodexctlError, Interrupted
-from codexctl_tasks.flows.ready import ensure_ready
+from codexctl_tasks.flows.slots.ready import ensure_ready
 from codexctl_tasks.settings import ensure_ready_request
 from codexctl_tasks.slots.record import written_time
 from tests.support.objects import yaml_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.errors import CodexctlError, UsageError
-from codexctl_tasks.flows.slot_comment import comment_pr
+from codexctl_tasks.flows.slots.comment import comment_pr
 from codexctl_tasks.hooks.builtin.comment_body import JOINER
 from codexctl_tasks.settings import comment_request
 from codexctl_tasks.settings.comments import COMMENT_STATES, LANGUAGES

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.errors import CodexctlError, ConfigurationError, UsageError
-from codexctl_tasks.flows import slots
+from codexctl_tasks.flows.slots import allocation
 from codexctl_tasks.settings import (
     ensure_slot_request,
     release_request,
@@ -32,10 +32,10 @@ baseDomain: {ai: "slot-{{ Slot }}.example.com"}
 codex: {links: [{title: Shop, path: /}, {title: Admin, path: admin/}]}
 """
 TASKS = {
-    "ensure": (ensure_slot_request, slots.ensure_slot),
-    "list": (slot_request, slots.slots),
-    "set": (slot_set_request, slots.slot_set),
-    "release": (release_request, slots.release),
+    "ensure": (ensure_slot_request, allocation.ensure_slot),
+    "list": (slot_request, allocation.slots),
+    "set": (slot_set_request, allocation.slot_set),
+    "release": (release_request, allocation.release),
 }
 
 

@@ -14,7 +14,7 @@ from tests.support.objects import yaml_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from codexctl_tasks.requests import Source
+    from codexctl_tasks.requests.basis import Source
     from tests.support.project import Project
 
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n"

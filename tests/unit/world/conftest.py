@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codexctl_tasks.requests import ClusterSettings
+from codexctl_tasks.requests.basis import ClusterSettings
 from codexctl_tasks.world.kubernetes import KubernetesCluster, connect
 from tests.support.api_server import ApiServer, api_server, write_kubeconfig
 

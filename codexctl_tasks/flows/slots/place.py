@@ -15,7 +15,8 @@ from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.stack.rendering import defaults_of, obstacles_of
 
 if TYPE_CHECKING:
-    from codexctl_tasks.requests import ClusterRequest, SlotRequest, Source
+    from codexctl_tasks.requests.basis import ClusterRequest, Source
+    from codexctl_tasks.requests.slots import SlotRequest
     from codexctl_tasks.stack.links import Page
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.world.cluster import Cluster

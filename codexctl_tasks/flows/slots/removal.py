@@ -15,8 +15,8 @@ from codexctl_tasks.apply.plan import is_to_be_kept
 from codexctl_tasks.apply.remains import NAMESPACE, what_holds
 from codexctl_tasks.errors import DONE, ClusterError, DeadlineError
 from codexctl_tasks.flows.destroy import destroy
-from codexctl_tasks.flows.slot_data import SlotData
-from codexctl_tasks.flows.slot_environment import find_environment
+from codexctl_tasks.flows.slots.data import SlotData
+from codexctl_tasks.flows.slots.environment import find_environment
 from codexctl_tasks.slots.lease import SlotLease, refuse_if_held
 from codexctl_tasks.slots.record import State
 from codexctl_tasks.stack.manifests import ObjectName
@@ -24,7 +24,7 @@ from codexctl_tasks.stack.manifests import ObjectName
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from codexctl_tasks.flows.slot_site import Site
+    from codexctl_tasks.flows.slots.site import Site
     from codexctl_tasks.slots.record import Record
 
 OWED_KEY = "removal"

@@ -19,15 +19,16 @@ from codexctl_tasks.errors import (
     WORKLOAD_FAILED,
     ClusterError,
 )
-from codexctl_tasks.flows import deploy, images, workspace
+from codexctl_tasks.flows import deploy, images
 from codexctl_tasks.flows.environment import load_applicable
-from codexctl_tasks.flows.ready_content import fingerprint
 from codexctl_tasks.flows.reporting import outputs_text, write_report
-from codexctl_tasks.flows.slot_records import SlotPlace, wanted_record
+from codexctl_tasks.flows.slots import workspace
+from codexctl_tasks.flows.slots.content import fingerprint
+from codexctl_tasks.flows.slots.place import SlotPlace, wanted_record
 from codexctl_tasks.reports import slots as report
 from codexctl_tasks.reports.outputs import public_address
 from codexctl_tasks.reports.slots import SlotRow
-from codexctl_tasks.requests import ReportFiles
+from codexctl_tasks.requests.basis import ReportFiles
 from codexctl_tasks.slots.lease import SlotLease, refuse_if_held
 from codexctl_tasks.slots.record import State
 from codexctl_tasks.slots.sync.reaching import CLAIM
@@ -37,7 +38,9 @@ from codexctl_tasks.world.cluster import Resource
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from codexctl_tasks.requests import DeployRequest, EnsureReadyRequest, Source
+    from codexctl_tasks.requests.basis import Source
+    from codexctl_tasks.requests.runs import DeployRequest
+    from codexctl_tasks.requests.slots import EnsureReadyRequest
     from codexctl_tasks.stack.desired import Desired
     from codexctl_tasks.stack.manifests import Manifest
     from codexctl_tasks.world.outside import Outside

@@ -14,7 +14,7 @@ from codexctl_tasks.slots.sync.reaching import reach
 from codexctl_tasks.slots.sync.syncing import Synced, sync
 
 if TYPE_CHECKING:
-    from codexctl_tasks.requests import SyncRequest
+    from codexctl_tasks.requests.slots import SyncRequest
     from codexctl_tasks.world.outside import Outside
 
 _SHOWN = 20

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import DONE, CodexctlError, CombinedError
-from codexctl_tasks.flows.removal import Removal
 from codexctl_tasks.flows.reporting import outputs_text, write_report
+from codexctl_tasks.flows.slots.removal import Removal
 from codexctl_tasks.reports import removals as report
 from codexctl_tasks.reports.removals import Account, Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from codexctl_tasks.flows.slot_site import Site
-    from codexctl_tasks.requests import RemovalRequest
+    from codexctl_tasks.flows.slots.site import Site
+    from codexctl_tasks.requests.slots import RemovalRequest
     from codexctl_tasks.slots.record import Record
 
 

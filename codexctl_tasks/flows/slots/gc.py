@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from codexctl_tasks.apply.inventory import stack_label
 from codexctl_tasks.apply.remains import NAMESPACE
 from codexctl_tasks.errors import ClusterError, CodexctlError
-from codexctl_tasks.flows.removals import OvertakenError, Removals
-from codexctl_tasks.flows.slot_site import Site, open_site
-from codexctl_tasks.flows.threads import is_closed
+from codexctl_tasks.flows.slots.removals import OvertakenError, Removals
+from codexctl_tasks.flows.slots.site import Site, open_site
+from codexctl_tasks.flows.slots.threads import is_closed
 from codexctl_tasks.slots.expiry import Place, Rules, Slot, Thread, Verdict, decide
 from codexctl_tasks.slots.ownership import Ownership, ownership_of
 from codexctl_tasks.slots.record import Owner, Record, State
@@ -26,7 +26,7 @@ from codexctl_tasks.world.github_answers import GitHubError, Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from codexctl_tasks.requests import GcRequest
+    from codexctl_tasks.requests.slots import GcRequest
     from codexctl_tasks.slots.store import Listing
     from codexctl_tasks.world.github import GitHub
     from codexctl_tasks.world.outside import Outside

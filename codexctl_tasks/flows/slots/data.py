@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from codexctl_tasks.hooks.contract import HookContext
-    from codexctl_tasks.requests import ClusterSettings, Source
+    from codexctl_tasks.requests.basis import ClusterSettings, Source
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside

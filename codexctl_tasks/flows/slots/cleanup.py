@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import CodexctlError, CombinedError, UsageError
-from codexctl_tasks.flows.branches import Branches
-from codexctl_tasks.flows.removals import Removals
-from codexctl_tasks.flows.slot_site import Site, open_site
-from codexctl_tasks.flows.threads import is_closed
+from codexctl_tasks.flows.slots.branches import Branches
+from codexctl_tasks.flows.slots.removals import Removals
+from codexctl_tasks.flows.slots.site import Site, open_site
+from codexctl_tasks.flows.slots.threads import is_closed
 from codexctl_tasks.slots.record import Owner
 from codexctl_tasks.world.github_access import open_github
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from codexctl_tasks.requests import CleanupRequest
+    from codexctl_tasks.requests.slots import CleanupRequest
     from codexctl_tasks.slots.record import DamagedRecord, Record
     from codexctl_tasks.slots.store import Listing
     from codexctl_tasks.world.github import GitHub

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import DONE, ClusterError, CodexctlError, UsageError
 from codexctl_tasks.flows.reporting import outputs_text, write_report
-from codexctl_tasks.flows.slot_records import SlotPlace
+from codexctl_tasks.flows.slots.place import SlotPlace
 from codexctl_tasks.reports import slots as report
 from codexctl_tasks.reports.slots import SlotRow
 from codexctl_tasks.slots.choosing import Wish, brief, own_record
@@ -18,7 +18,7 @@ from codexctl_tasks.slots.taking import Taking
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from codexctl_tasks.requests import (
+    from codexctl_tasks.requests.slots import (
         EnsureSlotRequest,
         ReleaseRequest,
         SlotRequest,

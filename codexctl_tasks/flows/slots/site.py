@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import ClusterError
-from codexctl_tasks.flows.slot_records import SlotPlace
+from codexctl_tasks.flows.slots.place import SlotPlace
 from codexctl_tasks.slots.record import CONFIG_MAP, Record
 from codexctl_tasks.stack.rendering import defaults_of
 
 if TYPE_CHECKING:
-    from codexctl_tasks.requests import DeployRequest, RemovalRequest
+    from codexctl_tasks.requests.runs import DeployRequest
+    from codexctl_tasks.requests.slots import RemovalRequest
     from codexctl_tasks.slots.store import Slots
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from codexctl_tasks.errors import DONE, UsageError
 from codexctl_tasks.flows.registries import variables_of
 from codexctl_tasks.flows.reporting import outputs_text, write_report
-from codexctl_tasks.flows.slot_records import SlotPlace
+from codexctl_tasks.flows.slots.place import SlotPlace
 from codexctl_tasks.hooks.builtin.comment_body import compose
 from codexctl_tasks.slots.choosing import own_record
 from codexctl_tasks.slots.comment import (
@@ -36,7 +36,7 @@ from codexctl_tasks.world.github_comments import OwnComment
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from codexctl_tasks.requests import CommentRequest
+    from codexctl_tasks.requests.slots import CommentRequest
     from codexctl_tasks.world.github import GitHub
     from codexctl_tasks.world.outside import Outside
 

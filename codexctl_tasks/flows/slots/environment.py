@@ -15,8 +15,8 @@ from codexctl_tasks.stack.loading import load_stack
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from codexctl_tasks.flows.slot_site import Site
-    from codexctl_tasks.requests import DeployRequest
+    from codexctl_tasks.flows.slots.site import Site
+    from codexctl_tasks.requests.runs import DeployRequest
     from codexctl_tasks.slots.record import Record
     from codexctl_tasks.world.cluster import Cluster
 

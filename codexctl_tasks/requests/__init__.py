@@ -1,0 +1,1 @@
+"""What the user asked for, as frozen objects; `settings` makes them."""
