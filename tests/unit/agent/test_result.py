@@ -1,0 +1,92 @@
+"""What a run hands on, and what is believed of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from codexctl_tasks.agent.kinds import Kind
+from codexctl_tasks.agent.result import FILE, Result, Status, Usage, read_result, write_result
+from codexctl_tasks.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RESULT = Result(
+    status=Status.SUCCESS,
+    kind=Kind.PLAN_REVIEW,
+    run="r-1",
+    repo="acme/shop",
+    issue=7,
+    slot=2,
+    namespace="shop-dev-2",
+    thread_id="0199-thread",
+    base="a" * 40,
+    final_message="Готово\n\x00\u202e",
+    usage=Usage(100, 10, 20, 5),
+    duration_s=12.5,
+    attempts=1,
+)
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    """Another job learns all that this one knew, also from a folder that is new."""
+    write_result(tmp_path / "new", RESULT)
+    assert read_result(tmp_path / "new") == RESULT
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [FILE]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "wonderful"},
+        {"kind": "rm"},
+        {"issue": "7"},
+        {"issue": True},
+        {"slot": -1},
+        {"base": "HEAD; rm -rf /"},
+        {"command": "sh"},
+        {"final_message": ["text"]},
+        {"usage": {"input": "many"}},
+        {"usage": {"input": -1}},
+        {"usage": {"money": 1}},
+        {"usage": 5},
+        {"duration_s": "long"},
+    ],
+)
+def test_what_makes_no_sense_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    """A job that was taken over cannot hand on what nobody expects."""
+    write_result(tmp_path, RESULT)
+    data = json.loads((tmp_path / FILE).read_text())
+    (tmp_path / FILE).write_text(json.dumps({**data, **change}))
+    with pytest.raises(ConfigurationError, match="is no result of a run"):
+        read_result(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 10**5, " " * (2**20 + 1)])
+def test_what_is_no_result_is_refused(tmp_path: Path, text: str) -> None:
+    """Also what would keep a reader busy."""
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(ConfigurationError, match="is no result of a run"):
+        read_result(tmp_path)
+
+
+def test_a_missing_result_says_who_makes_it(tmp_path: Path) -> None:
+    """Whoever gave the wrong folder reads which task writes it."""
+    with pytest.raises(ConfigurationError, match="codexctl prompt-run"):
+        read_result(tmp_path)
+
+
+def test_every_status_has_its_exit_code() -> None:
+    """Workflows branch on them; a refusal is no failure."""
+    codes = {status: status.exit_code for status in Status}
+    assert {s for s, code in codes.items() if code == 0} == {
+        Status.SUCCESS,
+        Status.NO_CHANGES,
+        Status.DENIED,
+    }
+    assert codes[Status.TIMEOUT] == codes[Status.SLOT_TIMEOUT] == 70
+    assert codes[Status.CANCELLED] == 130
+    assert codes[Status.AGENT_FAILED] == codes[Status.PUBLISH_BLOCKED] == 1
