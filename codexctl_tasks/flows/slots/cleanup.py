@@ -64,8 +64,9 @@ class _Cleanup:
             self._console.step("cleanup", f"{owner} is open: nothing is removed")
             return []
         records = listing.of(owner)
-        if not records and listing.damaged:
-            raise CombinedError(listing.damaged)  # one of them may be the one
+        unread = [damaged for damaged in listing.damaged if damaged.is_for(owner) is not False]
+        if not records and unread:
+            raise CombinedError(unread)  # one of them may be the one
         if not records:
             self._console.step("cleanup", f"{owner} has no slot: nothing to do")
         return records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import signal
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -224,7 +225,7 @@ def test_a_damaged_record_is_named_and_nothing_is_deleted(slotted: Slotted) -> N
     slotted.deploy(3, issue=12)
     slotted.change(3, pr="many")
 
-    for meant in ({"slot": "3"}, {"issue": "99"}):
+    for meant in ({"slot": "3"}, {"issue": "12"}, {"pr": "99"}):
         error = _refused(slotted, **meant)
         assert error.exit_code == 3
         assert str(error).startswith("ConfigMap codexctl/shop-slot-3: pr is 'many'")
@@ -234,6 +235,57 @@ def test_a_damaged_record_is_named_and_nothing_is_deleted(slotted: Slotted) -> N
     assert _clean(slotted, slot="3", force=True) == 0
     assert slotted.slots == set()
     assert "shop-dev-3" not in slotted.namespaces
+
+
+def test_the_damaged_record_of_one_issue_does_not_stop_the_cleanup_of_others(
+    slotted: Slotted,
+) -> None:
+    """Every Issue that is closed would fail, although most never had a slot."""
+    slotted.deploy(3, issue=12)
+    slotted.change(3, used="long ago")
+
+    assert _clean(slotted, issue="99") == 0
+    assert "Issue 99 of org/shop has no slot: nothing to do" in slotted.shown
+    assert _refused(slotted, issue="12").exit_code == 3
+
+
+@pytest.mark.parametrize("repo", ["shop", "../..", "org/shop/more"])
+def test_a_repository_that_is_none_is_a_mistake(slotted: Slotted, repo: str) -> None:
+    """Not one that has no slots."""
+    assert _refused(slotted, issue="12", repo=repo).exit_code == 2
+
+
+def test_what_others_write_meanwhile_does_not_stop_a_removal(slotted: Slotted) -> None:
+    """Somebody notes a pull request in the record, right before the removal writes into it."""
+    slotted.deploy(3, issue=12)
+    cluster, replace = slotted.cluster, slotted.cluster.replace
+    written = []
+
+    def late(*given: Any) -> Any:
+        written.append(given)
+        if len(written) == 2:
+            key = ("ConfigMap", "codexctl", "shop-slot-3")
+            cluster.objects[key] = copy.deepcopy(cluster.objects[key])
+            cluster.objects[key]["metadata"]["resourceVersion"] = "changed"
+        return replace(*given)
+
+    cluster.replace = late  # type: ignore[method-assign]
+
+    assert _clean(slotted, slot="3") == 0
+    assert slotted.slots == set()
+
+
+def test_a_namespace_that_is_another_by_now_is_left_alone(slotted: Slotted) -> None:
+    """A removal broke off, the namespace went, and somebody else has made one of that name."""
+    slotted.record(3, issue=12, state="releasing", removal="objects")
+    slotted.namespace("shop-dev-3", {})
+    slotted.config_map("shop-dev-3", "web")
+
+    assert _clean(slotted, slot="3") == 0
+
+    assert ("ConfigMap", "shop-dev-3", "web") in slotted.cluster.objects
+    assert "shop-dev-3" in slotted.namespaces
+    assert slotted.slots == set()
 
 
 @pytest.mark.parametrize("namespace", ["shop-production", "none-such", "shop-dev-4"])
