@@ -32,7 +32,10 @@ def cleanup(request: CleanupRequest, outside: Outside, github: GitHub | None = N
     clean = _Cleanup(request, site, github)
     records = clean.choose()
     for record in records:
-        clean.remove(record)
+        if why := clean.why_kept(record):
+            clean.removals.keep(record.slot, str(record.owner), why, record.namespace)
+        else:
+            clean.remove(record)
     if not records:
         clean.finish_without_record()
     return clean.removals.report("leave --dry-run out to do it")
@@ -71,11 +74,24 @@ class _Cleanup:
             self._console.step("cleanup", f"{owner} has no slot: nothing to do")
         return records
 
+    def why_kept(self, record: Record) -> str:
+        """Return who may still need a slot if only what is closed may go; empty: nobody does."""
+        if not self._request.only_closed:
+            return ""
+        repository = record.repo or self._request.deploy.repository
+        owners = [Owner(repo=repository, issue=record.issue)] if record.issue else []
+        owners += [Owner(repo=repository, pr=record.pr)] if record.pr else []
+        for owner in owners:
+            if not (closed := is_closed(self._forge(), owner)):
+                return f"{owner} is {'open' if closed is False else 'not known to GitHub'}"
+        return "" if owners else "nobody knows for whom it is, and only what is closed may go"
+
     def _is_closed(self, owner: Owner) -> bool:
         closed = is_closed(self._forge(), owner)
         if closed is None:
             flag = "--pr" if owner.pr else "--issue"
-            raise UsageError(flag, f"there is no {owner}", "correct the number, or --repo")
+            what = f"there is no {owner}, or the token may not see it"
+            raise UsageError(flag, what, "correct the number, --repo, or the rights of the token")
         return closed
 
     def _forge(self) -> GitHub:

@@ -555,3 +555,58 @@ def test_only_what_is_closed(slotted: Slotted, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(GitHubError):
         slotted.run(cleanup, cleanup_request(issue="13"), github)
     assert slotted.slots == {4}
+
+
+def test_a_slot_stays_while_its_other_one_is_open(slotted: Slotted) -> None:
+    """An Issue is closed while people still look at its pull request; gc has the same rule."""
+    github = FakeGitHub()
+    github.issues[12] = False
+    github.pull(15, is_open=True)
+    slotted.deploy(3, issue=12, pr=15)
+    closed = cleanup_request(issue="12", only_closed=True)
+
+    assert slotted.run(cleanup, closed, github) == 0
+    assert "keep    slot 3" in slotted.shown
+    assert "PR 15 of org/shop is open" in slotted.shown
+    assert slotted.slots == {3}
+    assert slotted.run(cleanup, cleanup_request(issue="12"), github) == 0
+    assert slotted.slots == set()
+
+    slotted.deploy(4, issue=12, pr=15)
+    github.pull(15, is_open=False)
+    assert slotted.run(cleanup, closed, github) == 0
+    assert slotted.slots == set()
+
+
+@pytest.mark.parametrize("meant", [{"slot": "3"}, {"all": True}])
+def test_only_what_is_closed_whoever_is_meant(slotted: Slotted, meant: dict[str, Any]) -> None:
+    """A number in the environment of a step is no proof that its Issue is closed."""
+    github = FakeGitHub()
+    request = cleanup_request(only_closed=True, **meant)
+    slotted.deploy(3, issue=12)
+    github.issues[12] = True
+    assert slotted.run(cleanup, request, github) == 0
+    assert "Issue 12 of org/shop is open" in slotted.shown
+    del slotted.data_of(3)["issue"]
+    assert slotted.run(cleanup, request, github) == 0
+    assert "nobody knows for whom it is" in slotted.shown
+    assert slotted.slots == {3}
+
+    slotted.change(3, issue="12")
+    github.issues[12] = False
+    assert slotted.run(cleanup, request, github) == 0
+    assert slotted.slots == set()
+
+
+def test_a_branch_from_which_another_pull_request_is_open_stays(slotted: Slotted) -> None:
+    """An agent opens a second one from the same branch when the first was closed."""
+    github = FakeGitHub()
+    github.pull(15, head_ref="codex/issue-12", is_open=False)
+    github.pull(17, head_ref="codex/issue-12")
+    slotted.deploy(3, pr=15)
+
+    assert slotted.run(cleanup, cleanup_request(pr="15", delete_branch=True), github) == 0
+
+    assert github.deleted == []
+    assert "branch codex/issue-12 of PR 15 is kept: PR 17 is open from it" in slotted.shown
+    assert slotted.slots == set()
