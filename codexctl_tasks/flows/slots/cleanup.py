@@ -116,7 +116,7 @@ class _Cleanup:
         return records
 
     def _every(self, listing: Listing) -> list[Record]:
-        records = [record for record in listing.records if self._site.concerns(record)]
+        records = [record for record in listing.records if self._site.is_among_all(record)]
         for damaged in listing.damaged:
             try:
                 records.append(self._despite(damaged))

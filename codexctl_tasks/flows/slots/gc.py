@@ -90,7 +90,7 @@ class _Collection:
     def _recorded(self, listing: Listing, namespaces: list[Mapping[str, Any]]) -> Iterator[Slot]:
         by_name = {str(each["metadata"]["name"]): each for each in namespaces}
         for record in listing.records:
-            if not self._site.concerns(record):
+            if not self._site.is_among_all(record):
                 continue
             try:
                 name = record.namespace or self._usual_namespace(record)

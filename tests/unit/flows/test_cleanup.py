@@ -329,6 +329,15 @@ def test_the_slot_of_another_repository_is_left_alone(
     assert slotted.slots == {3}
 
 
+def test_all_are_those_of_the_environment(slotted: Slotted) -> None:
+    """Who names an environment does not mean another one; a number or an Issue is enough."""
+    slotted.deploy(3, issue=12)
+    assert _clean(slotted, env="ai-two", all=True) == 0
+    assert slotted.slots == {3}
+    assert _clean(slotted, env="ai-two", issue="12") == 0
+    assert slotted.namespaces == {"codexctl"}
+
+
 @pytest.mark.parametrize("kind", ["ConfigMap", "Namespace"])
 def test_without_permission_nothing_happens(slotted: Slotted, kind: str) -> None:
     """One line, exit code 4."""

@@ -169,6 +169,13 @@ def test_slots_as_a_table(bench: Bench, capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
+def test_a_record_cannot_break_the_table(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line for each slot, whatever somebody has written into it."""
+    bench.put(1, issue="7", holder="me\n2  ready  everybody\tof", env="a\nb")
+    assert bench.run("list") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 def test_only_what_was_given_is_changed(bench: Bench) -> None:
     """slot-set leaves everything else as it is, the foreign keys too."""
     bench.put(2, issue="7", state="preparing", note="mine", createdAt="2026-01-01T00:00:00Z")
