@@ -11,7 +11,7 @@ from codexctl_tasks.settings.environment import this_repository, value
 
 MOST_DIGITS = 9
 """Of a number, as records of slots have them."""
-LONGEST_S = 10 * 366 * 86400.0
+LONGEST_S = 500 * 366 * 86400.0
 """With more one cannot calculate dates."""
 
 
@@ -60,7 +60,7 @@ def timeout_s(flag: str, given: str, default_s: float) -> float:
     if total_s <= 0:
         raise UsageError(f"--{flag}", f"{text!r} is no duration", "write 90, 90s, 10m or 1h30m")
     if total_s > LONGEST_S:
-        raise UsageError(f"--{flag}", f"{text[:20]!r} is longer than ten years", "give less")
+        raise UsageError(f"--{flag}", f"{text[:20]!r} is longer than 500 years", "give less")
     return total_s
 
 
