@@ -217,13 +217,50 @@ def test_one_slot_that_fails_does_not_stop_the_others(slotted: Slotted, github: 
     assert "DONE  1 slot removed, 1 slot kept, 1 slot not removed" in slotted.shown
 
 
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"namespace": ""}, 3),
+        ({"holder": "https://github.com/../../actions/runs/7"}, 0),
+        ({"holder": f"https://github.com/shop/web/actions/runs/{'9' * 5000}"}, 0),
+    ],
+    ids=["namespace", "repository", "run"],
+)
+def test_what_somebody_wrote_into_one_record_does_not_stop_the_others(
+    slotted: Slotted, monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], code: int
+) -> None:
+    """Whatever becomes of that slot, the one that is closed goes."""
+    with github_server() as server:
+        for name, value in (
+            ("GITHUB_API_URL", server.url),
+            ("GITHUB_TOKEN", "secret-token"),
+            ("CODEXCTL_REPO", server.repository),
+        ):
+            monkeypatch.setenv(name, value)
+        server.facts.add_issue(13, state="closed")
+        repo = {"repo": server.repository}
+        _in_use(slotted, 2, issue=13, **repo)
+        _in_use(slotted, 5, issue=12, **repo)
+        slotted.change(5, **fields)
+        # Beside it, only a record without a namespace needs the file for its slot.
+        stack = slotted.stage.folder / "services.yaml"
+        stack.write_text(stack.read_text() + "# {{ if eq .Slot 5 }}{{ index `x` 9 }}{{ end }}\n")
+
+        assert slotted.run(gc, gc_request(delete=True)) == code
+
+    assert slotted.slots == {5}
+
+
 def test_slots_of_other_projects_are_none_of_ours(slotted: Slotted, github: FakeGitHub) -> None:
-    """Several projects may keep their records in one namespace."""
+    """Several projects, and environments with other rules, keep their records in one namespace."""
     slotted.record(3, issue=13, repo="org/other")
     slotted.record(4, issue=13, project="other")
+    slotted.record(5, issue=13, env="ai-long", namespace="")
 
     assert _collect(slotted, github, delete=True) == 0
+    assert slotted.slots == {3, 4, 5}
 
+    assert _collect(slotted, github, delete=True, env="ai-long") == 0
     assert slotted.slots == {3, 4}
 
 
