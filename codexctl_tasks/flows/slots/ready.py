@@ -237,7 +237,8 @@ class _Preparation:
         self._console.step("ready", f"slot {record.slot} of {record.owner}: {record.state}")
         if outputs := request.files.step_outputs:
             told = {name: str(value).lower() for name, value in flags.items()}
-            text = outputs_text({**report.step_outputs(record), **told, "url": self._url})
+            told |= {"url": self._url, "exit-code": str(exit_code)}
+            text = outputs_text({**report.step_outputs(record), **told})
             write_report(outputs, text, self._console, "a")
         if request.output == "json":
             self._print(exit_code, flags)

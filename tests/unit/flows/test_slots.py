@@ -139,6 +139,22 @@ def test_slots_as_data(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None
     assert (document["created"], document["slots"][0]["state"]) == (False, "ready")
 
 
+def test_changes_as_data(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """slot-set and release tell of their slot as ensure-slot does; of none, if there is none."""
+    bench.put(2, issue="7", repo="acme/shop", state="ready")
+    states = []
+    for task, given in (
+        ("set", {"slot": "2", "state": "unhealthy"}),
+        ("release", {"issue": "7"}),
+        ("release", {"issue": "8"}),
+    ):
+        assert bench.run(task, **given, output="json") == 0
+        document = json.loads(capsys.readouterr().out)
+        output_schema.check(document, "slots")
+        states.append([(each["slot"], each["state"]) for each in document["slots"]])
+    assert states == [[(2, "unhealthy")], [(2, "unhealthy")], []]
+
+
 def test_slots_as_a_table(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     """People see who has which slot, since when, and which run holds it for how long."""
     bench.run("list")
