@@ -18,7 +18,7 @@ from codexctl_tasks.flows.slots.site import Site, open_site
 from codexctl_tasks.flows.slots.threads import is_closed
 from codexctl_tasks.references import check_repository
 from codexctl_tasks.slots.expiry import Place, Rules, Slot, Thread, Verdict, decide
-from codexctl_tasks.slots.ownership import Ownership, ownership_of
+from codexctl_tasks.slots.ownership import RECORDS_LABEL, Ownership, ownership_of, records_label
 from codexctl_tasks.slots.record import Owner, Record, State
 from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.world.github_access import open_github
@@ -120,7 +120,12 @@ class _Collection:
             owner, name = ownership_of(each), str(each["metadata"]["name"])
             if owner and owner.slot not in listing.busy and self._is_ours(each):
                 place = Place(name=name, exists=True, is_ours=True)
-                yield Slot(number=owner.slot, record=None, place=place)
+                yield Slot(number=owner.slot, record=None, place=place, had_record=self._knew(each))
+
+    def _knew(self, namespace: Mapping[str, Any]) -> bool:
+        """Tell whether there was a record of it among those that we read."""
+        slots, labels = self._site.slots, namespace["metadata"]["labels"]
+        return bool(labels.get(RECORDS_LABEL) == records_label(slots.namespace, slots.prefix))
 
     def _is_ours(self, namespace: Mapping[str, Any] | None) -> bool:
         owner = ownership_of(namespace) if namespace else None

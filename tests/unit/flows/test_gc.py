@@ -47,6 +47,12 @@ def _collect(slotted: Slotted, github: FakeGitHub, **given: Any) -> int:
     return slotted.run(gc, gc_request(**given), github)
 
 
+def _mark(slotted: Slotted, slot: int, records: str) -> None:
+    """Let a namespace say where its record is, as ensure-ready does."""
+    namespace = slotted.cluster.objects["Namespace", "", f"shop-dev-{slot}"]
+    namespace["metadata"]["labels"]["codexctl/records"] = records
+
+
 def _in_use(slotted: Slotted, slot: int, **fields: Any) -> None:
     slotted.deploy(slot, **{"issue": 12, "used": _ago(hours=2), **fields})
 
@@ -81,6 +87,7 @@ def test_what_is_over_goes_with_all_that_belongs_to_it(
     slotted.record(4, issue=12, state="allocated", holder="x@y", **{"lease-until": _ago(hours=2)})
     _in_use(slotted, 5, issue=12)
     del slotted.cluster.objects["ConfigMap", "codexctl", "shop-slot-5"]
+    _mark(slotted, 5, "codexctl.shop-slot")
 
     assert _collect(slotted, github, delete=True) == 0
 
@@ -89,6 +96,22 @@ def test_what_is_over_goes_with_all_that_belongs_to_it(
     assert [slotted.data(slot).exists() for slot in (1, 2, 3, 5)] == [True, False, False, False]
     assert "slot 5: namespace shop-dev-5 has no record" in slotted.shown
     assert "DONE  4 slots removed, 1 slot kept" in slotted.shown
+
+
+@pytest.mark.parametrize("records", ["", "codexctl.old-slot", "elsewhere.shop-slot"])
+def test_a_namespace_whose_record_would_be_elsewhere_stays(
+    slotted: Slotted, github: FakeGitHub, records: str
+) -> None:
+    """Somebody deployed by hand with --slot, or records are kept in another place by now."""
+    _in_use(slotted, 5)
+    del slotted.cluster.objects["ConfigMap", "codexctl", "shop-slot-5"]
+    if records:
+        _mark(slotted, 5, records)
+
+    assert _collect(slotted, github, delete=True) == 0
+
+    assert slotted.namespaces == {"codexctl", "shop-dev-5"}
+    assert "slot 5: namespace shop-dev-5 never had a record here" in slotted.shown
 
 
 @pytest.mark.parametrize(
