@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.world.cluster import Cluster
 
+PATIENCE_S = 20
+"""Until a command that waits for ever is found out."""
 PLACE_NAME = PurePosixPath("shop")
 
 
@@ -56,20 +60,48 @@ class Shell:
             raise BrokenStreamError("pod", "the stream of the command broke")
         given = b"".join(stdin)
         is_cut = self.limit_bytes is not None and len(given) > self.limit_bytes
-        done = subprocess.run(
+        with subprocess.Popen(
             command,
-            input=given[: self.limit_bytes],
-            capture_output=True,
-            check=False,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**os.environ, "PATH": f"{self._tools}:{os.environ['PATH']}"},
-        )
+        ) as process:
+            done = self._fed(process, given[: self.limit_bytes], is_cut=is_cut)
         self.received += len(given[: self.limit_bytes])
         self.is_gone = is_cut
-        if is_cut or done.returncode < 0:
+        if is_cut or process.returncode < 0:
             raise BrokenStreamError("pod", "the stream of the command broke")
-        take(done.stdout)
-        stderr = done.stderr.decode(errors="replace")
-        return Executed(done.returncode, stderr, closes_stdin=self.closes_stdin)
+        take(done[0])
+        stderr = done[1].decode(errors="replace")
+        return Executed(process.returncode, stderr, closes_stdin=self.closes_stdin)
+
+    def _fed(
+        self, process: subprocess.Popen[bytes], given: bytes, *, is_cut: bool
+    ) -> tuple[bytes, bytes]:
+        """Return stdout and stderr; stdin ends only where the server can close it."""
+        if self.closes_stdin or is_cut:
+            return process.communicate(given)
+        assert process.stdin is not None
+        end = process.stdin
+        feeding = threading.Thread(target=_feed, args=(end, given), daemon=True)
+        feeding.start()
+        process.stdin = None  # communicate would close it
+        try:
+            return process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            pytest.fail("the command waits for the end of stdin, which nobody can tell it")
+        finally:
+            feeding.join(PATIENCE_S)
+            with suppress(BrokenPipeError):
+                end.close()
+
+
+def _feed(stdin: IO[bytes], given: bytes) -> None:
+    with suppress(BrokenPipeError):
+        stdin.write(given)
+        stdin.flush()
 
 
 class Both:
@@ -151,9 +183,12 @@ def test_a_second_sync_brings_the_changes(both: Both) -> None:
     assert both.sync().kept == 9
 
 
-def test_a_server_that_cannot_close_stdin(both: Both) -> None:
-    """The archive is sent as it is, and ends by itself."""
+@pytest.mark.parametrize("tar", ["tar", "busybox tar"])
+def test_a_server_that_cannot_close_stdin(both: Both, tar: str) -> None:
+    """Nothing tells the programs there where their input ends: what is sent does."""
     both.shell.closes_stdin = False
+    (both.tools / "tar").write_text(f'#!/bin/sh\nPATH={os.environ["PATH"]} exec {tar} "$@"\n')
+    (both.tools / "tar").chmod(0o755)
 
     both.sync()
 

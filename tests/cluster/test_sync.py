@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import output_schema
 from tests.support.proxy import Proxy
 from tests.support.shell import run_kubectl
 
@@ -47,6 +48,7 @@ class Workspace:
         done = self.sync("--output", "json", *flags)
         assert done.returncode == 0, done.stderr
         report: dict[str, Any] = json.loads(done.stdout)
+        output_schema.check(report, "sync-sources")
         return report
 
     def inside(self, script: str) -> str:
@@ -159,7 +161,7 @@ def test_only_what_differs_is_sent_again(workspace: Workspace) -> None:
 
     report = workspace.synced()
 
-    assert (report["sent"], report["changed_modes"], report["kept"]) == (10, 1, 189)
+    assert (report["sent"], report["changedModes"], report["kept"]) == (10, 1, 189)
     assert workspace.inside("cat package-2/9.py") == "new\n"
     assert workspace.inside("stat -c %a package-3/199.py") == "755\n"
     after = workspace.inside("find . -type f -exec stat -c '%i %n' {} + | sort")
@@ -295,7 +297,7 @@ def test_work_of_a_session_is_never_lost(workspace: Workspace) -> None:
     workspace.write("README", "news\n")
     refused = workspace.sync()
 
-    assert (kept["sent"], kept["is_work_kept"]) == (0, True)
+    assert (kept["sent"], kept["workKept"]) == (0, True)
     assert kept["work"] == [".git/refs/heads/x", "a.py", "b.py", "theirs.py"]
     assert refused.returncode == 4
     assert "4 in all: .git/refs/heads/x, a.py, b.py, theirs.py" in refused.stderr
@@ -307,7 +309,7 @@ def test_work_of_a_session_is_never_lost(workspace: Workspace) -> None:
     forced = workspace.synced("--overwrite")
 
     assert forced["work"] == kept["work"]
-    assert not forced["is_work_kept"]
+    assert not forced["workKept"]
     assert workspace.inside("cat a.py b.py README; ls; ls .git/refs/heads") == (
         "11news\nREADME\na.py\nb.py\nmain\n"
     )

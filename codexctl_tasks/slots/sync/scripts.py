@@ -88,7 +88,7 @@ rm -f plan.sh
 if [ "$3" = gzip ]; then
   { gzip -dc; cat >/dev/null; } | tar -xopf -
 else
-  tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }
+  head -c "$4" | { tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }; }
 fi
 if [ ! -f plan.sh ]; then echo 'the stream ended too early' >&2; exit 75; fi
 . ./plan.sh
@@ -100,8 +100,8 @@ mv -f after synced
 rm -rf before plan.sh staging
 """
 )
-"""Arguments: the folder and where its state is, absolute, and ``gzip`` or ``plain``. Stdin: a tar
-archive with a plan."""
+"""Arguments: the folder and where its state is, absolute; ``gzip``, or ``plain`` and the number of
+bytes, as tar reads on behind the end of an archive. Stdin: a tar archive with a plan."""
 
 
 def plan(difference: Difference, local: Mapping[bytes, Entry]) -> bytes:

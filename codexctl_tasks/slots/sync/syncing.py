@@ -200,14 +200,18 @@ class _Sync:
             yield scripts.PLAN.encode(), scripts.plan(difference, sides.local)
 
         stream = archive.stream(difference.send, appendix)
-        # Whoever does not see the end of stdin would wait for more of a gzip file.
-        how, given = ("gzip", compressed(stream)) if self._closes_stdin else ("plain", stream)
+        if self._closes_stdin:
+            how, stream = ["gzip"], compressed(stream)
+        else:  # the other side has to count: what is made twice has the same size
+            how = ["plain", str(sum(map(len, stream)))]
+            archive.begin_anew()
+            stream = archive.stream(difference.send, appendix)
         self._execute(
             scripts.RECEIVE,
             self._place.folder,
             self._place.state,
-            how,
-            given=given,
+            *how,
+            given=stream,
         )
 
     def _execute(
