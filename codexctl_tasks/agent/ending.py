@@ -111,7 +111,8 @@ def _with_subject(result: Result, subject: Result, jobs: Mapping[str, Job]) -> R
     )
     if not is_same:
         return found.ended(Status.INFRA_FAILED, "the result is of another run")
-    if found.status is Status.SUCCESS and (bad := _bad_job(jobs)):
+    before = {name: job for name, job in jobs.items() if name != PUBLISH}
+    if found.status is Status.SUCCESS and (bad := _bad_job(before)):
         return found.ended(*bad)
     return found
 
@@ -139,7 +140,8 @@ def _unpublished(result: Result, jobs: Mapping[str, Job]) -> Publication:
     """Return what is to be said when nobody has told of a publication."""
     if not jobs and not result.kind.makes_commits:
         return Publication(status=Status.SUCCESS)
-    return Publication(status=Status.INFRA_FAILED, reason="nobody tells of what was published")
+    status, why = _bad_job(jobs) or (Status.INFRA_FAILED, "nobody tells of what was published")
+    return Publication(status=status, reason=why)
 
 
 def _bad_job(jobs: Mapping[str, Job]) -> tuple[Status, str] | None:

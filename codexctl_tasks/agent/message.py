@@ -44,8 +44,7 @@ def title_of(message: str, otherwise: str) -> str:
         plain = " ".join(_MARKUP.sub(lambda found: found[1] or "", line).split())
         plain = _ISSUE.sub(f"#{_JOINER}", plain.replace("@", f"@{_JOINER}")).rstrip(".:")
         if re.search(r"\w", plain):
-            short = plain if len(plain) <= LONGEST_TITLE else f"{plain[: LONGEST_TITLE - 1]}…"
-            return _CLOSES.sub(rf"\1{_JOINER}\2", short)
+            return plain if len(plain) <= LONGEST_TITLE else f"{plain[: LONGEST_TITLE - 1]}…"
     return otherwise
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.agent.message import code, harmless, listed
+from codexctl_tasks.agent.result import Status
 from codexctl_tasks.agent.wording import Words, words_of
 
 if TYPE_CHECKING:
@@ -22,12 +23,13 @@ def text_of(ending: Ending, language: Language, run: str) -> str:
     """Return the comment, without its marker; *run*: the page of the run, or who ran it."""
     words, status = words_of(language), ending.status
     done, message = ending.publication, harmless(ending.result.final_message)
+    is_answer = status is Status.SUCCESS and not ending.result.kind.makes_commits
     parts = [
         f"### {words.heads[status]}",
         "\n".join(_facts(ending, words, run)),
         _section(words.blocked, done.blocked),
         _section(words.review, done.review),
-        words.advice[status],
+        words.answered if is_answer else words.advice[status],
         f"<details><summary>{words.said}</summary>\n\n{message}\n\n</details>" if message else "",
     ]
     return "\n\n".join(filter(None, parts))

@@ -25,6 +25,8 @@ class Words:
     """What has happened."""
     advice: dict[Status, str]
     """What to do."""
+    answered: str
+    """What to do with an answer, which is not merged."""
     reason: str
     pull_request: str
     run: str
@@ -63,6 +65,7 @@ _ENGLISH = Words(
         Status.PUBLISH_BLOCKED: "Nothing was pushed. Ask for less, do that part by hand, "
         "or allow it in `codex.publish` of services.yaml.",
     },
+    answered="Read it; a comment that asks for more goes on here.",
     reason="Why",
     pull_request="Pull request",
     run="Run",
@@ -99,6 +102,7 @@ _RUSSIAN = Words(
         Status.PUBLISH_BLOCKED: "Ничего не отправлено. Сузьте задачу, сделайте эту часть сами или "
         "разрешите её в `codex.publish` файла services.yaml.",
     },
+    answered="Прочтите ответ; комментарий с вопросом продолжит работу.",
     reason="Причина",
     pull_request="Pull request",
     run="Запуск",
