@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,10 +26,10 @@ from tests.support.fakes import FakeCluster, fake_outside
 from tests.support.git_server import run_git
 from tests.support.github_server import GitHubServer, Trouble, github_server
 from tests.support.output_schema import check
+from tests.support.shell import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.fakes import FakeClock
     from tests.support.git_server import GitServer
@@ -400,6 +402,62 @@ def test_a_damaged_bundle(desk: Desk) -> None:
     file = desk.folder / bundle.FILE
     file.write_bytes(file.read_bytes()[:-30])
     assert desk.blocked() == "the bundle of its work: it is damaged, or was cut"
+
+
+def test_as_a_step_of_a_workflow(desk: Desk, tmp_path: Path) -> None:
+    """The token is in no argument of git, in no file and in nothing that is printed."""
+    desk.work("src/prices.py")
+    tools, log = tmp_path / "tools", tmp_path / "arguments"
+    tools.mkdir()
+    (tools / "git").write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" >> {log}\nexec {shutil.which("git")} "$@"\n'
+    )
+    (tools / "git").chmod(0o755)
+    event = tmp_path / "event.json"
+    event.write_text(json.dumps({"issue": {"number": 12}}))
+    variables = {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "CODEXCTL_GH_PAT": TOKEN,
+        "CODEXCTL_RESULT_DIR": str(desk.folder),
+        "CODEXCTL_KIND": "dev",
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_API_URL": desk.github.url,
+        "GITHUB_SERVER_URL": desk.forge.url,
+        "GITHUB_REPOSITORY": NAME,
+        "GITHUB_RUN_ID": "7",
+        "GITHUB_EVENT_PATH": str(event),
+        "GITHUB_OUTPUT": str(tmp_path / "outputs"),
+        "TMPDIR": str(tmp_path),
+    }
+    done = run("ci", "publish", cwd=Path.cwd(), env=variables)
+
+    assert done.returncode == 0, done.stderr
+    assert desk.forge.tip(NAME, BRANCH)
+    assert "push" in log.read_text().splitlines()
+    masks = [line for line in done.stderr.splitlines() if line.startswith("::add-mask::")]
+    rest = "".join(line for line in done.stderr.splitlines() if line not in masks)
+    assert TOKEN not in log.read_text() + rest + done.stdout + (tmp_path / "outputs").read_text()
+    told = finish(desk, tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert "### ✅ The agent is done" in desk.github.bodies[0]
+
+
+def finish(desk: Desk, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the last step in another job, which gets the outputs of the one before."""
+    lines = (folder / "outputs").read_text().splitlines()
+    outputs = {
+        line.partition("<<")[0]: lines[at + 1] for at, line in enumerate(lines) if "<<" in line
+    }
+    needs = {"agent": {"result": "success"}, "publish": {"result": "success", "outputs": outputs}}
+    variables = {
+        "CODEXCTL_GH_PAT": TOKEN,
+        "CODEXCTL_RESULT_DIR": str(desk.folder),
+        "CODEXCTL_NEEDS": json.dumps(needs),
+        "CODEXCTL_ISSUE": "12",
+        "GITHUB_API_URL": desk.github.url,
+        "GITHUB_REPOSITORY": NAME,
+    }
+    return run("ci", "finish", cwd=folder, env=variables)
 
 
 def test_what_programs_are_told(
