@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.agent.kinds import Kind
-from codexctl_tasks.agent.message import _JOINER as JOINER
 from codexctl_tasks.agent.publication import FILE, read_publication
 from codexctl_tasks.agent.result import Result, Status, write_result
 from codexctl_tasks.agent.work import bundle
-from codexctl_tasks.errors import CodexctlError
+from codexctl_tasks.errors import CodexctlError, UsageError
 from codexctl_tasks.flows.agent.publish import publish
+from codexctl_tasks.hooks.builtin.comment_body import JOINER
 from codexctl_tasks.settings import publish_request
 from tests.agent.conftest import NAME
 from tests.support.fakes import FakeCluster, fake_outside
@@ -150,7 +150,7 @@ def test_from_an_issue_to_a_pull_request(desk: Desk, capsys: pytest.CaptureFixtu
     marker, _, body = pull["body"].partition("\n")
     assert marker == f"<!-- codexctl-pull-request: {BRANCH} -->"
     assert body.startswith("Closes #12\n\n**Look closely at these files")
-    assert "- `package.json: package.json`" in body
+    assert "- `package.json: dependencies`" in body
     assert f"Thanks @{JOINER}octo, fixes{JOINER} #99. \\![x](https://evil.example/?s=1)" in body
     assert pull["reviewers"] == ["ann", "backend"]
     commit = desk.forge.tip(NAME, BRANCH)
@@ -159,7 +159,7 @@ def test_from_an_issue_to_a_pull_request(desk: Desk, capsys: pytest.CaptureFixtu
     data = json.loads(capsys.readouterr().out)
     check(data, "publish")
     assert (data["status"], data["pr"], data["commit"]) == ("success", pull["number"], commit)
-    assert desk.told().review == ("package.json: package.json",)
+    assert desk.told().review == ("package.json: dependencies",)
     assert TOKEN not in desk.stream.getvalue()
 
 
@@ -267,6 +267,15 @@ def test_work_that_began_elsewhere(desk: Desk) -> None:
     desk.result = replace(desk.result, base=stray)
     desk.work("src/prices.py")
     assert "where the agent began, is not in main" in desk.blocked()
+
+
+def test_work_on_what_was_never_published(desk: Desk) -> None:
+    """What an earlier run was not allowed to publish does not come along with the next one."""
+    desk.workspace.write(".github/workflows/evil.yml")
+    desk.workspace.base = desk.workspace.commit("blocked before")
+    desk.result = replace(desk.result, base=desk.workspace.base)
+    desk.work("src/prices.py")
+    assert "where the agent began, was never published" in desk.blocked()
 
 
 @pytest.mark.parametrize(
@@ -471,3 +480,29 @@ def test_what_programs_are_told(
     found = {line.partition("<<")[0]: told[at + 1] for at, line in enumerate(told) if "<<" in line}
     assert (found["status"], found["pr-number"]) == ("publish-blocked", "")
     assert found["blocked"] == ".github/workflows/new.yml: the policy blocks .github/"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"result_dir": ""}, "name what prompt-run wrote to"),
+        ({"issue": ""}, "give --issue N or --pr N"),
+        ({"pr": "3"}, "cannot be combined with --pr"),
+        ({"kind": "merge"}, "'merge' is unknown"),
+        ({"repo": "../web/x"}, "write owner/name"),
+        ({"repo": "shop/.."}, "write owner/name"),
+        ({"issue": "-1"}, "is no number"),
+    ],
+)
+def test_wrong_usage(desk: Desk, given: dict[str, str], said: str) -> None:
+    """Exit code 2, in one line; nobody is asked."""
+    with pytest.raises(UsageError, match=said):
+        desk.run(**given)
+    assert (desk.github.requests, desk.forge.requests) == ([], [])
+
+
+def test_a_run_that_left_nothing(desk: Desk) -> None:
+    """Exit code 3: it is not taken for one without changes."""
+    with pytest.raises(CodexctlError, match=r"result\.json: cannot be read") as caught:
+        desk.run()
+    assert caught.value.exit_code == 3
