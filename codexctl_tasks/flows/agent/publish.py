@@ -12,7 +12,7 @@ import tempfile
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from codexctl_tasks.agent import publication as publications
 from codexctl_tasks.agent.kinds import Kind
@@ -21,9 +21,9 @@ from codexctl_tasks.agent.publication import Publication
 from codexctl_tasks.agent.result import Result, Status, read_result
 from codexctl_tasks.agent.work import branches, bundle, policy
 from codexctl_tasks.agent.work.branches import RefusedBranchError
-from codexctl_tasks.agent.work.pack import BadBundleError
-from codexctl_tasks.agent.work.verification import sha_format, verify_work
+from codexctl_tasks.agent.work.verification import sha_format
 from codexctl_tasks.errors import CodexctlError
+from codexctl_tasks.flows.agent.carrying import BlockedError, Carrier
 from codexctl_tasks.flows.agent.showing import Showing
 from codexctl_tasks.flows.registries import variables_of
 from codexctl_tasks.flows.reporting import outputs_text, write_report
@@ -31,12 +31,9 @@ from codexctl_tasks.hooks.builtin.comment_body import compose
 from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.world.github_access import Thread, open_github, token_of
 from codexctl_tasks.world.github_comments import OwnComment
-from codexctl_tasks.world.repository import RejectedError, Remote, Repository
-from codexctl_tasks.world.retrying import TRANSFER, retrying
+from codexctl_tasks.world.repository import Remote, Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from codexctl_tasks.agent.work.policy import Judgement, Policy
     from codexctl_tasks.agent.work.verification import Work
     from codexctl_tasks.requests.publishing import PublishRequest
@@ -45,7 +42,6 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.github_objects import PullRequest
     from codexctl_tasks.world.outside import Outside
 
-T = TypeVar("T")
 SCHEMA_VERSION = 1
 """Of the JSON document; see docs/output.md."""
 _MEGABYTE = 10**6
@@ -61,14 +57,6 @@ def publish(request: PublishRequest, outside: Outside) -> int:
         raise
     _tell(request, done, outside)
     return done.status.exit_code
-
-
-class _BlockedError(Exception):
-    """What was made may not be published."""
-
-    def __init__(self, *reasons: str) -> None:
-        super().__init__(*reasons)
-        self.reasons = reasons
 
 
 class _Publishing:
@@ -102,7 +90,7 @@ class _Publishing:
                 if not self._kind.makes_commits:
                     return self._answer(github)
                 return self._publish_work(github)
-        except _BlockedError as error:
+        except BlockedError as error:
             lines = tuple(self._console.masked(each) for each in error.reasons)
             for line in lines[: policy.MOST_TOLD]:
                 self._console.step("publish", f"blocked: {line}")
@@ -117,7 +105,7 @@ class _Publishing:
         if asked != (found.kind, found.repo, found.issue, found.pr):
             of_result = f"{found.kind} of {found.repo}#{found.issue or found.pr}"
             wanted = f"{self._kind} of {self._request.repo}#{self._number}"
-            raise _BlockedError(f"the result is of another run: {of_result} instead of {wanted}")
+            raise BlockedError(f"the result is of another run: {of_result} instead of {wanted}")
 
     @property
     def _number(self) -> int:
@@ -151,58 +139,42 @@ class _Publishing:
         if not file.is_file() or file.is_symlink():
             return self._no_changes()
         if not self._result.base:
-            raise _BlockedError("nobody has recorded with which commit the agent began")
+            raise BlockedError("nobody has recorded with which commit the agent began")
         with tempfile.TemporaryDirectory(prefix="codexctl-publish-") as folder:
             repository = Repository(
                 Path(folder),
                 self._request.source.environ,
                 object_format=sha_format(self._result.base),
             )
-            work = self._verify(file, repository)
+            carrier = Carrier(repository, self._remote, self._outside.clock, self._console)
+            work = carrier.verify(file, self._result.base, self._policy.most_file_bytes)
             if not work.files:
                 return self._no_changes()
             judgement = policy.judge(work.changes, self._policy)
             if judgement.blocked:
-                raise _BlockedError(*judgement.blocked)
-            return self._push(github, repository, work, judgement)
+                raise BlockedError(*judgement.blocked)
+            return self._push(github, carrier, work, judgement)
 
     def _no_changes(self) -> Publication:
         self._console.step("publish", "nothing: the agent has changed no file")
         return Publication(status=Status.NO_CHANGES)
 
-    def _verify(self, file: Path, repository: Repository) -> Work:
-        known = (file, self._result.base, repository, self._remote)
-        largest = self._policy.most_file_bytes
-        try:
-            return self._repeated(lambda: verify_work(*known, largest_text=largest))
-        except BadBundleError as error:
-            raise _BlockedError(f"the bundle of its work: {error}") from error
-        except RejectedError as error:
-            what = f"{self._result.base[:12]}, where the agent began, was never published"
-            raise _BlockedError(f"{what}: bring the workspace up to date and run again") from error
-
-    def _repeated(self, call: Callable[[], T]) -> T:
-        """Return what a call returns that the network may disturb."""
-        announce = self._console.retrying
-        return retrying(call, self._outside.clock, TRANSFER, lambda pause: announce(str(pause)))
-
     def _push(
-        self, github: GitHub, repository: Repository, work: Work, judgement: Judgement
+        self, github: GitHub, carrier: Carrier, work: Work, judgement: Judgement
     ) -> Publication:
         """Bring the work to its branch, and the branch to its pull request."""
-        pull = (
-            github.pull_request(self._request.repo, self._request.pr) if self._request.pr else None
-        )
+        number = self._request.pr
+        pull = github.pull_request(self._request.repo, number) if number else None
         try:
             branch, base_branch = self._branches(github, pull)
-            tip = self._tip(repository, branch)
+            tip = carrier.tip(branch)
             pushes = branches.needs_push(
                 tip=tip, base=work.base, commit=work.commit, may_be_new=pull is None
             )
         except RefusedBranchError as error:
-            raise _BlockedError(str(error)) from error
+            raise BlockedError(str(error)) from error
         if not tip and not github.contains(self._request.repo, base_branch, work.base):
-            raise _BlockedError(f"{work.base[:12]}, where the agent began, is not in {base_branch}")
+            raise BlockedError(f"{work.base[:12]}, where the agent began, is not in {base_branch}")
         done = Publication(
             status=Status.SUCCESS, branch=branch, commit=work.commit, review=tuple(judgement.review)
         )
@@ -212,7 +184,7 @@ class _Publishing:
             self._console.step("publish", f"{would} {size} on {branch}, for {base_branch}")
             return replace(done, pr=pull.number if pull else 0)
         if pushes:
-            self._send(repository, work.commit, branch)
+            carrier.push(work.commit, branch)
         told = "pushed" if pushes else "there already:"
         self._console.step("publish", f"{told} {size} on {branch} at {work.commit[:12]}")
         shown = self._show(github, pull, branch, base_branch, judgement)
@@ -257,16 +229,6 @@ class _Publishing:
         is_protected = known is not None and known.is_protected
         branches.check_branch(branch, others=(default, base), is_protected=is_protected)
         return branch, base
-
-    def _tip(self, repository: Repository, branch: str) -> str:
-        return self._repeated(lambda: repository.tip(self._remote, branch))
-
-    def _send(self, repository: Repository, commit: str, branch: str) -> None:
-        """Push; what broke on the way is repeated, which changes nothing if it had arrived."""
-        try:
-            self._repeated(lambda: repository.push(self._remote, commit, branch))
-        except RejectedError as error:
-            raise _BlockedError(f"the server does not take it: {error.what}") from error
 
 
 def _policy_of(settings: Publish) -> Policy:
