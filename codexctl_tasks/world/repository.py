@@ -80,7 +80,7 @@ class Remote:
     """A repository on a server."""
 
     url: str
-    """Without credentials; raises `GitHubError` when it is used, unless HTTPS or loopback."""
+    """HTTPS, or plain HTTP on loopback; without credentials."""
     token: str = field(repr=False)
     """Of whoever may read or write there; empty: nobody is asked."""
 
@@ -216,7 +216,14 @@ class Repository:
         self._ask_server("push", remote, "--porcelain", "--no-verify", "--", remote.url, refspec)
 
     def _ask_server(self, command: str, remote: Remote, *words: str) -> bytes:
-        origin = checked_origin(remote.url)
+        try:
+            origin = checked_origin(remote.url)
+        except CodexctlError as error:  # it may hold a password: it is not shown
+            what, fix = (
+                "is no address of a git server",
+                "write https://HOST, as in GITHUB_SERVER_URL",
+            )
+            raise GitError("git", what, fix) from error
         scheme = urlsplit(origin).scheme
         settings = {f"protocol.{scheme}.allow": "always"}
         if remote.token:

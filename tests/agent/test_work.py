@@ -511,3 +511,19 @@ def test_a_repository_of_longer_hashes(tmp_path: Path, file: Path) -> None:
         repository.push(remote, work.commit, "codex/issue-12")
         assert running.tip(NAME, "codex/issue-12") == work.commit
         assert len(work.commit) == 64
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.com/x.git", "ssh://x/y", "/etc", "https://a:hunter2@x.example/y"]
+)
+def test_addresses_that_are_not_used(desk: Desk, url: str) -> None:
+    """The token goes over HTTPS alone; an address that holds a password is not printed."""
+    with pytest.raises(GitError, match="write https://HOST") as caught:
+        desk.repository.tip(Remote(url, "secret-token"), "main")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_no_git(tmp_path: Path) -> None:
+    """One line says what is missing."""
+    with pytest.raises(GitError, match="install git"):
+        Repository(tmp_path, {"PATH": str(tmp_path)})
