@@ -26,6 +26,7 @@ from codexctl_tasks.settings.environment import (
     in_github_actions,
 )
 from codexctl_tasks.settings.images import gc_images_request, images_request
+from codexctl_tasks.settings.publishing import finish_request, publish_request
 from codexctl_tasks.settings.slots import (
     ensure_ready_request,
     ensure_slot_request,
@@ -49,6 +50,7 @@ __all__ = (
     "ensure_slot_request",
     "event_cleanup_request",
     "explain_request",
+    "finish_request",
     "gc_images_request",
     "gc_request",
     "gc_step_request",
@@ -56,6 +58,7 @@ __all__ = (
     "hooks_request",
     "images_request",
     "in_github_actions",
+    "publish_request",
     "release_request",
     "render_request",
     "slot_request",
