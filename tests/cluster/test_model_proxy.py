@@ -38,7 +38,8 @@ class Model(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_): pass
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        has_key = self.headers["Authorization"] == "Bearer " + "-".join(("sk", "SENTINEL", "of", "the", "key"))
+        key = "-".join(("sk", "SENTINEL", "of", "the", "key"))
+        has_key = self.headers["Authorization"] == "Bearer " + key
         self.send_response(200 if has_key else 401)
         self.end_headers()
         self.wfile.write(b"data: hello\\n\\n")
@@ -187,7 +188,7 @@ def test_an_image_that_cannot_be_pulled(site: Site) -> None:
 def test_what_a_killed_run_leaves_is_removed_by_the_next(
     site: Site, started: list[Popen[str]]
 ) -> None:
-    """codexctl is killed without mercy: the next start finds its proxy, and removes it."""
+    """A run is killed without mercy: the next start finds its proxy, and removes it."""
     known = ("project", "run", "slot", "slot_namespace", "image", "upstream", "key")
     given = {name: getattr(site.settings, name) for name in known}
     process = subprocess.Popen(
