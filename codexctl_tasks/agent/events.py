@@ -130,6 +130,12 @@ class Verdict:
     """The thread that was to go on is not there."""
 
 
+_CUT_SHORT = {
+    CANCELLED: Verdict(Status.CANCELLED, "it was cancelled"),
+    TIMED_OUT: Verdict(Status.TIMEOUT, "its time ran out"),
+}
+
+
 def judge(
     account: Account, ended: Ended, *, is_codex: bool, schema: Mapping[str, Any] | None
 ) -> Verdict:
@@ -143,22 +149,27 @@ def judge(
             message count.
         schema: What the last message has to meet; None: nothing.
     """
-    if ended.how == CANCELLED:
-        return Verdict(Status.CANCELLED, "it was cancelled")
-    if ended.how == TIMED_OUT:
-        return Verdict(Status.TIMEOUT, "its time ran out")
+    if ended.how in _CUT_SHORT:
+        return _CUT_SHORT[ended.how]
     if account.failure:
         may_pass = bool(_PASSING.search(account.failure) and not _LASTING.search(account.failure))
         return Verdict(Status.AGENT_FAILED, _one_line(account.failure), may_pass)
     if ended.exit_code:
         return _failed_program(ended)
+    what = _shortcoming(account, ended, schema, is_codex=is_codex)
+    return Verdict(Status.AGENT_FAILED, what) if what else Verdict(Status.SUCCESS)
+
+
+def _shortcoming(
+    account: Account, ended: Ended, schema: Mapping[str, Any] | None, *, is_codex: bool
+) -> str:
+    """Return what a program that is content has not done; empty: nothing."""
     if is_codex and not account.is_complete:
-        return Verdict(Status.AGENT_FAILED, "it ended in the middle of a turn")
+        return "it ended in the middle of a turn"
     if not ended.last_message.strip():
-        return Verdict(Status.AGENT_FAILED, "it said nothing at the end")
-    if schema is not None and (what := violation(ended.last_message, schema)):
-        return Verdict(Status.AGENT_FAILED, f"its answer violates the schema: {what}")
-    return Verdict(Status.SUCCESS)
+        return "it said nothing at the end"
+    what = violation(ended.last_message, schema) if schema is not None else ""
+    return f"its answer violates the schema: {what}" if what else ""
 
 
 def usage_since(before: Usage, total: Usage | None) -> Usage:

@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 _TYPES: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
     "array": lambda value: isinstance(value, list),
@@ -21,7 +26,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
     "integer": lambda value: _is_number(value) and value == int(value),
-    "number": lambda value: _is_number(value),
+    "number": _is_number,
 }
 _LIMITS: dict[str, tuple[Callable[[Any, Any], bool], Callable[[Any], bool]]] = {
     "minimum": (lambda value, limit: value >= limit, _TYPES["number"]),
@@ -112,10 +117,6 @@ def _referred(reference: str, root: Mapping[str, Any]) -> Any:
         name = step.replace("~1", "/").replace("~0", "~")
         found = found.get(name, True) if isinstance(found, dict) else True
     return found if reference.startswith("#") else True
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _same(value: Any, other: Any) -> bool:
