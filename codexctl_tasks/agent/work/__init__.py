@@ -1,0 +1,1 @@
+"""The work of an agent: taken out of its pod, looked at, and where it may go."""
