@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from codexctl_tasks.stack.model import Agent
 
 TESTED_VERSION = "0.169.0"
 """Of Codex: flags, configuration and events differ from version to version."""
 ANY_VERSION = "any"
 DEFAULT_SANDBOX = "danger-full-access"
+FOLDER = "$CODEXCTL_RUN_FOLDER"
+"""Stands for the run's folder, which is known only in the pod."""
+LAST_MESSAGE, SCHEMA = f"{FOLDER}/last.md", f"{FOLDER}/schema.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,10 +26,8 @@ class Invocation:
 
     folder: str
     """Where it works."""
-    last_message: str
-    """File for what it says last."""
-    schema: str = ""
-    """File of the JSON Schema that its last message has to meet; empty: any text will do."""
+    has_schema: bool = False
+    """Its last message has to meet the JSON Schema that lies in the run's folder."""
     model: str = ""
     """Empty: that of its configuration."""
     effort: str = ""
@@ -51,9 +54,9 @@ def arguments(agent: Agent, invocation: Invocation) -> list[str]:
         return list(agent.command)
     words = ["codex", "exec", "--json", "--strict-config", "--skip-git-repo-check"]
     words += ["--color", "never", "-C", invocation.folder]
-    words += ["-s", agent.sandbox or DEFAULT_SANDBOX, "-o", invocation.last_message]
-    if invocation.schema:
-        words += ["--output-schema", invocation.schema]
+    words += ["-s", agent.sandbox or DEFAULT_SANDBOX, "-o", LAST_MESSAGE]
+    if invocation.has_schema:
+        words += ["--output-schema", SCHEMA]
     if invocation.model:
         words += ["-m", invocation.model]
     if invocation.effort:
@@ -66,15 +69,22 @@ def arguments(agent: Agent, invocation: Invocation) -> list[str]:
 def variables(invocation: Invocation, *, model_url: str) -> dict[str, str]:
     """Return what a program that is not Codex has to know; none of it is secret."""
     return {
-        "CODEXCTL_LAST_MESSAGE": invocation.last_message,
+        "CODEXCTL_LAST_MESSAGE": LAST_MESSAGE,
         "CODEXCTL_MODEL": invocation.model,
         "CODEXCTL_EFFORT": invocation.effort,
         "CODEXCTL_THREAD_ID": invocation.thread,
-        "CODEXCTL_OUTPUT_SCHEMA": invocation.schema,
+        "CODEXCTL_OUTPUT_SCHEMA": SCHEMA if invocation.has_schema else "",
         "CODEXCTL_MODEL_URL": model_url,
     }
 
 
-def as_shell(words: list[str]) -> str:
+def as_shell(words: Iterable[str]) -> str:
     """Return the words as a line that a shell takes apart again."""
-    return shlex.join(words)
+    return " ".join(map(quoted, words))
+
+
+def quoted(word: str) -> str:
+    """Return a word for a shell, which knows where the run's folder is."""
+    if word.startswith(f"{FOLDER}/"):
+        return f'"{FOLDER}"/{shlex.quote(word.removeprefix(f"{FOLDER}/"))}'
+    return shlex.quote(word)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import io
 import json
 import secrets
-import shlex
 import tarfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.agent import events, scripts
-from codexctl_tasks.agent.command import as_shell
+from codexctl_tasks.agent.command import as_shell, quoted
 from codexctl_tasks.agent.pod import LostRunError
 from codexctl_tasks.agent.result import Usage
 from codexctl_tasks.errors import ClusterError, CodexctlError, DeadlineError
@@ -124,6 +123,7 @@ class Run:
         *,
         deadline_s: float,
         hear: Callable[[str], None],
+        keep: Callable[[bytes], None],
         check: Callable[[], None],
     ) -> events.Ended:
         """
@@ -133,6 +133,7 @@ class Run:
             account: Takes the events.
             deadline_s: By our clock; the pod keeps it, we only make sure.
             hear: Is told each message of the agent.
+            keep: Is given all events as they came.
             check: Is called several times a minute; what it raises ends the run.
 
         Raises:
@@ -147,6 +148,7 @@ class Run:
                 self._refuse_silence(heard_s, error)
                 continue
             heard_s = self._clock.now()
+            keep(news)
             for message in account.read(news):
                 hear(message)
             if state[0] == scripts.OVER and self._offset >= int(state[-1]):
@@ -169,10 +171,6 @@ class Run:
         """Note what a thread has used by now, for the next run of it; a failure is no matter."""
         with suppress(CodexctlError):
             self._shell.run(scripts.REMEMBER, self._site.home, thread, json.dumps(asdict(used)))
-
-    def has_changes(self, base: str) -> bool:
-        """Tell whether the workspace differs from a commit, also in what is not committed."""
-        return bool(self._shell.run(scripts.CHANGES, self._site.folder, base).strip())
 
     def _look(self) -> tuple[list[str], bytes]:
         """Ask what is new; return the words of the state, and the news."""
@@ -219,7 +217,7 @@ def cancel(shell: Shell, number: str, wait_s: float = CANCEL_S) -> bool:
 
 def _archive(order: Order, token: str) -> bytes:
     exported = {**order.variables, **order.secrets}
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
+    lines = [f"export {name}={quoted(value)}" for name, value in exported.items()]
     files = {
         "prompt.md": order.prompt,
         "command": f"exec {as_shell(order.command)}\n".encode(),

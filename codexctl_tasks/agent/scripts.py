@@ -263,17 +263,6 @@ done
 """Arguments: where runs are, the agent's home, where it works, a thread or nothing. Prints a word
 and what is known about it in each line."""
 
-CHANGES = (
-    _GIT
-    + """\
-folder=$1
-if [ "$(quiet_git rev-parse --verify -q HEAD)" != "$2" ]; then echo commits; fi
-quiet_git status --porcelain -- . ':!.codexctl' | head -n 1
-"""
-)
-"""Arguments: where the agent worked, and the commit that it began with. Prints something if
-anything has changed."""
-
 REMEMBER = """\
 mkdir -p -- "$1/usage" && echo "$3" > "$1/usage/$2.new" && mv -f "$1/usage/$2.new" "$1/usage/$2"
 """
