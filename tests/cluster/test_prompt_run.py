@@ -1,0 +1,337 @@
+"""``prompt-run`` with the real Codex CLI in a real pod, and a model that does as it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.agent_image import push_agent_image
+from tests.support.agents import AgentSlot
+from tests.support.model_server import (
+    cuts,
+    fails,
+    hangs,
+    model_server,
+    refuses,
+    runs,
+    says,
+)
+from tests.support.shell import run_kubectl, run_program_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.cluster
+
+PATIENCE_S = 60.0
+COMMIT = (
+    "echo new > new.txt && git add new.txt && "
+    "git -c user.name=Agent -c user.email=agent@example.com commit -qm 'Add new.txt'"
+)
+
+
+@pytest.fixture(scope="module")
+def ready_slot(
+    cluster_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AgentSlot]:
+    """Give a slot that is ready, with an agent."""
+    name = f"agent-{os.getpid()}"
+    image = push_agent_image(cluster_environment["SANDBOX_REGISTRY"])
+    folder = tmp_path_factory.mktemp("agent") / "shop"
+    folder.mkdir()
+    with model_server(cluster_environment["SANDBOX_HOST"]) as model:
+        slot = AgentSlot(name, folder, image, model, cluster_environment)
+        slot.write()
+        slot.commit()
+        slot.make_ready()
+        yield slot
+    for namespace in (slot.namespace, name):
+        run_kubectl(cluster_environment, "delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture
+def slot(ready_slot: AgentSlot) -> Iterator[AgentSlot]:
+    """Give the slot with a model that answers, and end what a test has started."""
+    ready_slot.model.play(says("Done."))
+    yield ready_slot
+    for process in ready_slot.started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+    ready_slot.started.clear()
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Wait for something that has to happen."""
+    end_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end_s, f"never: {what}"
+        time.sleep(0.2)
+
+
+def test_a_commit_leaves_the_pod_and_the_result_says_all(slot: AgentSlot, tmp_path: Path) -> None:
+    """The agent's commit and what it did not commit are in a bundle against the base."""
+    slot.model.play(
+        runs(COMMIT, "I add a file."), runs("echo x > more.txt"), says("It is *there*.")
+    )
+    outputs = tmp_path / "outputs"
+    done = slot.ask("--output", "json", prompt="Add $(a) file.\n" * 3, GITHUB_OUTPUT=str(outputs))
+    assert done.returncode == 0, done.stderr
+    result = slot.result
+    assert (result["status"], result["final_message"]) == ("success", "It is *there*.")
+    assert (result["slot"], result["issue"], result["namespace"]) == (1, 12, slot.namespace)
+    assert result["usage"] == {"input": 300, "cached_input": 30, "output": 60, "reasoning": 15}
+    assert json.loads(done.stdout)["result"] == result
+    assert "I add a file." in done.stderr
+    assert "success" in outputs.read_text().split("status<<")[1].splitlines()[1]
+    assert any("Add $(a) file." in asked.text for asked in slot.model.asked)
+    clone = tmp_path / "clone"
+    run_program_in(tmp_path, "git", "clone", "-q", str(slot.folder), str(clone))
+    bundle = str(slot.result_folder / "work.bundle")
+    run_program_in(clone, "git", "fetch", "-q", bundle, "codexctl/work:work")
+    log = run_program_in(clone, "git", "log", "--format=%s", "main..work").decode().splitlines()
+    assert log == ["Work of the agent on #12", "Add new.txt"]
+    assert run_program_in(clone, "git", "show", "work:more.txt") == b"x\n"
+    assert (slot.result_folder / "last-message.md").read_text() == "It is *there*.\n"
+    lines = (slot.result_folder / "events.jsonl").read_text().splitlines()
+    kinds = [json.loads(line)["type"] for line in lines]
+    assert (kinds[0], kinds[-1]) == ("thread.started", "turn.completed")
+    slot.sh(f"cd /workspace/{slot.name} && git reset -q --hard {result['base']} && git clean -qfd")
+
+
+def test_a_thread_goes_on_and_its_usage_is_counted_once(slot: AgentSlot) -> None:
+    """Continuing a thread gives the model what was said before; only new tokens are counted."""
+    slot.model.play(says("The word is apple."))
+    assert slot.ask("--kind", "plan", prompt="Say a word.").returncode == 0
+    first = slot.result
+    slot.model.play(says("It was apple."))
+    done = slot.ask("--kind", "plan", "--resume", first["thread_id"], prompt="Which one was it?")
+    assert done.returncode == 0, done.stderr
+    assert slot.result["thread_id"] == first["thread_id"]
+    assert slot.result["usage"]["input"] == 100
+    assert "The word is apple." in slot.model.asked[0].text
+
+
+def test_a_thread_that_is_gone_begins_anew(slot: AgentSlot) -> None:
+    """An unknown thread is no reason to give up: the whole prompt is there."""
+    unknown = "01a21a94-5307-7641-8fce-094e3b3be7b1"
+    done = slot.ask("--kind", "plan", "--resume", unknown)
+    assert done.returncode == 0, done.stderr
+    assert "is not known there: a new one begins" in done.stderr
+    assert slot.result["thread_id"] not in ("", unknown)
+
+
+def test_nothing_changed(slot: AgentSlot) -> None:
+    """An agent that is content and has changed nothing is no success to publish."""
+    done = slot.ask()
+    assert done.returncode == 0, done.stderr
+    assert slot.result["status"] == "no-changes"
+    assert not (slot.result_folder / "work.bundle").exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "reason", "requests"),
+    [
+        (refuses(401, "Incorrect API key provided", "invalid_api_key"), "401 Unauthorized", 0),
+        (refuses(400, "Bad request", "invalid_request_error"), "Bad request", 0),
+        (refuses(429, "You exceeded your quota", "insufficient_quota"), "Quota exceeded", 0),
+        (says(""), "it said nothing at the end", 1),
+    ],
+    ids=["401", "400", "quota", "empty"],
+)
+def test_what_will_not_pass_is_not_repeated(
+    slot: AgentSlot, step: object, reason: str, requests: int
+) -> None:
+    """The run fails with the model's own words, after one attempt."""
+    slot.model.play(step)  # type: ignore[arg-type]
+    done = slot.ask("--kind", "plan")
+    assert done.returncode == 1
+    assert slot.result["status"] == "agent-failed"
+    assert reason in slot.result["reason"]
+    assert slot.result["attempts"] == 1
+    assert not requests or len(slot.model.asked) == requests
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        refuses(429, "Rate limit reached", "rate_limit_exceeded"),
+        refuses(500, "boom"),
+        cuts(),
+        fails("server_error", "the model exploded"),
+    ],
+    ids=["429", "500", "cut", "failed"],
+)
+def test_what_may_pass_is_tried_again_on_the_same_thread(slot: AgentSlot, step: object) -> None:
+    """A model that was away for a minute costs no work: the thread goes on."""
+    slot.write(
+        configBlocks=[
+            {"toml": "[model_providers.codexctl]\nrequest_max_retries = 0\nstream_max_retries = 0"}
+        ]
+    )
+    slot.model.play(step, says("Done."))  # type: ignore[arg-type]
+    done = slot.ask("--kind", "plan")
+    slot.write()
+    assert done.returncode == 0, done.stderr
+    assert slot.result["attempts"] == 2
+    assert "attempt 2 of 4 in 5 s" in done.stderr
+
+
+def test_an_answer_must_meet_its_schema(slot: AgentSlot, tmp_path: Path) -> None:
+    """Codex is content with any answer; we are not."""
+    schema = tmp_path / "schema.json"
+    schema.write_text(
+        '{"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"],'
+        ' "additionalProperties": false}'
+    )
+    slot.model.play(says('{"ok": "yes"}'))
+    done = slot.ask("--kind", "review", "--output-schema", str(schema))
+    assert done.returncode == 1
+    assert slot.result["reason"] == "its answer violates the schema: $.ok is no boolean"
+    slot.model.play(says('{"ok": true}'))
+    assert slot.ask("--kind", "review", "--output-schema", str(schema)).returncode == 0
+
+
+def test_a_model_that_hangs_meets_the_deadline(slot: AgentSlot) -> None:
+    """Time runs out in the pod, and nothing of the agent is left there."""
+    slot.model.play(hangs())
+    done = slot.ask("--kind", "plan", "--timeout", "5s")
+    assert done.returncode == 70
+    assert slot.result["status"] == "timeout"
+    wait_until(lambda: not slot.processes(), f"nothing runs: {slot.processes()}")
+
+
+def test_what_the_agent_left_behind_is_ended(slot: AgentSlot) -> None:
+    """A server in its own session without the agent's environment does not outlive the run."""
+    hidden = "env -i setsid sh -c 'trap \"\" TERM HUP; sleep 4321; sleep 4322' >/dev/null 2>&1 &"
+    slot.model.play(runs(f"({hidden}) ; setsid sleep 4323 & sleep 0.5"), says("Started."))
+    other = subprocess.Popen(
+        [
+            *(slot.environment.get("SANDBOX_KUBECTL", "kubectl"), "-n", slot.namespace, "exec"),
+            *("deployment/codex", "--", "sh", "-c", "sleep 5555"),
+        ],
+        env={**os.environ, **slot.environment},
+    )
+    try:
+        wait_until(lambda: "sleep 5555" in slot.processes(), "somebody else's session")
+        assert slot.ask("--kind", "plan").returncode == 0
+        assert not [line for line in slot.processes() if "432" in line]
+        assert "sleep 5555" in slot.processes(), "somebody else's session was ended"
+    finally:
+        other.kill()
+        other.wait()
+        slot.sh(
+            "pkill -f 'sleep 5555' || kill $(ps | grep 'sleep 5555' | awk '{print $1}') || true"
+        )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_cancelled_run_ends_in_the_pod(slot: AgentSlot, number: signal.Signals) -> None:
+    """Whoever cancels a workflow stops the agent, and the result says so."""
+    slot.model.play(runs("setsid sleep 4444 & sleep 4445"))
+    process = slot.start("--kind", "plan")
+    wait_until(lambda: "sleep 4444" in slot.processes(), "the agent works")
+    process.send_signal(number)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 128 + number
+    assert slot.result["status"] == "cancelled"
+    assert slot.result["thread_id"]
+    wait_until(lambda: not slot.processes(), "nothing runs")
+
+
+def test_a_client_that_died_leaves_a_run_that_the_next_one_finds(slot: AgentSlot) -> None:
+    """A second run does not start beside the first; with --force it takes its place."""
+    slot.model.play(runs("sleep 4444"), says("Done."))
+    first = slot.start("--kind", "plan")
+    wait_until(lambda: "sleep 4444" in slot.processes(), "the agent works")
+    first.kill()
+    second = slot.ask("--kind", "plan")
+    assert second.returncode == 70
+    assert "of an agent goes on in pod" in second.stderr
+    assert slot.result["status"] == "slot-timeout"
+    slot.model.play(says("Mine."))
+    third = slot.ask("--kind", "plan", "--force")
+    assert third.returncode == 0, third.stderr
+    assert slot.result["final_message"] == "Mine."
+    assert "sleep 4444" not in slot.processes()
+
+
+def test_a_megabyte_of_prompt_arrives(slot: AgentSlot) -> None:
+    """The size of an Issue with its comments is no matter."""
+    done = slot.ask("--kind", "plan", prompt="ä$(x)`y`\n{{ z }}\nEOF\n" * 50_000 + "the end")
+    assert done.returncode == 0, done.stderr
+    assert "the end" in slot.model.asked[0].text
+
+
+def test_another_version_of_the_agent_is_refused(slot: AgentSlot) -> None:
+    """Flags and events differ from version to version: an image with another one is told of."""
+    slot.write(agent={"version": "0.1.0"})
+    done = slot.ask("--kind", "plan")
+    slot.write()
+    assert done.returncode == 3
+    assert "holds Codex 0.169.0, not Codex 0.1.0" in done.stderr
+    assert slot.result["status"] == "infra-failed"
+
+
+def test_another_program_can_be_the_agent(slot: AgentSlot) -> None:
+    """A command that reads the prompt and leaves a message is an agent, too."""
+    script = 'cat > answer.txt; echo working; echo "I wrote it." > "$CODEXCTL_LAST_MESSAGE"'
+    slot.write(agent={"command": ["sh", "-c", script]})
+    done = slot.ask(prompt="Write me.")
+    slot.write()
+    assert done.returncode == 0, done.stderr
+    assert (slot.result["status"], slot.result["final_message"]) == ("success", "I wrote it.")
+    assert (
+        slot.sh(f"cat /workspace/{slot.name}/answer.txt; rm -f /workspace/*/answer.txt")
+        == "Write me."
+    )
+
+
+def test_planted_servers_and_instructions_do_nothing(slot: AgentSlot) -> None:
+    """What lies in the workspace, perhaps from a stranger's branch, configures no agent."""
+    place = f"/workspace/{slot.name}"
+    slot.sh(
+        f'mkdir -p {place}/.codex && cd {place} && printf \'[mcp_servers.x]\\ncommand = "touch"\\n'
+        "args = [\"/tmp/planted\"]\\n' > .codex/config.toml && echo 'PLANTED-WORDS' > AGENTS.md"
+    )
+    try:
+        assert slot.ask("--kind", "plan").returncode == 0
+        assert slot.sh("ls /tmp/planted 2>/dev/null || echo none").strip() == "none"
+        assert "PLANTED-WORDS" not in slot.model.asked[0].text
+    finally:
+        slot.sh(f"rm -rf {place}/.codex {place}/AGENTS.md")
+
+
+def test_dry_run_shows_prompt_and_command(slot: AgentSlot) -> None:
+    """What would be asked and run is shown, and nothing is started."""
+    done = slot.ask("--dry-run", "--effort", "high", prompt="Look at it.")
+    assert done.returncode == 0, done.stderr
+    assert "Look at it." in done.stdout
+    assert (
+        f"codex exec --json --strict-config --skip-git-repo-check --color never -C /workspace/{slot.name}"
+        in done.stdout
+    )
+    assert 'model_reasoning_effort="high"' in done.stdout
+    assert slot.model.asked == []
+
+
+def test_a_pod_that_is_deleted_is_no_failure_of_the_agent(slot: AgentSlot) -> None:
+    """The result names what has become of the pod."""
+    slot.model.play(runs("sleep 4444"))
+    process = slot.start("--kind", "plan")
+    wait_until(lambda: "sleep 4444" in slot.processes(), "the agent works")
+    slot.kubectl("delete", "pod", "-l", "app=codex", "--wait=false")
+    _, told = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1, told
+    assert slot.result["status"] == "infra-failed"
+    assert "pod" in slot.result["reason"]
+    slot.kubectl("rollout", "status", "deployment/codex")
+    slot.model.play(says("Again."))
+    assert slot.ask("--kind", "plan").returncode == 0
