@@ -83,8 +83,10 @@ class Account:
             self.strange += 1
             return
         self.events += 1
-        if kind == "thread.started" and _THREAD.fullmatch(str(event.get("thread_id", ""))):
-            self.thread_id = str(event["thread_id"])
+        if kind == "thread.started":
+            thread = event.get("thread_id")
+            is_usable = isinstance(thread, str) and _THREAD.fullmatch(thread)
+            self.thread_id = thread if is_usable else ""
         elif kind == "turn.started":
             self.failure, self.is_complete = "", False
         elif kind == "turn.completed":
