@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.cluster import Cluster
 
 POD = Resource("v1", "Pod", "pods", namespaced=True)
+_LONGEST_HOST = 63
+"""Characters of a pod's name that are its host name."""
 
 
 class LostRunError(CodexctlError):
@@ -118,6 +120,15 @@ class Shell:
             what = f"a script of codexctl failed there: {said}"
             raise ClusterError(str(self.site), what, "see docs/ai-run.md: what an image needs")
         return bytes(printed)
+
+    def is_elsewhere(self, host: str) -> bool:
+        """Tell whether a pod with this host name runs, or may run, beside this one."""
+        pods, _ = self._cluster.list_objects(POD, self.site.namespace)
+        for pod in pods:
+            is_over = (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+            if pod["metadata"]["name"][:_LONGEST_HOST] == host and not is_over:
+                return True
+        return False
 
     def why_lost(self) -> str:
         """Say what has become of the container; empty: it is there, or nobody knows."""

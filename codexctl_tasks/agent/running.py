@@ -208,6 +208,11 @@ class Run:
         return events.Ended(code, how, message, stderr)
 
 
+def close(shell: Shell, number: str) -> None:
+    """Note that a run is over whose pod is gone."""
+    shell.run(scripts.CLOSE, shell.site.runs, number)
+
+
 def cancel(shell: Shell, number: str, wait_s: float = CANCEL_S) -> bool:
     """End a run, whoever started it; return whether nothing is left of it."""
     where = (shell.site.runs, number, str(round(wait_s)))

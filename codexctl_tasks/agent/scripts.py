@@ -79,7 +79,8 @@ lives() {
 # After the death of a launcher: what it would have done
 bury() {
   agent=$(cat "$1/child" 2>/dev/null) token=$(cat "$1/token" 2>/dev/null) begun=${launched:-0}
-  [ -z "$token" ] || [ "$begun" = 0 ] || sweep
+  about 1 # a container that was started again since holds nothing of that run
+  if [ -n "$token" ] && [ "$begun" != 0 ] && [ "$since" -le "$begun" ]; then sweep; fi
   echo "137 $2" > "$1/rc.new" && mv "$1/rc.new" "$1/rc"
 }
 """
@@ -226,6 +227,11 @@ if [ -e rc ]; then echo over; else echo runs; fi
 )
 """Arguments: where runs are, the number, and for how many seconds to wait for the end. Prints OVER
 if nothing is left of it."""
+
+CLOSE = """\
+[ -e "$1/$2/rc" ] || { echo '137 ended' > "$1/$2/rc.new" && mv "$1/$2/rc.new" "$1/$2/rc"; }
+"""
+"""Arguments: where runs are, and the number of one whose pod is gone."""
 
 LEFT = """\
 cd -- "$1/$2" || exit 1

@@ -22,6 +22,7 @@ from tests.support.model_server import (
     runs,
     says,
 )
+from tests.support.proxy import Proxy
 from tests.support.shell import run_kubectl, run_program_in
 
 if TYPE_CHECKING:
@@ -227,9 +228,8 @@ def test_what_the_agent_left_behind_is_ended(slot: AgentSlot) -> None:
     finally:
         other.kill()
         other.wait()
-        slot.sh(
-            "pkill -f 'sleep 5555' || kill $(ps | grep 'sleep 5555' | awk '{print $1}') || true"
-        )
+        is_it = "tr '\\0' ' ' < $p/cmdline | grep -q '^sleep 5555'"
+        slot.sh(f"for p in /proc/[0-9]*; do {is_it} && kill ${{p#/proc/}}; done; true")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -263,11 +263,42 @@ def test_a_client_that_died_leaves_a_run_that_the_next_one_finds(slot: AgentSlot
     assert "sleep 4444" not in slot.processes()
 
 
+def test_a_stream_that_is_cut_changes_nothing(slot: AgentSlot, tmp_path: Path) -> None:
+    """However often the connection to the cluster breaks: one run, and its whole result."""
+    slot.model.play(runs("sleep 4", "First."), runs("sleep 4", "Second."), says("Third."))
+    with Proxy(slot.environment["KUBECONFIG"]) as proxy:
+        config = str(proxy.kubeconfig(tmp_path / "cut.conf"))
+        process = slot.start("--kind", "plan", "--kubeconfig", config)
+        while process.poll() is None:
+            time.sleep(1.5)
+            proxy.cut()
+        _, told = process.communicate()
+    assert process.returncode == 0, told
+    assert (slot.result["final_message"], slot.result["attempts"]) == ("Third.", 1)
+    for message in ("First.", "Second."):
+        assert told.count(f"agent    {message}") == 1
+    assert len(slot.model.asked) == 3
+
+
+def test_two_clients_start_one_agent(slot: AgentSlot) -> None:
+    """Two jobs of the same run of a workflow, which share the slot, do not share its agent."""
+    slot.model.play(runs("sleep 5"), says("Done."))
+    pair = [slot.start("--kind", "plan") for _ in range(2)]
+    told = [process.communicate(timeout=PATIENCE_S)[1] for process in pair]
+    assert sorted(process.returncode for process in pair) == [0, 70], told
+    assert len(slot.model.asked) == 2
+
+
 def test_a_megabyte_of_prompt_arrives(slot: AgentSlot) -> None:
     """The size of an Issue with its comments is no matter."""
-    done = slot.ask("--kind", "plan", prompt="ä$(x)`y`\n{{ z }}\nEOF\n" * 50_000 + "the end")
+    hostile = "ä$(x)`y`\n{{ z }}\nEOF\n"
+    prompt = hostile * (2**20 // len(hostile) - 1) + "the end"
+    done = slot.ask("--kind", "plan", prompt=prompt)
     assert done.returncode == 0, done.stderr
-    assert "the end" in slot.model.asked[0].text
+    assert prompt in json.dumps(slot.model.asked[0].body, ensure_ascii=False).replace("\\n", "\n")
+    done = slot.ask("--kind", "plan", prompt=prompt + hostile)
+    assert done.returncode == 3
+    assert "and Codex takes 1048576" in done.stderr
 
 
 def test_another_version_of_the_agent_is_refused(slot: AgentSlot) -> None:

@@ -16,7 +16,7 @@ from codexctl_tasks.agent.configuration import Configuration, configuration
 from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.agent.pod import LostRunError, Shell, Site
 from codexctl_tasks.agent.result import Result, Status, write_result
-from codexctl_tasks.agent.running import Run, Survey, cancel
+from codexctl_tasks.agent.running import Run, Survey, cancel, close
 from codexctl_tasks.durations import duration_s
 from codexctl_tasks.errors import (
     DONE,
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT_S = 3600.0
 EVENTS = "events.jsonl"
+MOST_CHARACTERS = 2**20
+"""Of a prompt, to Codex."""
 CANCEL_OTHER_S = 45
 """How long to wait for the end of a run that was in the way."""
 
@@ -194,6 +196,9 @@ class _PromptRun:
 
     def _clear(self, shell: Shell, number: str, pod: str) -> None:
         """Cancel a run that goes on in the workspace, if that is wanted."""
+        if pod != shell.site.pod[: len(pod)] and not shell.is_elsewhere(pod):
+            close(shell, number)  # it ended with its pod
+            return
         if not self._request.force:
             what = f"run {number} of an agent goes on in pod {pod}"
             fix = "wait for it, or give --force to cancel it"
@@ -208,11 +213,15 @@ class _PromptRun:
         schema_text, schema = _schema(request.schema)
         invocation = self._invocation(loaded, site, has_schema=schema is not None)
         self._result = replace(self._result, model=invocation.model, effort=invocation.effort)
+        prompt = prompt_of(request, loaded, self._outside)
+        if is_codex(loaded.stack.codex.agent) and len(prompt) > MOST_CHARACTERS:
+            what = f"has {len(prompt)} characters, and Codex takes {MOST_CHARACTERS}"
+            raise ConfigurationError("prompt", what, "shorten it")
         made = self._configuration(loaded, site, access.base_url)
         self._console.hide([access.token, *made.environment.values()])
         return Task(
             agent=loaded.stack.codex.agent,
-            prompt=prompt_of(request, loaded, self._outside).encode(),
+            prompt=prompt.encode(),
             invocation=invocation,
             configuration=made,
             schema=schema,
