@@ -174,8 +174,8 @@ cd -- "$run"
 : > events.jsonl
 setsid sh ./launch.sh "$run" "$home" "$folder" "$limit" </dev/null >/dev/null 2>launch.log &
 tries=0
-while [ ! -e pid ] && [ "$tries" -lt 50 ]; do pause 0.1; tries=$((tries + 1)); done
-if [ ! -e pid ]; then cat launch.log >&2; echo 'it did not start' >&2; exit 4; fi
+while [ -d "$run" ] && [ ! -e pid ] && [ "$tries" -lt 50 ]; do pause 0.1; tries=$((tries + 1)); done
+if [ -d "$run" ] && [ ! -e pid ]; then cat launch.log >&2; echo 'it did not start' >&2; exit 4; fi
 echo "started $next"
 old=$((next - 20))
 while [ "$old" -gt 0 ] && [ -e "$runs/$old" ]; do rm -rf -- "$runs/$old"; old=$((old - 1)); done
