@@ -2,7 +2,7 @@
 Take the work of an agent out of its pod, as a git bundle against the commit that it began with.
 
 In the pod the agent owns everything, git's settings and perhaps git itself: what comes from there
-is a file of unknown content and limited size, which `verification` looks at. The bundle is made in a
+is a file of unknown content and limited size, which `verification` looks at. It is made in a
 repository beside the workspace that borrows its objects, so that neither hooks nor the index nor
 locks of the workspace count, and nothing in it is changed.
 """

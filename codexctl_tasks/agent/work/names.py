@@ -2,8 +2,8 @@
 Names of files that mean something else on another machine (pure).
 
 Windows and macOS ignore case, blanks and dots at the end, streams behind a colon and letters that
-nobody sees: there ``.GIT``, ``git~1`` and ``.g\\u200cit`` all are ``.git``. Git knows these, too; here
-they are refused before git is asked, and patterns of the policy are matched without all that.
+nobody sees: ``.GIT``, ``git~1`` and ``.git.`` all are ``.git`` somewhere. Git knows these, too;
+here they are refused in words, and patterns of the policy are matched without all that.
 """
 
 from __future__ import annotations

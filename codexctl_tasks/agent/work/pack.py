@@ -165,7 +165,7 @@ def _inflate(data: memoryview, at: int, size: int) -> tuple[bytes, int]:
             raise BadBundleError("it holds an object that is larger than it claims")
     if seen != size:
         raise BadBundleError("it holds an object that is smaller than it claims")
-    return beginning, at - len(stream.unused_data) - len(waiting)
+    return beginning, at - len(stream.unused_data)
 
 
 def _size_after(delta: bytes) -> int:
