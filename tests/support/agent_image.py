@@ -25,6 +25,8 @@ INTEGRITY = (
     "o05NyAOCDygSPRo1yinzxvkRSdmsZyBD9E7mbpmjRanSfM8lypqWtQgEo4XfNkwhuCR2aFu8mlGOsQGFXVbVww=="
 )
 """SHA-512 of the package for x86_64."""
+PACKAGE_FILE = f"openai-codex-{TESTED_VERSION}-linux-x64.tgz"
+"""As npm calls it."""
 _PACKAGE = f"@openai/codex@{TESTED_VERSION}-linux-x64"
 _INSIDE = "package/vendor/x86_64-unknown-linux-musl/"
 _WANTED = ("bin/codex", "codex-path/rg", "codex-resources/bwrap")
@@ -32,8 +34,9 @@ _WANTED = ("bin/codex", "codex-path/rg", "codex-resources/bwrap")
 
 def push_agent_image(registry: str) -> str:
     """Push an image with Codex, git and Python; return its reference."""
+    folder = codex_folder()
     recipe = images.Recipe(
-        files=[(codex_folder(), "/opt/codex")],
+        files=[(folder / name, f"/opt/codex/{name}") for name in _WANTED],
         command=["sleep", "100000"],
         user="1000",
         workdir="/",
@@ -73,5 +76,5 @@ def _fetch(folder: Path) -> None:
             with target.open("wb") as file:
                 shutil.copyfileobj(source, file)
             target.chmod(0o755)
-    package.unlink()
+    package.rename(partial / PACKAGE_FILE)
     partial.rename(folder)
