@@ -81,6 +81,13 @@ REMOVAL = (
     Flag("wait-timeout", "For each step of each slot: 90s, 10m (default: 10m)."),
     OUTPUT,
 )
+SUBJECT = (
+    Flag("result-dir", "Folder that prompt-run has written to."),
+    Flag("kind", "What the run was for: dev, review, plan, plan-review, repair (default: dev)."),
+    Flag("issue", "Issue that it is about (default: that of the event)."),
+    Flag("pr", "Pull request that it is about (default: that of the event)."),
+    *(flag for flag in OWNER if flag.name == "repo"),
+)
 FILES = (
     Flag("junit", "Write the report to this file as JUnit XML too, one test for each workload."),
     Flag("html", "Write the report to this file too, as one page with timelines, events, logs."),
@@ -440,6 +447,34 @@ def prompt_run(_: Context, **given: Any) -> int:
     return prompt_run.prompt_run(settings.prompt_run_request(**given), _outside())
 
 
+@command(
+    *SUBJECT,
+    Flag("base-branch", "Branch that it is to be merged into (default: the default branch)."),
+    *(flag for flag in SLOTS if flag.name != "env"),
+    Flag("env", "Environment of services.yaml that is read (default: ai)."),
+    Flag("dry-run", "Verify, and say what would be done; nothing is published.", bool),
+    OUTPUT,
+)
+def publish(_: Context, **given: Any) -> int:
+    """Publish what an agent has made: verified, pushed to its branch, as a draft pull request."""
+    from codexctl_tasks.flows.agent import publish
+
+    return publish.publish(settings.publish_request(**given), _outside())
+
+
+@command(
+    *SUBJECT,
+    Flag("lang", "Language of the comment: en or ru (default: en)."),
+    Flag("no-comment", "Leave the Issue or pull request alone.", bool),
+    OUTPUT,
+)
+def finish(_: Context, **given: Any) -> int:
+    """Tell how an agent's run ended, in a comment that is kept up to date; its exit code."""
+    from codexctl_tasks.flows.agent import finish
+
+    return finish.finish(settings.finish_request(**given), _outside())
+
+
 @command()
 def ci_doctor(_: Context) -> int:
     """Check what a workflow was given and what the work needs; values come from CODEXCTL_*."""
@@ -527,11 +562,30 @@ def ci_prompt_run(_: Context) -> int:
     return ci.run_task(prompt_run.prompt_run, settings.prompt_run_request, _outside())
 
 
+@command()
+def ci_publish(_: Context) -> int:
+    """Publish what an agent has made, as publish does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci
+    from codexctl_tasks.flows.agent import publish
+
+    return ci.run_task(publish.publish, settings.publish_request, _outside())
+
+
+@command()
+def ci_finish(_: Context) -> int:
+    """Tell how a run ended, as finish does; values come from CODEXCTL_*, CODEXCTL_NEEDS too."""
+    from codexctl_tasks.flows import ci
+    from codexctl_tasks.flows.agent import finish
+
+    return ci.run_task(finish.finish, settings.finish_request, _outside())
+
+
 _CI = Collection("ci")
 for _task in (
     *(ci_doctor, ci_images, ci_deploy),
     *(ci_ensure_slot, ci_ensure_ready, ci_comment_pr, ci_release, ci_cleanup, ci_gc),
     ci_prompt_run,
+    *(ci_publish, ci_finish),
 ):
     _CI.add_task(_task, _task.__name__.removeprefix("ci_").replace("_", "-"))
 
@@ -541,6 +595,7 @@ namespace = Collection(
     *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
     *(ensure_slot, ensure_ready, sync_sources, slots, slot_set, release, comment_pr, cleanup, gc),
     prompt_run,
+    *(publish, finish),
     _CI,
 )
 

@@ -27,6 +27,7 @@ from codexctl_tasks.settings.environment import (
 )
 from codexctl_tasks.settings.images import gc_images_request, images_request
 from codexctl_tasks.settings.prompt_runs import prompt_run_request
+from codexctl_tasks.settings.publishing import finish_request, publish_request
 from codexctl_tasks.settings.slots import (
     ensure_ready_request,
     ensure_slot_request,
@@ -50,6 +51,7 @@ __all__ = (
     "ensure_slot_request",
     "event_cleanup_request",
     "explain_request",
+    "finish_request",
     "gc_images_request",
     "gc_request",
     "gc_step_request",
@@ -58,6 +60,7 @@ __all__ = (
     "images_request",
     "in_github_actions",
     "prompt_run_request",
+    "publish_request",
     "release_request",
     "render_request",
     "slot_request",

@@ -460,6 +460,25 @@ class Mcp(Part):
     """Servers that the agent can use."""
 
 
+class Publish(Part):
+    """``codex.publish``: what of an agent's work is published; that of the base branch counts."""
+
+    branch_prefix: Text = ""
+    """Beginning of the names of the agent's branches; the number of the Issue follows. Absent:
+    `codex/issue-`."""
+    paths: dict[str, Text] = {}
+    """`allow`, `review` or `block` by pattern as in `.gitignore`; any other word blocks. The last
+    one that matches counts, and more than what codexctl itself says of a file."""
+    max_files: Whole = 0
+    """Most files that may be changed; 0 or absent: 300."""
+    max_file_megabytes: Whole = 0
+    """Largest file; 0 or absent: 5."""
+    max_megabytes: Whole = 0
+    """Most of all changed files together; 0 or absent: 20."""
+    reviewers: tuple[Text, ...] = ()
+    """Who is asked for a review when a file needs one: `login`, or `owner/team`."""
+
+
 class Codex(Part):
     """``codex``: the agent."""
 
@@ -489,6 +508,8 @@ class Codex(Part):
     """Servers of the Model Context Protocol."""
     review_mcp_enabled: Flag = Field(default=False, alias="reviewMCPEnabled")
     """Whether reviews may use MCP servers."""
+    publish: Publish = Publish()
+    """What of its work becomes a pull request."""
 
 
 class Stack(Part):

@@ -15,21 +15,24 @@ from codexctl_tasks.world.github_objects import (
     Issue,
     PullRequest,
     Run,
+    is_behind,
     read_branch,
     read_comment,
+    read_default_branch,
     read_issue,
     read_pull_request,
     read_run,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from codexctl_tasks.world.github_connection import Connection
 
 PAGE = 100
 """Objects per page of a list; more are not given."""
 _PULLS, _RUNS, _CONTENTS = "pull-requests: read", "actions: read", "contents: write"
+_READ, _WRITES_PULLS = "contents: read", "pull-requests: write"
 _VIEWER = "query { viewer { login } }"
 
 
@@ -113,6 +116,47 @@ class GitHub:
                 return False
             raise
         return True
+
+    def default_branch(self, repository: str) -> str:
+        """Return the branch that a repository shows first."""
+        return read_default_branch(self._ask("GET", _path(repository), needs=_READ).data)
+
+    def contains(self, repository: str, branch: str, commit: str) -> bool:
+        """Tell whether a branch has grown out of a commit."""
+        span = f"{_branch(branch)}...{quote(commit, safe='')}"
+        address = f"{_path(repository)}/compare/{span}?per_page=1"
+        try:
+            return is_behind(self._ask("GET", address, needs=_READ).data)
+        except GitHubError as error:
+            if error.reason is Reason.NOT_FOUND:
+                return False
+            raise
+
+    def create_pull_request(
+        self, repository: str, *, head: str, base: str, title: str, body: str, is_draft: bool
+    ) -> PullRequest:
+        """
+        Open a pull request from a branch of the repository.
+
+        Raises:
+            UnansweredError: It may be open, or not: it is not sent again.
+        """
+        content = {"head": head, "base": base, "title": title, "body": body, "draft": is_draft}
+        address = f"{_path(repository)}/pulls"
+        return read_pull_request(self._ask("POST", address, content, needs=_WRITES_PULLS).data)
+
+    def update_pull_request(self, repository: str, number: int, body: str) -> None:
+        """Replace the text of a pull request."""
+        address = f"{_path(repository)}/pulls/{number}"
+        self._ask("PATCH", address, {"body": body}, needs=_WRITES_PULLS)
+
+    def request_review(self, repository: str, number: int, reviewers: Sequence[str]) -> None:
+        """Ask people, and teams with their owner before a slash, to review a pull request."""
+        teams = [each.partition("/")[2] for each in reviewers if "/" in each]
+        people = [each for each in reviewers if "/" not in each]
+        address = f"{_path(repository)}/pulls/{number}/requested_reviewers"
+        asked = {"reviewers": people, "team_reviewers": teams}
+        self._ask("POST", address, asked, repeats=True, needs=_WRITES_PULLS)
 
     def comments(self, repository: str, number: int) -> list[Comment]:
         """Return the comments of an issue or a pull request, the oldest first."""

@@ -56,12 +56,11 @@ def open_github(
     Raises:
         GitHubError: There is no token, or token or address cannot be used.
     """
-    values = (variables.get(name, "") for name in TOKENS)
-    token = next((value for value in values if value.strip()), "")
+    token = token_of(variables)
     if not token:
         fix = f"set {' or '.join(TOKENS)}"
         raise GitHubError(where, "there is no token", fix, reason=Reason.UNAUTHORIZED)
-    console.hide([token, token.strip()])
+    console.hide([token])
     url = variables.get("GITHUB_API_URL") or API_URL
     return GitHub(
         Connection(
@@ -73,6 +72,12 @@ def open_github(
             deadline_s=deadline_s,
         )
     )
+
+
+def token_of(variables: Mapping[str, str]) -> str:
+    """Return the token of the run; empty: there is none."""
+    values = (variables.get(name, "").strip() for name in TOKENS)
+    return next(filter(None, values), "")
 
 
 def _proxy(variables: Mapping[str, str], url: str) -> str:

@@ -225,6 +225,16 @@ def read_branch(data: Any) -> Branch:
     return Branch(found.text("name"), found.part("commit").text("sha"), found.flag("protected"))
 
 
+def read_default_branch(data: Any) -> str:
+    """Return the default branch of a repository."""
+    return _Fields(data, "repository").text("default_branch")
+
+
+def is_behind(data: Any) -> bool:
+    """Tell of a comparison whether the second commit is in the history of the first."""
+    return _Fields(data, "comparison").text("status") in ("identical", "behind")
+
+
 def _is_open(found: _Fields) -> bool:
     """Tell whether an issue is open; a state that nobody knows must not pass for closed."""
     state = found.text("state")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.git_server import GitServer, git_server, run_git
+from tests.support.project import Project
 from tests.support.workspaces import Workspace
 
 if TYPE_CHECKING:
@@ -44,3 +45,12 @@ def forge(tmp_path: Path) -> Iterator[GitServer]:
 def workspace(tmp_path: Path, forge: GitServer) -> Workspace:
     """Give a clone of it."""
     return Workspace(tmp_path / "volume", forge.root / f"{NAME}.git")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return an empty project folder, which is the current one."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return Project(folder)

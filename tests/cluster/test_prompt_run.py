@@ -22,6 +22,7 @@ from tests.support.model_server import (
     runs,
     says,
 )
+from tests.support.output_schema import check
 from tests.support.proxy import Proxy
 from tests.support.shell import run_kubectl, run_program_in
 
@@ -89,7 +90,9 @@ def test_a_commit_leaves_the_pod_and_the_result_says_all(slot: AgentSlot, tmp_pa
     assert (result["status"], result["final_message"]) == ("success", "It is *there*.")
     assert (result["slot"], result["issue"], result["namespace"]) == (1, 12, slot.namespace)
     assert result["usage"] == {"input": 300, "cached_input": 30, "output": 60, "reasoning": 15}
-    assert json.loads(done.stdout)["result"] == result
+    told = json.loads(done.stdout)
+    check(told, "prompt-run")
+    assert (told["threadId"], told["base"]) == (result["thread_id"], result["base"])
     assert "I add a file." in done.stderr
     assert "success" in outputs.read_text().split("status<<")[1].splitlines()[1]
     assert any("Add $(a) file." in asked.text for asked in slot.model.asked)
@@ -349,6 +352,7 @@ def test_dry_run_shows_prompt_and_command(slot: AgentSlot) -> None:
     assert f"-C /workspace/{slot.name} -s danger-full-access" in done.stdout
     assert 'model_reasoning_effort="high"' in done.stdout
     assert slot.model.asked == []
+    check(json.loads(slot.ask("--dry-run", "--output", "json").stdout), "prompt-run-shown")
 
 
 def test_a_pod_that_is_deleted_is_no_failure_of_the_agent(slot: AgentSlot) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 Reply = tuple[int, Any, dict[str, str]]
 NOT_FOUND: Reply = (404, {"message": "Not Found"}, {})
@@ -32,6 +32,10 @@ class Facts:
     deleted: set[int] = field(default_factory=set)
     lists: dict[str, list[dict[str, Any] | None]] = field(default_factory=dict)
     """In GraphQL, by the name of the field."""
+    has_drafts: bool = True
+    """Pull requests may be drafts."""
+    is_behind: Callable[[str, str], bool] | None = None
+    """Tells whether the second commit is in the history of the first; None: nobody knows it."""
     shas: Any = field(default_factory=lambda: (f"{n:040x}" for n in itertools.count(1)))
 
     def add_issue(self, number: int, **more: Any) -> dict[str, Any]:
@@ -97,12 +101,47 @@ def issue(facts: Facts, number: int) -> Reply:
     return (200, known, {}) if known else NOT_FOUND
 
 
-def pull(facts: Facts, number: int) -> Reply:
-    """Reply about a pull request; alone it tells more than in a list."""
+def pull(facts: Facts, number: int, change: Mapping[str, Any] | None = None) -> Reply:
+    """Reply about a pull request, or change it; alone it tells more than in a list."""
     known = facts.pulls.get(number)
     if known is None:
         return NOT_FOUND
+    known.update(change or {})
     return 200, {**known, "merged": known["merged_at"] is not None, "mergeable": None}, {}
+
+
+def open_pull(facts: Facts, asked: Mapping[str, Any]) -> Reply:
+    """Open a pull request, once for each branch."""
+    if asked["draft"] and not facts.has_drafts:
+        message = "Draft pull requests are not supported in this repository."
+        return 422, {"message": message}, {}
+    if any(each["head"]["ref"] == asked["head"] for each in facts.pulls.values()):
+        errors = [{"message": f"A pull request already exists for {asked['head']}."}]
+        return 422, {"message": "Validation Failed", "errors": errors}, {}
+    number = max(facts.issues) + 1
+    told = {key: asked[key] for key in ("title", "body", "draft")}
+    return 201, facts.add_pull(number, asked["head"], **told), {}
+
+
+def reviewers(facts: Facts, number: int, asked: Mapping[str, Any]) -> Reply:
+    """Ask for reviews; of strangers none is had."""
+    if "stranger" in asked["reviewers"]:
+        return 422, {"message": "Reviews may only be requested from collaborators."}, {}
+    facts.pulls[number]["reviewers"] = [*asked["reviewers"], *asked["team_reviewers"]]
+    return 201, facts.pulls[number], {}
+
+
+def compare(facts: Facts, span: str) -> Reply:
+    """Reply how two commits of the real repository are related."""
+    first, _, second = unquote(span).partition("...")
+    if facts.is_behind is None:
+        return NOT_FOUND
+    return 200, {"status": "behind" if facts.is_behind(first, second) else "diverged"}, {}
+
+
+def repository(facts: Facts) -> Reply:
+    """Reply about the repository itself."""
+    return 200, {"full_name": facts.repository, "default_branch": "main"}, {}
 
 
 def pulls(facts: Facts, query: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:

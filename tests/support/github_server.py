@@ -28,13 +28,16 @@ if TYPE_CHECKING:
 NOW_S = 1_800_000_000
 """What its clock shows."""
 MOST_CHARACTERS = 65_536
-_PLACE = re.compile(r"/repos/([^/]+/[^/]+)(/.*)")
+_PLACE = re.compile(r"/repos/([^/]+/[^/]+)(/.*|)")
 _COMMENTS = re.compile(r"/issues/(\d+)/comments")
 _COMMENT = re.compile(r"/issues/comments/(\d+)")
 _ISSUE = re.compile(r"/issues/(\d+)")
 _PULL = re.compile(r"/pulls/(\d+)")
 _PULLS = re.compile(r"/(pulls)")
 _RUN = re.compile(r"/actions/runs/(\d+)")
+_REVIEWERS = re.compile(r"/pulls/(\d+)/requested_reviewers")
+_COMPARE = re.compile(r"/compare/(.+)")
+_HERE = re.compile(r"()")
 _BRANCH = re.compile(r"/(?:branches|git/refs/heads)/(.+)")
 
 
@@ -145,13 +148,21 @@ class GitHubServer:
             _COMMENTS: lambda issue: self._of_issue(request, int(issue), query),
             _COMMENT: lambda comment: self._of_comment(request, int(comment)),
             _ISSUE: lambda issue: github_replies.issue(facts, int(issue)),
-            _PULL: lambda pull: github_replies.pull(facts, int(pull)),
+            _PULL: lambda pull: github_replies.pull(facts, int(pull), request.body),
+            _REVIEWERS: lambda pull: github_replies.reviewers(facts, int(pull), request.body),
+            _COMPARE: lambda span: github_replies.compare(facts, span),
+            _HERE: lambda _: github_replies.repository(facts),
             _RUN: lambda run: github_replies.run(facts, int(run)),
             _BRANCH: lambda name: github_replies.branch(facts, request.method, name),
-            _PULLS: lambda _: self._page(request, github_replies.pulls(facts, query), query),
+            _PULLS: lambda _: self._of_pulls(request, query),
         }
         matches = ((pattern.fullmatch(path), reply) for pattern, reply in replies.items())
         return next((reply(found[1]) for found, reply in matches if found), NOT_FOUND)
+
+    def _of_pulls(self, request: Request, query: Mapping[str, list[str]]) -> Reply:
+        if request.method == "POST":
+            return github_replies.open_pull(self.facts, request.body)
+        return self._page(request, github_replies.pulls(self.facts, query), query)
 
     def _user(self, request: Request) -> Reply:
         login, kind = self.accounts[request.token]

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 MESSAGE = "last-message.md"
 BRANCH = "codexctl/work"
 """In the bundle; who publishes it decides where it goes."""
+SCHEMA_VERSION = 1
+"""Of the JSON document; see docs/output.md."""
+_OTHER_KEYS = {
+    "thread_id": "threadId",
+    "final_message": "finalMessage",
+    "cached_input": "cachedInput",
+    "duration_s": "durationSeconds",
+}
 _LONGEST_OUTPUT = 60_000
 """Characters of the last message in an output of a step."""
 _SHOWN_LINES = 40
@@ -109,5 +117,13 @@ def step_outputs(result: Result) -> dict[str, str]:
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """Return what programs are told: the result, with the exit code of the task."""
-    return {"version": 1, "exitCode": result.status.exit_code, "result": asdict(result)}
+    """Return the result as data, with the exit code of the task; docs/output.md describes it."""
+    data = asdict(result)
+    usage = {_OTHER_KEYS.get(name, name): value for name, value in data.pop("usage").items()}
+    named = {_OTHER_KEYS.get(name, name): value for name, value in data.items()}
+    return {
+        "version": SCHEMA_VERSION,
+        "exitCode": result.status.exit_code,
+        **named,
+        "usage": usage,
+    }

@@ -28,7 +28,7 @@ from codexctl_tasks.errors import (
     UsageError,
 )
 from codexctl_tasks.flows.agent.attempts import Attempts, Outcome, Task
-from codexctl_tasks.flows.agent.ending import tell_end, work_of
+from codexctl_tasks.flows.agent.ending import SCHEMA_VERSION, tell_end, work_of
 from codexctl_tasks.flows.agent.seams import ModelAccess, model_access, prompt_of
 from codexctl_tasks.flows.agent.site import find_site, workspace
 from codexctl_tasks.flows.agent.telling import Recording
@@ -305,9 +305,9 @@ class _PromptRun:
             loaded.stack.codex.agent, self._invocation(loaded, site, has_schema=schema is not None)
         )
         prompt = prompt_of(self._request, loaded, self._outside)
-        parts = {"prompt": prompt, "config.toml": made.text, "command": as_shell(words)}
+        parts = {"prompt": prompt, "configuration": made.text, "command": as_shell(words)}
         if self._request.output == "json":
-            self._console.result_as_json({"version": 1, "exitCode": DONE, **parts})
+            self._console.result_as_json({"version": SCHEMA_VERSION, "exitCode": DONE, **parts})
         else:
             self._console.result(
                 ("", line) for name, text in parts.items() for line in _section(name, text)

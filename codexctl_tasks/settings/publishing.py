@@ -1,0 +1,102 @@
+"""Requests about the end of an agent's run: flags into objects."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from codexctl_tasks.errors import UsageError
+from codexctl_tasks.requests.basis import ReportFiles
+from codexctl_tasks.requests.publishing import FinishRequest, PublishRequest
+from codexctl_tasks.settings.comments import LANGUAGES
+from codexctl_tasks.settings.environment import (
+    event_subject,
+    path_of,
+    step_files,
+    switch,
+    this_holder,
+    this_repository,
+    value,
+)
+from codexctl_tasks.settings.sources import source
+from codexctl_tasks.settings.values import choice, count, output_of
+
+KINDS = ("dev", "review", "plan", "plan-review", "repair")
+DEFAULT_ENV = "ai"
+DEFAULT_SERVER = "https://github.com"
+
+
+def publish_request(
+    *,
+    result_dir: str = "",
+    base_branch: str = "",
+    dry_run: bool = False,
+    kind: str = "",
+    issue: str = "",
+    pr: str = "",
+    repo: str = "",
+    output: str = "",
+    env: str = "",
+    **given: Any,
+) -> PublishRequest:
+    """Combine flags and ``CODEXCTL_*``; *given* are those of `source`."""
+    folder = path_of(value("result-dir", result_dir))
+    if folder is None:
+        raise UsageError("--result-dir", "is required", "name what prompt-run wrote to")
+    return PublishRequest(
+        **_subject(kind, issue, pr, repo, output=output),
+        source=source(env=value("env", env, DEFAULT_ENV), **given),
+        result_dir=folder,
+        base_branch=value("base-branch", base_branch),
+        server=os.environ.get("GITHUB_SERVER_URL", "").strip().rstrip("/") or DEFAULT_SERVER,
+        dry_run=dry_run or switch("CODEXCTL_DRY_RUN"),
+    )
+
+
+def finish_request(
+    *,
+    result_dir: str = "",
+    lang: str = "",
+    no_comment: bool = False,
+    kind: str = "",
+    issue: str = "",
+    pr: str = "",
+    repo: str = "",
+    output: str = "",
+) -> FinishRequest:
+    """Combine flags and ``CODEXCTL_*``; the jobs before are told of by ``CODEXCTL_NEEDS`` alone."""
+    language = value("lang", lang, "en").lower()
+    folder = value("result-dir", result_dir)
+    return FinishRequest(
+        **_subject(kind, issue, pr, repo, output=output),
+        result_dir=Path(folder) if folder else None,
+        needs=os.environ.get("CODEXCTL_NEEDS", ""),
+        language=choice("lang", language.partition("-")[0], LANGUAGES),
+        comments=not (no_comment or switch("CODEXCTL_NO_COMMENT")),
+        environ=dict(os.environ),
+    )
+
+
+def _subject(kind: str, issue: str, pr: str, repo: str, *, output: str) -> dict[str, Any]:
+    """Return what the run is about: by flags, by ``CODEXCTL_*``, or by what started it."""
+    summary, outputs = step_files()
+    number, pr_number = count("issue", issue), count("pr", pr)
+    if number and pr_number:
+        raise UsageError("--issue", "cannot be combined with --pr", "give what the run is about")
+    if not (number or pr_number):
+        name, found = event_subject()
+        number, pr_number = (found, 0) if name == "issue" else (0, found)
+    repository = this_repository(repo)
+    if not (number or pr_number) or not repository:
+        what = "is required, because no event tells what the run is about"
+        raise UsageError("--issue", what, "give --issue N or --pr N, and --repo owner/name")
+    return {
+        "kind": choice("kind", value("kind", kind, "dev"), KINDS),
+        "repo": repository,
+        "issue": number,
+        "pr": pr_number,
+        "run": this_holder(),
+        "output": output_of(output),
+        "files": ReportFiles(step_summary=summary, step_outputs=outputs),
+    }

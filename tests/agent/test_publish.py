@@ -1,0 +1,415 @@
+"""``publish``: from what a run has left to a draft pull request; real git, a small GitHub."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from codexctl_tasks.agent.kinds import Kind
+from codexctl_tasks.agent.message import _JOINER as JOINER
+from codexctl_tasks.agent.publication import FILE, read_publication
+from codexctl_tasks.agent.result import Result, Status, write_result
+from codexctl_tasks.agent.work import bundle
+from codexctl_tasks.errors import CodexctlError
+from codexctl_tasks.flows.agent.publish import publish
+from codexctl_tasks.settings import publish_request
+from tests.agent.conftest import NAME
+from tests.support.fakes import FakeCluster, fake_outside
+from tests.support.git_server import run_git
+from tests.support.github_server import GitHubServer, Trouble, github_server
+from tests.support.output_schema import check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.fakes import FakeClock
+    from tests.support.git_server import GitServer
+    from tests.support.project import Project
+    from tests.support.workspaces import Workspace
+
+SERVICES = """
+project: shop
+codex:
+  publish:
+    paths: {docs/private/**: block, "*.snap": allow, src/strange: maybe}
+    reviewers: [ann, shop/backend]
+"""
+BRANCH = "codex/issue-12"
+MESSAGE = "**Prices** are rounded now\n\nThanks @octo, fixes #99. ![x](https://evil.example/?s=1)"
+TOKEN = "secret-token"
+
+
+class Desk:
+    """Runs the task on what a run has left."""
+
+    def __init__(
+        self, folder: Path, workspace: Workspace, forge: GitServer, github: GitHubServer
+    ) -> None:
+        self.folder, self.workspace, self.forge, self.github = folder, workspace, forge, github
+        self.stream = io.StringIO()
+        self.result = Result(
+            status=Status.SUCCESS,
+            repo=NAME,
+            issue=12,
+            base=workspace.base,
+            final_message=MESSAGE,
+            run="run-1",
+        )
+
+    def leave(self, **changes: Any) -> None:
+        """Write what the run leaves."""
+        self.result = replace(self.result, **changes)
+        write_result(self.folder, self.result)
+
+    def work(self, *names: str) -> None:
+        """Let the agent write files, and take its work."""
+        for name in names:
+            self.workspace.write(name)
+        self.workspace.fetch(self.folder / bundle.FILE)
+        self.leave()
+
+    def run(self, **given: Any) -> int:
+        """Run the task."""
+        given = {"issue": "12", "result_dir": str(self.folder), **given}
+        outside = fake_outside(FakeCluster(), self.clock, self.stream)
+        return publish(publish_request(**given), outside)
+
+    clock: FakeClock
+
+    def told(self) -> Any:
+        """Return what the task has left for the next one."""
+        return read_publication(json.loads((self.folder / FILE).read_text()))
+
+    def blocked(self, **given: Any) -> str:
+        """Run the task that publishes nothing; return why."""
+        before = self.forge.tip(NAME, BRANCH)
+        assert self.run(**given) == 1
+        assert (self.told().status, self.forge.tip(NAME, BRANCH)) == ("publish-blocked", before)
+        assert self.github.sent("POST") == []
+        return str(self.told().reason)
+
+
+@pytest.fixture
+def github(forge: GitServer) -> Iterator[GitHubServer]:
+    """Run a small GitHub that knows the history of the git server."""
+
+    def is_behind(branch: str, commit: str) -> bool:
+        words = ("git", "merge-base", "--is-ancestor", commit, branch)
+        return subprocess.run(words, cwd=forge.root / f"{NAME}.git", check=False).returncode == 0
+
+    with github_server() as running:
+        running.facts.is_behind = is_behind
+        yield running
+
+
+@pytest.fixture
+def desk(  # noqa: PLR0917 - fixtures
+    tmp_path: Path,
+    workspace: Workspace,
+    forge: GitServer,
+    github: GitHubServer,
+    clock: FakeClock,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Desk:
+    """Give the task a stack, a token and a folder."""
+    project.write(services_yaml=SERVICES)
+    for name in [each for each in os.environ if each.startswith(("CODEXCTL_", "GITHUB_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CODEXCTL_GH_PAT", TOKEN)
+    monkeypatch.setenv("GITHUB_API_URL", github.url)
+    monkeypatch.setenv("GITHUB_SERVER_URL", forge.url)
+    monkeypatch.setenv("GITHUB_REPOSITORY", NAME)
+    folder = tmp_path / "result"
+    folder.mkdir()
+    made = Desk(folder, workspace, forge, github)
+    made.clock = clock
+    return made
+
+
+def test_from_an_issue_to_a_pull_request(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """A draft that closes the Issue; what the agent said does nothing by itself."""
+    desk.work("src/prices.py", "package.json")
+
+    assert desk.run(output="json") == 0
+
+    [pull] = desk.github.facts.pulls.values()
+    assert (pull["draft"], pull["head"]["ref"], pull["title"]) == (
+        *(True, BRANCH),
+        "Prices are rounded now",
+    )
+    marker, _, body = pull["body"].partition("\n")
+    assert marker == f"<!-- codexctl-pull-request: {BRANCH} -->"
+    assert body.startswith("Closes #12\n\n**Look closely at these files")
+    assert "- `package.json: package.json`" in body
+    assert f"Thanks @{JOINER}octo, fixes{JOINER} #99. \\![x](https://evil.example/?s=1)" in body
+    assert pull["reviewers"] == ["ann", "backend"]
+    commit = desk.forge.tip(NAME, BRANCH)
+    bare = desk.forge.root / f"{NAME}.git"
+    assert run_git(bare, "diff", "--name-only", "main", commit) == "package.json\nsrc/prices.py"
+    data = json.loads(capsys.readouterr().out)
+    check(data, "publish")
+    assert (data["status"], data["pr"], data["commit"]) == ("success", pull["number"], commit)
+    assert desk.told().review == ("package.json: package.json",)
+    assert TOKEN not in desk.stream.getvalue()
+
+
+def test_repeated(desk: Desk) -> None:
+    """Nothing is published twice; what has changed is brought up to date."""
+    desk.work("src/prices.py")
+    desk.run()
+    sent = len(desk.github.requests)
+    pushed = desk.forge.requests.count(f"POST /{NAME}.git/git-receive-pack")
+    first = desk.forge.tip(NAME, BRANCH)
+
+    assert desk.run() == 0
+
+    assert {each.method for each in desk.github.requests[sent:]} == {"GET"}
+    assert desk.forge.requests.count(f"POST /{NAME}.git/git-receive-pack") == pushed
+    assert desk.forge.tip(NAME, BRANCH) == first
+    desk.leave(final_message="Said better")
+    desk.run()
+    [pull] = desk.github.facts.pulls.values()
+    assert "Said better" in pull["body"]
+
+
+def test_a_second_round_on_the_same_branch(desk: Desk) -> None:
+    """It grows; there is still one pull request."""
+    desk.work("src/prices.py")
+    desk.run()
+    tip = desk.forge.tip(NAME, BRANCH)
+    bare = (desk.forge.root / f"{NAME}.git").as_uri()
+    desk.workspace.git("fetch", "--quiet", bare, BRANCH)
+    desk.workspace.git("reset", "--quiet", "--hard", tip)
+    desk.workspace.base = tip
+    desk.result = replace(desk.result, base=tip)
+    desk.work("src/more.py")
+
+    assert desk.run() == 0
+
+    assert run_git(desk.forge.root / f"{NAME}.git", "rev-parse", f"{BRANCH}^") == tip
+    assert len(desk.github.facts.pulls) == 1
+
+
+def test_the_branch_of_a_pull_request(desk: Desk) -> None:
+    """A review is answered by commits; the author's own words stay."""
+    bare = desk.forge.root / f"{NAME}.git"
+    run_git(bare, "update-ref", "refs/heads/ann/prices", desk.workspace.base)
+    desk.github.facts.add_pull(20, "ann/prices", body="Mine")
+    desk.result = replace(desk.result, issue=0, pr=20)
+    desk.work("src/prices.py")
+
+    assert desk.run(issue="", pr="20") == 0
+
+    assert desk.forge.tip(NAME, "ann/prices") == desk.told().commit != desk.workspace.base
+    assert desk.github.facts.pulls[20]["body"] == "Mine"
+    assert desk.told().pr == 20
+
+
+@pytest.mark.parametrize(
+    ("pull", "said"),
+    [
+        ({"ref": "prices", "repository": "stranger/web"}, "comes from a fork"),
+        ({"ref": "prices", "repository": None}, "comes from a fork"),
+        ({"ref": "prices", "state": "closed"}, "is closed: open it again"),
+        ({"ref": "main"}, "main is what pull requests go to"),
+        ({"ref": "prices"}, "is gone: restore it"),
+        ({"ref": "-x"}, "no plain name"),
+    ],
+)
+def test_pull_requests_that_get_nothing(desk: Desk, pull: dict[str, Any], said: str) -> None:
+    """Forks, closed ones, the default branch, branches that are gone."""
+    desk.github.facts.add_pull(20, **pull)
+    desk.result = replace(desk.result, issue=0, pr=20)
+    desk.work("src/prices.py")
+    assert said in desk.blocked(issue="", pr="20")
+
+
+def test_a_branch_that_has_moved(desk: Desk) -> None:
+    """What others have pushed is neither lost nor mixed in; what to do is said."""
+    bare = desk.forge.root / f"{NAME}.git"
+    tree = run_git(bare, "rev-parse", "main^{tree}")
+    other = run_git(bare, "commit-tree", tree, "-p", "main", "-m", "other")
+    run_git(bare, "update-ref", f"refs/heads/{BRANCH}", other)
+    desk.work("src/prices.py")
+    assert f"the branch is at {other[:12]}" in desk.blocked()
+    assert "run the agent again" in desk.told().reason
+
+
+def test_branches_that_are_protected(desk: Desk) -> None:
+    """As GitHub says before, or as the server says when it is pushed."""
+    desk.work("src/prices.py")
+    desk.github.facts.add_branch(BRANCH, protected=True)
+    assert "is protected: leave branches of agents out" in desk.blocked()
+    del desk.github.facts.branches[BRANCH]
+    desk.forge.protect(NAME, "codex/*")
+    assert "the server does not take it: hook declined" in desk.blocked()
+    assert f"refs/heads/{BRANCH} is protected" in desk.told().reason
+
+
+def test_work_that_began_elsewhere(desk: Desk) -> None:
+    """A commit that is in no history of ours, such as of a fork, hides what it brings along."""
+    bare = desk.forge.root / f"{NAME}.git"
+    tree = run_git(bare, "rev-parse", "main^{tree}")
+    stray = run_git(bare, "commit-tree", tree, "-p", "main", "-m", "of a fork")
+    desk.workspace.git("fetch", "--quiet", bare.as_uri(), stray)
+    desk.workspace.git("reset", "--quiet", "--hard", stray)
+    desk.workspace.base = stray
+    desk.result = replace(desk.result, base=stray)
+    desk.work("src/prices.py")
+    assert "where the agent began, is not in main" in desk.blocked()
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        (".github/workflows/new.yml", ".github/"),
+        ("docs/private/plan.md", "docs/private/**"),
+        ("src/strange", "src/strange"),
+        ("src/CODEOWNERS", "CODEOWNERS"),
+        (".MCP.json", ".mcp.json"),
+    ],
+)
+def test_files_that_may_not_be_changed(desk: Desk, name: str, pattern: str) -> None:
+    """Workflows, owners, settings of agents, what the stack names; an unknown word blocks."""
+    desk.work(name, "src/fine.py")
+    said = f"{name}: the policy blocks {pattern}"
+    assert desk.blocked() == said
+    assert desk.told().blocked == (said,)
+
+
+def test_a_link(desk: Desk) -> None:
+    """It could lead anywhere on the machine of whoever checks it out."""
+    (desk.workspace.folder / "passwords").symlink_to("/etc/passwd")
+    desk.work("src/fine.py")
+    assert desk.blocked() == "passwords: it is a symbolic link"
+
+
+def test_no_changes(desk: Desk) -> None:
+    """Neither a branch nor a pull request, and no failure."""
+    desk.leave()
+    assert desk.run() == 0
+    assert desk.told().status == "no-changes"
+    desk.workspace.commit("empty")
+    desk.work()
+    assert desk.run() == 0
+    assert desk.told().status == "no-changes"
+    assert (desk.forge.branches(NAME), desk.github.requests[1:]) == (["main"], [])
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (Status.AGENT_FAILED, 1),
+        (Status.INFRA_FAILED, 1),
+        (Status.TIMEOUT, 70),
+        (Status.CANCELLED, 130),
+        (Status.SLOT_TIMEOUT, 70),
+        (Status.DENIED, 0),
+    ],
+)
+def test_a_run_that_failed_stays_failed(desk: Desk, status: Status, code: int) -> None:
+    """Whatever it has left: nothing is published, nobody is asked."""
+    desk.work("src/prices.py")
+    desk.leave(status=status, reason="so it is")
+    assert desk.run() == code
+    assert (desk.told().status, desk.told().reason) == (status, "so it is")
+    assert (desk.github.requests, desk.forge.branches(NAME)) == ([], ["main"])
+
+
+@pytest.mark.parametrize(
+    "change", [{"issue": 13}, {"repo": "shop/api"}, {"kind": Kind.REPAIR}, {"issue": 0, "pr": 12}]
+)
+def test_a_result_of_another_run(desk: Desk, change: dict[str, Any]) -> None:
+    """What the run itself says does not decide where its work goes."""
+    desk.work("src/prices.py")
+    desk.leave(**change)
+    assert "the result is of another run" in desk.blocked()
+
+
+@pytest.mark.parametrize("kind", [Kind.PLAN, Kind.REVIEW, Kind.PLAN_REVIEW])
+def test_an_answer(desk: Desk, kind: Kind) -> None:
+    """One comment for each run, however often it is repeated; no branch, also if files changed."""
+    desk.work("src/prices.py")
+    desk.leave(kind=kind)
+    assert [desk.run(kind=kind.value) for _ in range(2)] == [0, 0]
+    [body] = desk.github.bodies
+    assert body.startswith(f"<!-- codexctl-answer: {kind} run-1 -->\n**Prices** are rounded now")
+    assert f"@{JOINER}octo" in body
+    desk.leave(run="run-2")
+    desk.run(kind=kind.value)
+    assert len(desk.github.bodies) == 2
+    assert desk.forge.branches(NAME) == ["main"]
+
+
+def test_a_dry_run(desk: Desk) -> None:
+    """All is verified and judged, nothing written."""
+    desk.work("src/prices.py")
+    assert desk.run(dry_run=True) == 0
+    assert "would push 1 files, 1 commits on codex/issue-12, for main" in desk.stream.getvalue()
+    assert (desk.github.sent("POST"), desk.forge.branches(NAME)) == ([], ["main"])
+    assert not (desk.folder / FILE).exists()
+
+
+def test_a_token_that_is_refused(desk: Desk) -> None:
+    """One line, exit code 5; the next job learns that it is not the agent's fault."""
+    desk.work("src/prices.py")
+    desk.forge.tokens[TOKEN] = False
+    with pytest.raises(CodexctlError, match="the token needs the permission contents: write") as e:
+        desk.run()
+    assert (e.value.exit_code, desk.told().status) == (5, "infra-failed")
+    assert TOKEN not in str(e.value)
+
+
+def test_a_server_that_stumbles(desk: Desk) -> None:
+    """It is asked again."""
+    desk.work("src/prices.py")
+    desk.forge.failures = [503]
+    assert desk.run() == 0
+    assert "attempt 2 of 5" in desk.stream.getvalue()
+
+
+def test_a_pull_request_whose_answer_was_lost(desk: Desk) -> None:
+    """There is one all the same."""
+    desk.work("src/prices.py")
+    desk.github.before["POST"] = lambda: desk.github.troubles.append(Trouble(502, is_done=True))
+    assert desk.run() == 0
+    assert len(desk.github.facts.pulls) == 1
+
+
+def test_a_repository_without_drafts(desk: Desk) -> None:
+    """The pull request is opened as usual, with a warning."""
+    desk.github.facts.has_drafts = False
+    desk.work("package.json")
+    assert desk.run() == 0
+    [pull] = desk.github.facts.pulls.values()
+    assert pull["draft"] is False
+    assert "no draft pull requests" in desk.stream.getvalue()
+
+
+def test_a_damaged_bundle(desk: Desk) -> None:
+    """It blocks, and says so."""
+    desk.work("src/prices.py")
+    file = desk.folder / bundle.FILE
+    file.write_bytes(file.read_bytes()[:-30])
+    assert desk.blocked() == "the bundle of its work: it is damaged, or was cut"
+
+
+def test_what_programs_are_told(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outputs of a step, which the next job reads."""
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
+    desk.work(".github/workflows/new.yml")
+    desk.run()
+    told = (tmp_path / "outputs").read_text().splitlines()
+    found = {line.partition("<<")[0]: told[at + 1] for at, line in enumerate(told) if "<<" in line}
+    assert (found["status"], found["pr-number"]) == ("publish-blocked", "")
+    assert found["blocked"] == ".github/workflows/new.yml: the policy blocks .github/"
