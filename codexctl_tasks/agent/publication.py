@@ -53,6 +53,21 @@ class Publication:
             "review": "\n".join(self.review),
         }
 
+    @property
+    def data(self) -> dict[str, Any]:
+        """What programs read; docs/output.md describes it."""
+        return {
+            "exitCode": self.status.exit_code,
+            "status": self.status.value,
+            "reason": self.reason,
+            "pr": self.pr,
+            "url": self.url,
+            "branch": self.branch,
+            "commit": self.commit,
+            "blocked": list(self.blocked),
+            "review": list(self.review),
+        }
+
 
 def read_publication(outputs: Mapping[str, Any]) -> Publication | None:
     """Return what outputs of another job tell; None: they tell nothing, or make no sense."""

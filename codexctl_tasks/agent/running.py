@@ -80,7 +80,7 @@ class Run:
         self._shell, self._clock, self._site = shell, clock, shell.site
         self.number = ""
         """Of its folder; empty: it was not started."""
-        self._offset = 0
+        self._offset, self._token = 0, secrets.token_hex(16)
 
     def survey(self, thread: str) -> Survey:
         """Look at the container; *thread*: that is to go on, or empty."""
@@ -106,9 +106,9 @@ class Run:
             DeadlineError: Another run goes on in this workspace.
             LostRunError, ClusterError: It cannot be started.
         """
-        site, token = self._site, secrets.token_hex(16)
-        given = [_archive(order, token)]
-        where = (site.runs, site.home, site.folder, str(round(order.limit_s)), token)
+        site = self._site
+        given = [_archive(order, self._token)]
+        where = (site.runs, site.home, site.folder, str(round(order.limit_s)), self._token)
         told = self._shell.run(scripts.START, *where, given=given).decode().split()
         if told[:1] == [scripts.STARTED]:
             self.number = told[1]
@@ -164,8 +164,13 @@ class Run:
         return self._left(code, how)
 
     def cancel(self, wait_s: float = CANCEL_S) -> bool:
-        """End all of the run in the pod; return whether it has ended by now."""
-        return cancel(self._shell, self.number, wait_s) if self.number else True
+        """
+        End all of the run in the pod; return whether it has ended by now.
+
+        One whose start was interrupted is ended, too: it may be there without our knowing.
+        """
+        token = "" if self.number else self._token
+        return cancel(self._shell, self.number or "-", wait_s, token=token)
 
     def remember(self, thread: str, used: Usage) -> None:
         """Note what a thread has used by now, for the next run of it; a failure is no matter."""
@@ -213,9 +218,9 @@ def close(shell: Shell, number: str) -> None:
     shell.run(scripts.CLOSE, shell.site.runs, number)
 
 
-def cancel(shell: Shell, number: str, wait_s: float = CANCEL_S) -> bool:
+def cancel(shell: Shell, number: str, wait_s: float = CANCEL_S, *, token: str = "") -> bool:
     """End a run, whoever started it; return whether nothing is left of it."""
-    where = (shell.site.runs, number, str(round(wait_s)))
+    where = (shell.site.runs, number, str(round(wait_s)), token)
     told = shell.run(scripts.CANCEL, *where, repeats=False).decode().split()
     return told[:1] in ([scripts.OVER], [scripts.GONE])
 

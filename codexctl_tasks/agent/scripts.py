@@ -108,7 +108,10 @@ agent=$!
 echo "$agent" > child
 end=$(($(date +%s) + limit))
 (
-  while [ ! -e cancel ] && [ -e token ] && [ "$(date +%s)" -lt "$end" ]; do sleep 1; done
+  while [ ! -e cancel ] && [ -e token ] && [ "$(date +%s)" -lt "$end" ]; do
+    sleep 1
+    if [ -e rc ]; then exit 0; fi # a signal at its birth would have been lost
+  done
   signal=USR1
   if [ -e cancel ] || [ ! -e token ]; then signal=TERM; fi
   while kill -"$signal" "$$"; do sleep 1; done # the first one may come before the wait below
@@ -172,6 +175,13 @@ mv -f config.toml "$home/config.toml"
 mv -f -- * "$run"
 cd -- "$run"
 : > events.jsonl
+if [ -e "$runs/.cancelled-$ours" ]; then
+  rm -f environment
+  echo '130 cancelled' > rc
+  echo "started $next"
+  exit 0
+fi
+rm -f -- "$runs"/.cancelled-*
 setsid sh ./launch.sh "$run" "$home" "$folder" "$limit" </dev/null >/dev/null 2>launch.log &
 tries=0
 while [ -d "$run" ] && [ ! -e pid ] && [ "$tries" -lt 50 ]; do pause 0.1; tries=$((tries + 1)); done
@@ -214,8 +224,15 @@ wait for news, and how much of it to print. Prints a line with state and size, t
 CANCEL = (
     _PROCESSES
     + """\
-run=$1/$2 until=$(($(date +%s) + $3))
-cd -- "$run" 2>/dev/null || { echo gone; exit 0; }
+runs=$1 run=$1/$2 until=$(($(date +%s) + $3))
+if [ -n "$4" ]; then # its start was interrupted: it may come yet, or be there already
+  mkdir -p -- "$runs"
+  : > "$runs/.cancelled-$4"
+  for each in "$runs"/[0-9]*; do
+    if [ "$(cat "$each/token" 2>/dev/null)" = "$4" ]; then run=$each; fi
+  done
+fi
+cd -- "$run" 2>/dev/null && [ -e token ] || { echo gone; exit 0; }
 : > cancel
 while [ ! -e rc ] && [ "$(date +%s)" -lt "$until" ]; do
   lives .
@@ -225,8 +242,8 @@ done
 if [ -e rc ]; then echo over; else echo runs; fi
 """
 )
-"""Arguments: where runs are, the number, and for how many seconds to wait for the end. Prints OVER
-if nothing is left of it."""
+"""Arguments: where runs are, the number, for how many seconds to wait for the end, and, of a run
+without a number, what only its client knows. Prints OVER if nothing is left of it."""
 
 CLOSE = """\
 [ -e "$1/$2/rc" ] || { echo '137 ended' > "$1/$2/rc.new" && mv "$1/$2/rc.new" "$1/$2/rc"; }
@@ -237,7 +254,7 @@ LEFT = """\
 cd -- "$1/$2" || exit 1
 head -c "$4" last.md 2>/dev/null
 printf '\\n%s\\n' "$3"
-tail -c 16384 stderr.log 2>/dev/null
+tail -c 16384 stderr.log 2>/dev/null || :
 """
 """Arguments: where runs are, the number, a token that separates the parts, and how many bytes of
 the last message are wanted."""

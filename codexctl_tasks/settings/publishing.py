@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,8 @@ def _subject(kind: str, issue: str, pr: str, repo: str, *, output: str) -> dict[
     if not (number or pr_number) or not repository:
         what = "is required, because no event tells what the run is about"
         raise UsageError("--issue", what, "give --issue N or --pr N, and --repo owner/name")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*", repository):
+        raise UsageError("--repo", f"{repository!r} is no repository", "write owner/name")
     return {
         "kind": choice("kind", value("kind", kind, "dev"), KINDS),
         "repo": repository,

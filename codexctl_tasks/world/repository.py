@@ -57,6 +57,7 @@ _REFUSED_TOKEN = re.compile(
     r"Authentication failed|could not read (?:Username|Password)|error: 40[13]|Permission to \S+"
 )
 _REJECTED = re.compile(r"^!\t[^\t]*\t\[(?:remote )?rejected\] \((.*)\)$", re.MULTILINE)
+_UNKNOWN = re.compile(r"not our ref|couldn't find remote ref|unadvertised object")
 _LONGEST_SAID = 500
 
 
@@ -71,7 +72,7 @@ class TransientGitError(GitError, TransientError):
 
 
 class RejectedError(GitError):
-    """The server does not take what was pushed; nobody's token or network is to blame."""
+    """The server does not take what is pushed, or has not what is fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,13 @@ class Repository:
         return self.run("cat-file", "-e", f"{commit}^{{commit}}").exit_code == 0
 
     def fetch(self, remote: Remote, commit: str, *, whole: bool) -> None:
-        """Bring a commit here; *whole*: with all that it descends from, else alone."""
+        """
+        Bring a commit here; *whole*: with all that it descends from, else alone.
+
+        Raises:
+            RejectedError: The server does not know it.
+            GitError: Everything else.
+        """
         depth = () if whole else ("--depth=1",)
         flags = ("--quiet", "--no-tags", "--no-write-fetch-head", *depth)
         if whole and (self._folder / "shallow").exists():
@@ -227,6 +234,8 @@ def _refusal(url: str, said: Said) -> GitError:
         what = f"{rejected[1]}{f': {told}' if told else ''}"
         return RejectedError(url, what[:_LONGEST_SAID])
     what = _shown(said.error) or f"git ended with {said.exit_code}"
+    if _UNKNOWN.search(said.error):
+        return RejectedError(url, what)
     if _REFUSED_TOKEN.search(said.error):
         return GitError(url, what, "the token needs the permission contents: write")
     if _PASSING.search(said.error):

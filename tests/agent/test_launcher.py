@@ -90,6 +90,11 @@ def test_cancellation_at_any_moment(play: Callable[[str], dict[str, Any]]) -> No
     assert told == {"told": ["cancelled"] * 2, "ended": [True] * 2, "left": [STRANGER]}
 
 
+def test_a_start_that_is_interrupted_is_cancelled(play: Callable[[str], dict[str, Any]]) -> None:
+    """Whether it has begun or not when the client gives up: the agent does not work on."""
+    assert play("interrupted") == {"found": True, "how": "cancelled", "left": [STRANGER]}
+
+
 def test_an_agent_that_removes_its_run_is_ended(play: Callable[[str], dict[str, Any]]) -> None:
     """Whoever removes what is known of him gains nothing by it."""
     told = play("removed")

@@ -5,29 +5,31 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from codexctl_tasks.agent.kinds import Kind
-from codexctl_tasks.agent.message import _JOINER as JOINER
 from codexctl_tasks.agent.publication import FILE, read_publication
 from codexctl_tasks.agent.result import Result, Status, write_result
 from codexctl_tasks.agent.work import bundle
-from codexctl_tasks.errors import CodexctlError
+from codexctl_tasks.errors import CodexctlError, UsageError
 from codexctl_tasks.flows.agent.publish import publish
+from codexctl_tasks.hooks.builtin.comment_body import JOINER
 from codexctl_tasks.settings import publish_request
 from tests.agent.conftest import NAME
 from tests.support.fakes import FakeCluster, fake_outside
 from tests.support.git_server import run_git
 from tests.support.github_server import GitHubServer, Trouble, github_server
 from tests.support.output_schema import check
+from tests.support.shell import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.fakes import FakeClock
     from tests.support.git_server import GitServer
@@ -148,7 +150,7 @@ def test_from_an_issue_to_a_pull_request(desk: Desk, capsys: pytest.CaptureFixtu
     marker, _, body = pull["body"].partition("\n")
     assert marker == f"<!-- codexctl-pull-request: {BRANCH} -->"
     assert body.startswith("Closes #12\n\n**Look closely at these files")
-    assert "- `package.json: package.json`" in body
+    assert "- `package.json: dependencies`" in body
     assert f"Thanks @{JOINER}octo, fixes{JOINER} #99. \\![x](https://evil.example/?s=1)" in body
     assert pull["reviewers"] == ["ann", "backend"]
     commit = desk.forge.tip(NAME, BRANCH)
@@ -157,7 +159,7 @@ def test_from_an_issue_to_a_pull_request(desk: Desk, capsys: pytest.CaptureFixtu
     data = json.loads(capsys.readouterr().out)
     check(data, "publish")
     assert (data["status"], data["pr"], data["commit"]) == ("success", pull["number"], commit)
-    assert desk.told().review == ("package.json: package.json",)
+    assert desk.told().review == ("package.json: dependencies",)
     assert TOKEN not in desk.stream.getvalue()
 
 
@@ -265,6 +267,15 @@ def test_work_that_began_elsewhere(desk: Desk) -> None:
     desk.result = replace(desk.result, base=stray)
     desk.work("src/prices.py")
     assert "where the agent began, is not in main" in desk.blocked()
+
+
+def test_work_on_what_was_never_published(desk: Desk) -> None:
+    """What an earlier run was not allowed to publish does not come along with the next one."""
+    desk.workspace.write(".github/workflows/evil.yml")
+    desk.workspace.base = desk.workspace.commit("blocked before")
+    desk.result = replace(desk.result, base=desk.workspace.base)
+    desk.work("src/prices.py")
+    assert "where the agent began, was never published" in desk.blocked()
 
 
 @pytest.mark.parametrize(
@@ -402,6 +413,62 @@ def test_a_damaged_bundle(desk: Desk) -> None:
     assert desk.blocked() == "the bundle of its work: it is damaged, or was cut"
 
 
+def test_as_a_step_of_a_workflow(desk: Desk, tmp_path: Path) -> None:
+    """The token is in no argument of git, in no file and in nothing that is printed."""
+    desk.work("src/prices.py")
+    tools, log = tmp_path / "tools", tmp_path / "arguments"
+    tools.mkdir()
+    (tools / "git").write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" >> {log}\nexec {shutil.which("git")} "$@"\n'
+    )
+    (tools / "git").chmod(0o755)
+    event = tmp_path / "event.json"
+    event.write_text(json.dumps({"issue": {"number": 12}}))
+    variables = {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "CODEXCTL_GH_PAT": TOKEN,
+        "CODEXCTL_RESULT_DIR": str(desk.folder),
+        "CODEXCTL_KIND": "dev",
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_API_URL": desk.github.url,
+        "GITHUB_SERVER_URL": desk.forge.url,
+        "GITHUB_REPOSITORY": NAME,
+        "GITHUB_RUN_ID": "7",
+        "GITHUB_EVENT_PATH": str(event),
+        "GITHUB_OUTPUT": str(tmp_path / "outputs"),
+        "TMPDIR": str(tmp_path),
+    }
+    done = run("ci", "publish", cwd=Path.cwd(), env=variables)
+
+    assert done.returncode == 0, done.stderr
+    assert desk.forge.tip(NAME, BRANCH)
+    assert "push" in log.read_text().splitlines()
+    masks = [line for line in done.stderr.splitlines() if line.startswith("::add-mask::")]
+    rest = "".join(line for line in done.stderr.splitlines() if line not in masks)
+    assert TOKEN not in log.read_text() + rest + done.stdout + (tmp_path / "outputs").read_text()
+    told = finish(desk, tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert "### ✅ The agent is done" in desk.github.bodies[0]
+
+
+def finish(desk: Desk, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the last step in another job, which gets the outputs of the one before."""
+    lines = (folder / "outputs").read_text().splitlines()
+    outputs = {
+        line.partition("<<")[0]: lines[at + 1] for at, line in enumerate(lines) if "<<" in line
+    }
+    needs = {"agent": {"result": "success"}, "publish": {"result": "success", "outputs": outputs}}
+    variables = {
+        "CODEXCTL_GH_PAT": TOKEN,
+        "CODEXCTL_RESULT_DIR": str(desk.folder),
+        "CODEXCTL_NEEDS": json.dumps(needs),
+        "CODEXCTL_ISSUE": "12",
+        "GITHUB_API_URL": desk.github.url,
+        "GITHUB_REPOSITORY": NAME,
+    }
+    return run("ci", "finish", cwd=folder, env=variables)
+
+
 def test_what_programs_are_told(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -413,3 +480,29 @@ def test_what_programs_are_told(
     found = {line.partition("<<")[0]: told[at + 1] for at, line in enumerate(told) if "<<" in line}
     assert (found["status"], found["pr-number"]) == ("publish-blocked", "")
     assert found["blocked"] == ".github/workflows/new.yml: the policy blocks .github/"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"result_dir": ""}, "name what prompt-run wrote to"),
+        ({"issue": ""}, "give --issue N or --pr N"),
+        ({"pr": "3"}, "cannot be combined with --pr"),
+        ({"kind": "merge"}, "'merge' is unknown"),
+        ({"repo": "../web/x"}, "write owner/name"),
+        ({"repo": "shop/.."}, "write owner/name"),
+        ({"issue": "-1"}, "is no number"),
+    ],
+)
+def test_wrong_usage(desk: Desk, given: dict[str, str], said: str) -> None:
+    """Exit code 2, in one line; nobody is asked."""
+    with pytest.raises(UsageError, match=said):
+        desk.run(**given)
+    assert (desk.github.requests, desk.forge.requests) == ([], [])
+
+
+def test_a_run_that_left_nothing(desk: Desk) -> None:
+    """Exit code 3: it is not taken for one without changes."""
+    with pytest.raises(CodexctlError, match=r"result\.json: cannot be read") as caught:
+        desk.run()
+    assert caught.value.exit_code == 3

@@ -15,7 +15,7 @@ from codexctl_tasks.agent.work.policy import Policy, judge
 from codexctl_tasks.agent.work.verification import Work, verify_work
 from codexctl_tasks.world.repository import GitError, RejectedError, Remote, Repository
 from tests.agent.conftest import NAME
-from tests.support.git_server import run_git
+from tests.support.git_server import git_server, run_git
 from tests.support.workspaces import Workspace
 
 if TYPE_CHECKING:
@@ -490,3 +490,24 @@ def _entry(kind: int, content: bytes, before: bytes = b"") -> bytes:
         head.append(size & 0x7F)
         size >>= 7
     return bytes(head) + before + zlib.compress(content)
+
+
+def test_a_repository_of_longer_hashes(tmp_path: Path, file: Path) -> None:
+    """SHA-256 works as well, from the workspace to the server."""
+    with git_server(tmp_path / "longer") as running:
+        bare = running.create(NAME, "--object-format=sha256")
+        developer = tmp_path / "developer-256"
+        run_git(tmp_path, "init", "--quiet", "--object-format=sha256", str(developer))
+        run_git(developer, "commit", "--quiet", "--allow-empty", "--message", "first")
+        run_git(developer, "push", "--quiet", str(bare), "HEAD:main")
+        workspace = Workspace(tmp_path / "volume-256", bare)
+        workspace.write("new.txt")
+        workspace.fetch(file)
+        place = tmp_path / "place"
+        place.mkdir()
+        repository = Repository(place, os.environ, object_format="sha256")
+        remote = Remote(f"{running.url}/{NAME}.git", "secret-token")
+        work = verify_work(file, workspace.base, repository, remote, largest_text=MEGABYTE)
+        repository.push(remote, work.commit, "codex/issue-12")
+        assert running.tip(NAME, "codex/issue-12") == work.commit
+        assert len(work.commit) == 64

@@ -343,6 +343,30 @@ def test_planted_servers_and_instructions_do_nothing(slot: AgentSlot) -> None:
         slot.sh(f"rm -rf {place}/.codex {place}/AGENTS.md")
 
 
+def test_the_token_of_the_model_is_written_nowhere(slot: AgentSlot) -> None:
+    """The agent's program has it; command lines, files, its shells, logs and results have not."""
+    token = "tok-sentinel-of-this-run"
+    look = (
+        "tr '\\0' ' ' < /proc/$PPID/cmdline; env; cat /proc/[0-9]*/cmdline | tr '\\0' ' ';"
+        " grep -rl tok-sentinel /workspace /tmp 2>/dev/null; echo looked"
+    )
+    slot.model.play(runs(look, f"Is it {token}?"), says(f"It is {token}."))
+    done = slot.ask("--kind", "plan", CODEXCTL_MODEL_TOKEN=token)
+    assert done.returncode == 0, done.stderr
+    assert slot.model.asked[0].headers["Authorization"] == f"Bearer {token}"
+    output = next(
+        item["output"]
+        for item in slot.model.asked[1].body["input"]
+        if item.get("type") == "function_call_output"
+    )
+    assert "looked" in output
+    assert token not in output
+    assert slot.result["final_message"] == "It is ***."
+    told = [done.stdout, done.stderr.replace(f"::add-mask::{token}", "")]
+    told += [file.read_text() for file in slot.result_folder.iterdir() if file.suffix != ".bundle"]
+    assert not [text for text in told if token in text]
+
+
 def test_dry_run_shows_prompt_and_command(slot: AgentSlot) -> None:
     """What would be asked and run is shown, and nothing is started."""
     done = slot.ask("--dry-run", "--effort", "high", prompt="Look at it.")

@@ -58,11 +58,11 @@ class GitServer:
         self.requests: list[str] = []
         """Method and path with the query, of those that were let in."""
 
-    def create(self, name: str) -> Path:
+    def create(self, name: str, *flags: str) -> Path:
         """Make an empty repository; return its folder."""
         folder = self.root / f"{name}.git"
         folder.mkdir(parents=True)
-        run_git(folder, "init", "--bare", "--quiet", "--initial-branch", "main")
+        run_git(folder, "init", "--bare", "--quiet", "--initial-branch", "main", *flags)
         for key in ("http.receivepack", "uploadpack.allowAnySHA1InWant", "uploadpack.allowFilter"):
             run_git(folder, "config", key, "true")
         return folder

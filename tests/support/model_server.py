@@ -181,7 +181,8 @@ def model_server(address: str = "127.0.0.1", port: int = 0) -> Iterator[ModelSer
 
         def do_POST(self) -> None:
             data = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            asked = Asked(self.path, dict(self.headers), json.loads(data))
+            headers = {name.title(): value for name, value in self.headers.items()}
+            asked = Asked(self.path, headers, json.loads(data))
             self.close_connection = True
             server.next(asked)(Conversation(self, asked, closing))
 

@@ -31,6 +31,7 @@ HIDES = (
     "setsid sleep 301 & (setsid env -i sleep 302 &);"
     """env -i setsid sh -c 'trap "" TERM; sleep 303; sleep 304' >/dev/null 2>&1 & sleep 0.5;"""
 )
+_SOON_S = 20.0
 STRANGER = "sleep 999"
 """Of somebody else, from before."""
 
@@ -80,16 +81,7 @@ class Trials:
 
     def _start(self, script: str, limit_s: float = 60.0) -> Run:
         run = self._open()
-        run.start(
-            Order(
-                prompt="hello $(x) ü\n".encode(),
-                command=["sh", "-c", script],
-                configuration="a = 1\n",
-                variables={"CODEXCTL_LAST_MESSAGE": "$CODEXCTL_RUN_FOLDER/last.md"},
-                secrets={"TOKEN": "s 'e\"$x"},
-                limit_s=limit_s,
-            )
-        )
+        run.start(order(script, limit_s))
         return run
 
     def _told(self, run: Run) -> dict[str, Any]:
@@ -126,6 +118,16 @@ class Trials:
         later = cancel(self._shell, runs[1].number, 30)
         return {"told": [self._told(run)["how"] for run in runs], "ended": [at_once, later]}
 
+    def interrupted(self) -> dict[str, Any]:
+        """Its client is interrupted while it starts: it has begun already, or begins after that."""
+        unaware = self._start("sleep 313")
+        unaware.number = ""
+        found = unaware.cancel(30)
+        early = self._open()
+        early.cancel(1)
+        early.start(order("sleep 314"))
+        return {"found": found, "how": self._told(early)["how"]}
+
     def killed(self) -> dict[str, Any]:
         """Somebody kills its launcher."""
         run = self._start(f"{HIDES} sleep 309")
@@ -136,11 +138,7 @@ class Trials:
     def removed(self) -> dict[str, Any]:
         """It removes the folder of its run, and goes on."""
         run = self._start('rm -rf "$CODEXCTL_RUN_FOLDER"; sleep 310')
-        told = self._told(run)
-        for _ in range(60):  # the launcher sees it by itself
-            if left() != [STRANGER]:
-                time.sleep(0.5)
-        return told
+        return self._told(run)
 
     def twice(self) -> dict[str, Any]:
         """Two want to start; the first one's launcher dies, and a third one comes."""
@@ -156,6 +154,18 @@ class Trials:
         return {"refused": refused, "going_on": going_on, "number": third.number, **told}
 
 
+def order(script: str, limit_s: float = 60.0) -> Order:
+    """Return what is to be run."""
+    return Order(
+        prompt="hello $(x) ü\n".encode(),
+        command=["sh", "-c", script],
+        configuration="a = 1\n",
+        variables={"CODEXCTL_LAST_MESSAGE": "$CODEXCTL_RUN_FOLDER/last.md"},
+        secrets={"TOKEN": "s 'e\"$x"},
+        limit_s=limit_s,
+    )
+
+
 def left() -> list[str]:
     """Return what runs in this namespace, but for process 1, us, and the dead."""
     found = []
@@ -167,7 +177,7 @@ def left() -> list[str]:
         line = b" ".join(words).decode(errors="replace").strip()
         if line and int(folder.name) not in (1, os.getpid(), os.getppid()):
             found.append(line)
-    return [line for line in found if line != "sleep 1"]  # of a launcher that has ended
+    return found
 
 
 def main(words: Sequence[str]) -> None:
@@ -175,6 +185,9 @@ def main(words: Sequence[str]) -> None:
     shell, path, folder, trial = words
     stranger = subprocess.Popen(STRANGER.split(), start_new_session=True)
     told = getattr(Trials(Room(shell, path), Path(folder)), trial)()
+    ends_s = time.monotonic() + _SOON_S
+    while left() != [STRANGER] and time.monotonic() < ends_s:  # a launcher needs a moment to end
+        time.sleep(0.1)
     sys.stdout.write(json.dumps({**told, "left": left()}))
     stranger.send_signal(signal.SIGKILL)
     stranger.wait()

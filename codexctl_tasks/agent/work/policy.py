@@ -55,16 +55,22 @@ DEPENDENCIES = (
     *("settings.gradle*", "gradle-wrapper.*", "*.csproj", "packages.lock.json", "mix.exs"),
     *("mix.lock", "Package.swift", "Package.resolved"),
 )
+_KNOWN = (
+    (Rule.BLOCK, "automation", AUTOMATION),
+    (Rule.BLOCK, "owners", ("CODEOWNERS",)),
+    (Rule.BLOCK, "submodules", (".gitmodules",)),
+    (Rule.BLOCK, "settings of agents", STEERING),
+    (Rule.REVIEW, "what agents are told", INSTRUCTIONS),
+    (Rule.REVIEW, "how git shows files", (".gitattributes",)),
+    (Rule.REVIEW, "runs on machines of developers", LOCAL),
+    (Rule.REVIEW, "deployment", DEPLOYMENT),
+    (Rule.REVIEW, "dependencies", DEPENDENCIES),
+)
 DEFAULTS: Mapping[str, Rule] = {
-    **dict.fromkeys(AUTOMATION, Rule.BLOCK),
-    **dict.fromkeys(("CODEOWNERS", ".gitmodules"), Rule.BLOCK),
-    **dict.fromkeys(STEERING, Rule.BLOCK),
-    **dict.fromkeys((*INSTRUCTIONS, ".gitattributes"), Rule.REVIEW),
-    **dict.fromkeys(LOCAL, Rule.REVIEW),
-    **dict.fromkeys(DEPLOYMENT, Rule.REVIEW),
-    **dict.fromkeys(DEPENDENCIES, Rule.REVIEW),
+    pattern: rule for rule, _, patterns in _KNOWN for pattern in patterns
 }
 """By pattern; of several that match the strictest counts."""
+_TOPICS = {pattern: topic for _, topic, patterns in _KNOWN for pattern in patterns}
 _STRICTNESS = (Rule.ALLOW, Rule.REVIEW, Rule.BLOCK)
 
 
@@ -122,7 +128,7 @@ def judge(changes: Sequence[Change], policy: Policy) -> Judgement:
         if rule is Rule.BLOCK:
             blocked[f"{name}: the policy blocks {pattern}"] = None
         elif rule is Rule.REVIEW:
-            review[f"{name}: {pattern}"] = None
+            review[f"{name}: {_TOPICS.get(pattern, pattern)}"] = None
         notes.update(dict.fromkeys(f"{name}: {note}" for note in _notes(change)))
     return Judgement(tuple(blocked), tuple(review), tuple(notes))
 

@@ -267,11 +267,9 @@ class _PromptRun:
 
     def _cancel(self, attempts: Attempts) -> None:
         """End what was started, as well as that can be done."""
-        if not attempts.number:
-            return
         with suppress(CodexctlError):
             told = "has ended" if attempts.cancel() else "ends within the next seconds"
-            self._console.step("agent", f"cancelled: run {attempts.number} {told}")
+            self._console.step("agent", f"cancelled: run {attempts.number or 'begun'} {told}")
 
     def _end(self, status: Status, reason: str) -> None:
         if self._attempts is not None:

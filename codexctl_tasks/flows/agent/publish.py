@@ -177,6 +177,9 @@ class _Publishing:
             return self._repeated(lambda: verify_work(*known, largest_text=largest))
         except BadBundleError as error:
             raise _BlockedError(f"the bundle of its work: {error}") from error
+        except RejectedError as error:
+            what = f"{self._result.base[:12]}, where the agent began, was never published"
+            raise _BlockedError(f"{what}: bring the workspace up to date and run again") from error
 
     def _repeated(self, call: Callable[[], T]) -> T:
         """Return what a call returns that the network may disturb."""
@@ -287,19 +290,5 @@ def _tell(request: PublishRequest, done: Publication, outside: Outside) -> None:
     if request.files.step_outputs:
         write_report(request.files.step_outputs, outputs_text(outputs), console, "a")
     if request.output == "json":
-        console.result_as_json(
-            {
-                "version": SCHEMA_VERSION,
-                "exitCode": done.status.exit_code,
-                "status": done.status.value,
-                "reason": done.reason,
-                "repo": request.repo,
-                "issue": request.issue,
-                "pr": done.pr,
-                "url": done.url,
-                "branch": done.branch,
-                "commit": done.commit,
-                "blocked": list(done.blocked),
-                "review": list(done.review),
-            }
-        )
+        about = {"repo": request.repo, "issue": request.issue}
+        console.result_as_json({"version": SCHEMA_VERSION, **about, **done.data})

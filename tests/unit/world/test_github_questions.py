@@ -278,3 +278,36 @@ def test_refusals_of_any_shape(github: GitHub, server: GitHubServer, body: Any) 
         github.issue(REPO, 12)
     assert (caught.value.status, caught.value.reason) == (422, Reason.REFUSED)
     assert len(str(caught.value)) < 500
+
+
+def test_the_default_branch(github: GitHub) -> None:
+    """It is asked for: not every repository calls it main."""
+    assert github.default_branch(REPO) == "main"
+    assert _reason(lambda: github.default_branch("shop/none")) is Reason.NOT_FOUND
+
+
+def test_what_a_branch_has_grown_out_of(github: GitHub, server: GitHubServer) -> None:
+    """A commit that nobody knows is in no history."""
+    assert not github.contains(REPO, "main", "a" * 40)
+    server.facts.is_behind = lambda branch, commit: (branch, commit) == ("rel/1", "a" * 40)
+    assert github.contains(REPO, "rel/1", "a" * 40)
+    assert not github.contains(REPO, "rel/1", "b" * 40)
+
+
+def test_opening_a_pull_request(github: GitHub, server: GitHubServer) -> None:
+    """It is not sent twice; later its text can be changed and reviews be asked for."""
+    given: dict[str, Any] = {"head": "codex/issue-12", "base": "main", "title": "T", "body": "B"}
+    opened = github.create_pull_request(REPO, **given, is_draft=True)
+    assert (opened.is_draft, opened.head_ref, opened.title) == (True, "codex/issue-12", "T")
+    assert _reason(lambda: github.create_pull_request(REPO, **given, is_draft=True)) == "refused"
+
+    github.update_pull_request(REPO, opened.number, "new")
+    github.request_review(REPO, opened.number, ["ann", "shop/backend"])
+    known = server.facts.pulls[opened.number]
+    assert (known["body"], known["reviewers"]) == ("new", ["ann", "backend"])
+
+    server.troubles = [Trouble(502)]
+    assert (
+        _reason(lambda: github.create_pull_request(REPO, **given, is_draft=True)) == "unavailable"
+    )
+    assert len(server.sent("POST")) == 4

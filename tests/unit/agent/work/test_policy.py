@@ -157,7 +157,7 @@ def test_what_a_reader_is_told() -> None:
         ],
         Policy(),
     )
-    assert told.review == ("go.mod: go.mod",)
+    assert told.review == ("go.mod: dependencies",)
     assert told.notes == ("logo.png: binary, 1,234 bytes", "run.sh: can be run as a program")
 
 
