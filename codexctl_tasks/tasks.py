@@ -429,7 +429,7 @@ def comment_pr(_: Context, **given: Any) -> int:
     Flag("output-schema", "JSON Schema that the last message has to meet."),
     Flag("timeout", "For all attempts together: 90s, 30m (default: codex.timeouts.exec, or 1h)."),
     Flag("retries", "Further attempts after a failure that may pass, 0 to 3 (default: 3)."),
-    Flag("model-url", "A server with /responses for pods; its token is in CODEXCTL_MODEL_TOKEN."),
+    Flag("model-url", "A server with /responses, instead of a proxy with CODEXCTL_MODEL_KEY."),
     Flag("result-dir", "Folder for what the run leaves (default: agent-result)."),
     Flag("dry-run", "Print prompt, configuration and command; nothing is started.", bool),
     Flag("force", "Cancel a run that goes on in the workspace. No CODEXCTL_FORCE.", bool),

@@ -39,6 +39,8 @@ class PromptRunRequest(SlotRequest):
     """Of a server with ``/responses``, as pods reach it; empty: a proxy is started."""
     model_token: str = field(repr=False)
     """What that server wants to see; empty: anything will do."""
+    model_key: str = field(repr=False)
+    """Of the model, for the proxy alone; empty: not known."""
     claim: str
     """PersistentVolumeClaim of the workspace."""
     path: str

@@ -20,6 +20,8 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 MOST_RETRIES = 3
 DEFAULT_RESULT = "agent-result"
 TOKEN = "CODEXCTL_MODEL_TOKEN"  # noqa: S105 - the variable, not its value
+KEYS = ("CODEXCTL_MODEL_KEY", "OPENAI_API_KEY")
+"""Variables that may hold the key of the model; the first one that does."""
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}")
 
 
@@ -68,6 +70,7 @@ def prompt_run_request(
         retries=min(count("retries", retries, MOST_RETRIES), MOST_RETRIES),
         model_url=_address(value("model-url", model_url)),
         model_token=os.environ.get(TOKEN, "").strip(),
+        model_key=next(filter(None, (os.environ.get(n, "").strip() for n in KEYS)), ""),
         claim=value("claim", claim, DEFAULT_CLAIM),
         path=value("path", path),
         lease_s=slot_lease_s(slot_lease),

@@ -479,6 +479,33 @@ class Publish(Part):
     """Who is asked for a review when a file needs one: `login`, or `owner/team`."""
 
 
+class ModelProxy(Part):
+    """``codex.proxy``: what holds the model key, outside of the slot."""
+
+    image: Text = ""
+    """Image with Python 3.9 or newer as `python3`, such as the agent's own."""
+    pull_secret: Text = ""
+    """Name of a Secret in the namespace of proxies with which the image is pulled."""
+    namespace: Text = ""
+    """Namespace of proxies, which no slot may read; absent: `<project>-codexctl-model`."""
+    upstream: Text = ""
+    """Address of the model's API, before `/responses`; absent: that of OpenAI."""
+    ca_file: Text = ""
+    """Certificates to trust instead of the image's, as PEM; relative to the project."""
+    egress: Text = ""
+    """Address of the HTTP proxy that leads from the cluster to the model."""
+    models: tuple[Text, ...] = ()
+    """Models that an agent may use; absent: any."""
+    max_requests: Whole = 0
+    """Most requests of one run; 0 or absent: 2000."""
+    max_request_megabytes: Whole = 0
+    """Largest request; 0 or absent: 64."""
+    agent_pods: dict[str, Text] = {}
+    """Labels of the agent's pods, which a NetworkPolicy then shuts in while it works: they reach
+    the proxy, the cluster's DNS and pods of their namespace, and nothing else. Absent: no
+    policy."""
+
+
 class Codex(Part):
     """``codex``: the agent."""
 
@@ -506,6 +533,8 @@ class Codex(Part):
     """Pieces of TOML to add to it."""
     mcp: Mcp = Mcp()
     """Servers of the Model Context Protocol."""
+    proxy: ModelProxy = ModelProxy()
+    """What holds the model key, outside of the slot."""
     review_mcp_enabled: Flag = Field(default=False, alias="reviewMCPEnabled")
     """Whether reviews may use MCP servers."""
     publish: Publish = Publish()

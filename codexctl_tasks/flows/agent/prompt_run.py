@@ -29,7 +29,7 @@ from codexctl_tasks.errors import (
 )
 from codexctl_tasks.flows.agent.attempts import Attempts, Outcome, Task
 from codexctl_tasks.flows.agent.ending import SCHEMA_VERSION, tell_end, work_of
-from codexctl_tasks.flows.agent.seams import ModelAccess, model_access, prompt_of
+from codexctl_tasks.flows.agent.seams import ModelAccess, prompt_of, way_to_model
 from codexctl_tasks.flows.agent.site import find_site, workspace
 from codexctl_tasks.flows.agent.telling import Recording
 from codexctl_tasks.flows.slots.place import SlotPlace, wanted_record
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT_S = 3600.0
 EVENTS = "events.jsonl"
+AROUND_S = 900.0
+"""Before and after the agent's own time, for which its way to the model is kept."""
 MOST_CHARACTERS = 2**20
 """Of a prompt, to Codex."""
 CANCEL_OTHER_S = 45
@@ -87,8 +89,8 @@ class _PromptRun:
 
     def run(self) -> int:
         """Go through the phases, and tell the end in any case."""
-        if self._request.model_token:
-            self._console.hide_everywhere([self._request.model_token])
+        known = (self._request.model_token, self._request.model_key)
+        self._console.hide_everywhere(filter(None, known))
         if self._request.dry_run:
             return self._show()
         try:
@@ -130,7 +132,9 @@ class _PromptRun:
             site = self._site(place, loaded)
             shell = Shell(site, place.cluster, outside.clock)
             survey = self._survey(shell, loaded)
-            access = stack.enter_context(model_access(request, place.cluster, outside, loaded))
+            life_s = self._limit_s(loaded) + AROUND_S
+            way = way_to_model(request, place.cluster, outside, loaded, life_s)
+            access = stack.enter_context(way)
             task = self._task(loaded, site, access, survey)
             recording = Recording(request.result / EVENTS, outside)
             stack.callback(recording.close)

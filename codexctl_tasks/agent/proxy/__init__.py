@@ -1,0 +1,1 @@
+"""The model key, out of the reach of the agent."""
