@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import pytest
 from tests.support.agent_image import push_agent_image
 from tests.support.agents import AgentSlot
 from tests.support.model_server import (
+    Conversation,
     cuts,
     fails,
     hangs,
@@ -54,8 +56,15 @@ def ready_slot(
         slot.commit()
         slot.make_ready()
         yield slot
-    for namespace in (slot.namespace, name):
-        run_kubectl(cluster_environment, "delete", "namespace", namespace, "--wait=false")
+    for namespace in (slot.namespace, name, f"{name}-codexctl-model"):
+        run_kubectl(
+            cluster_environment,
+            "delete",
+            "namespace",
+            namespace,
+            "--ignore-not-found",
+            "--wait=false",
+        )
 
 
 @pytest.fixture
@@ -251,7 +260,7 @@ def test_a_cancelled_run_ends_in_the_pod(slot: AgentSlot, number: signal.Signals
 
 def test_a_client_that_died_leaves_a_run_that_the_next_one_finds(slot: AgentSlot) -> None:
     """A second run does not start beside the first; with --force it takes its place."""
-    slot.model.play(runs("sleep 4444"), says("Done."))
+    slot.model.play(runs("sleep 4444"), hangs())
     first = slot.start("--kind", "plan")
     wait_until(lambda: "sleep 4444" in slot.processes(), "the agent works")
     first.kill()
@@ -285,11 +294,19 @@ def test_a_stream_that_is_cut_changes_nothing(slot: AgentSlot, tmp_path: Path) -
 
 def test_two_clients_start_one_agent(slot: AgentSlot) -> None:
     """Two jobs of the same run of a workflow, which share the slot, do not share its agent."""
-    slot.model.play(runs("sleep 5"), says("Done."))
+    refused = threading.Event()
+
+    def answer_later(answer: Conversation) -> None:
+        refused.wait(PATIENCE_S)
+        says("Done.")(answer)
+
+    slot.model.play(answer_later)
     pair = [slot.start("--kind", "plan") for _ in range(2)]
+    wait_until(lambda: any(process.poll() is not None for process in pair), "one is refused")
+    refused.set()
     told = [process.communicate(timeout=PATIENCE_S)[1] for process in pair]
     assert sorted(process.returncode for process in pair) == [0, 70], told
-    assert len(slot.model.asked) == 2
+    assert len(slot.model.asked) == 1
 
 
 def test_a_megabyte_of_prompt_arrives(slot: AgentSlot) -> None:
@@ -365,6 +382,28 @@ def test_the_token_of_the_model_is_written_nowhere(slot: AgentSlot) -> None:
     told = [done.stdout, done.stderr.replace(f"::add-mask::{token}", "")]
     told += [file.read_text() for file in slot.result_folder.iterdir() if file.suffix != ".bundle"]
     assert not [text for text in told if token in text]
+
+
+def test_the_key_of_the_model_stays_in_the_proxy(slot: AgentSlot) -> None:
+    """Without an address codexctl starts a proxy: the model sees the key, the agent a token."""
+    key = "sk-SENTINEL-of-the-model"
+    slot.write(proxy={"image": slot.image, "upstream": slot.model.url})
+    look = (
+        "env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; echo looked"
+    )
+    slot.model.play(runs(look), says("Done."))
+    done = slot.ask("--kind", "plan", CODEXCTL_MODEL_KEY=key, by_url=False)
+    slot.write()
+    assert done.returncode == 0, done.stderr
+    assert {asked.headers["Authorization"] for asked in slot.model.asked} == {f"Bearer {key}"}
+    assert "looked" in slot.model.asked[1].text
+    assert "SENTINEL" not in slot.model.asked[1].text
+    assert "SENTINEL" not in done.stderr.replace(f"::add-mask::{key}", "")
+    everywhere = ("get", "pods", "-A", "-o", "name")
+    wait_until(
+        lambda: "pod/model-" not in run_kubectl(slot.environment, *everywhere),
+        "the proxy goes with its run",
+    )
 
 
 def test_dry_run_shows_prompt_and_command(slot: AgentSlot) -> None:

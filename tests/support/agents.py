@@ -102,14 +102,19 @@ class AgentSlot:
             done = self.codexctl(*words)
             assert done.returncode == 0, done.stderr
 
-    def ask(self, *flags: str, prompt: str = "Do it.", **env: str) -> CompletedProcess[str]:
-        """Let the agent work."""
-        return self.codexctl(*self._words(prompt), *flags, **env)
+    def ask(
+        self, *flags: str, prompt: str = "Do it.", by_url: bool = True, **env: str
+    ) -> CompletedProcess[str]:
+        """Let the agent work; *by_url*: with the model's address, else through the proxy."""
+        words = self._words(prompt)
+        if by_url:
+            words += ["--model-url", self.model.url]
+        return self.codexctl(*words, *flags, **env)
 
     def start(self, *flags: str, prompt: str = "Do it.", **env: str) -> Popen[str]:
         """Let the agent work, and return at once."""
         process = subprocess.Popen(
-            [BIN / "codexctl", *self._words(prompt), *flags],
+            [BIN / "codexctl", *self._words(prompt), "--model-url", self.model.url, *flags],
             cwd=self.folder,
             env=clean_environment(**self._environ(env)),
             stdout=subprocess.PIPE,
@@ -123,7 +128,7 @@ class AgentSlot:
         file = self.folder.parent / "prompt.md"
         file.write_text(prompt)
         told = ["prompt-run", "--issue", str(ISSUE), "--prompt-file", str(file)]
-        return [*told, "--model-url", self.model.url, "--result-dir", str(self.result_folder)]
+        return [*told, "--result-dir", str(self.result_folder)]
 
     def codexctl(self, *words: str, **env: str) -> CompletedProcess[str]:
         """Run a task as a step of a workflow does."""
