@@ -417,6 +417,37 @@ def comment_pr(_: Context, **given: Any) -> int:
 
 
 @command(
+    Flag("slot", "Number of the slot (default: that of the Issue or PR)."),
+    *OWNER,
+    Flag("kind", "dev, review, plan, plan-review or repair (default: dev)."),
+    Flag("lang", "en or ru (default: codex.promptLang of services.yaml)."),
+    Flag("model", "Model (default: codex.model of services.yaml)."),
+    Flag("effort", "How much it thinks: low, medium, high (default: that of services.yaml)."),
+    Flag("resume", "Go on with this thread of the agent; an unknown one begins anew."),
+    Flag("template", "Template of the prompt, a file of the project (default: that of the kind)."),
+    Flag("prompt-file", "File with the whole prompt, instead of a template."),
+    Flag("output-schema", "JSON Schema that the last message has to meet."),
+    Flag("timeout", "For all attempts together: 90s, 30m (default: codex.timeouts.exec, or 1h)."),
+    Flag("retries", "Further attempts after a failure that may pass, 0 to 3 (default: 3)."),
+    Flag("model-url", "A server with /responses, instead of a proxy with CODEXCTL_MODEL_KEY."),
+    Flag("result-dir", "Folder for what the run leaves (default: agent-result)."),
+    Flag("dry-run", "Print prompt, configuration and command; nothing is started.", bool),
+    Flag("force", "Cancel a run that goes on in the workspace. No CODEXCTL_FORCE.", bool),
+    Flag("slot-lease", "For how long the slot is this run's after each renewal (default: 30m)."),
+    *(flag for flag in WORKSPACE if flag.name == "claim"),
+    Flag("path", "Folder on it in which the agent works (default: the name of the project)."),
+    *SLOTS,
+    *CLUSTER,
+    OUTPUT,
+)
+def prompt_run(_: Context, **given: Any) -> int:
+    """Let an agent work in a slot, and say honestly what came of it."""
+    from codexctl_tasks.flows.agent import prompt_run
+
+    return prompt_run.prompt_run(settings.prompt_run_request(**given), _outside())
+
+
+@command(
     *SUBJECT,
     Flag("base-branch", "Branch that it is to be merged into (default: the default branch)."),
     *(flag for flag in SLOTS if flag.name != "env"),
@@ -523,6 +554,15 @@ def ci_gc(_: Context) -> int:
 
 
 @command()
+def ci_prompt_run(_: Context) -> int:
+    """Let an agent work in a slot, as prompt-run does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci
+    from codexctl_tasks.flows.agent import prompt_run
+
+    return ci.run_task(prompt_run.prompt_run, settings.prompt_run_request, _outside())
+
+
+@command()
 def ci_publish(_: Context) -> int:
     """Publish what an agent has made, as publish does; values come from CODEXCTL_*."""
     from codexctl_tasks.flows import ci
@@ -544,6 +584,7 @@ _CI = Collection("ci")
 for _task in (
     *(ci_doctor, ci_images, ci_deploy),
     *(ci_ensure_slot, ci_ensure_ready, ci_comment_pr, ci_release, ci_cleanup, ci_gc),
+    ci_prompt_run,
     *(ci_publish, ci_finish),
 ):
     _CI.add_task(_task, _task.__name__.removeprefix("ci_").replace("_", "-"))
@@ -553,6 +594,7 @@ namespace = Collection(
     *(images, images_mirror, images_build, gc_images),
     *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
     *(ensure_slot, ensure_ready, sync_sources, slots, slot_set, release, comment_pr, cleanup, gc),
+    prompt_run,
     *(publish, finish),
     _CI,
 )

@@ -25,7 +25,7 @@ from sandbox.places import Places, exclusive
 if TYPE_CHECKING:
     from pathlib import Path
 
-PACKAGES = ["python3", "python3-redis", "redis-server", "busybox", "ca-certificates"]
+PACKAGES = ["python3", "python3-redis", "redis-server", "busybox", "ca-certificates", "git"]
 _RECIPE = 4  # raise it when what follows changes the files
 # Documentation, and what only package scripts would use: half of all.
 _LEFT_OUT = re.compile(
@@ -36,9 +36,9 @@ _APPLETS = """
     [ ash awk base64 basename cat chmod chown clear cp cut date dd df dirname du echo env expr
     false find free getopt grep gunzip gzip head hexdump hostname httpd id ip kill ln logger ls
     md5sum mkdir mkfifo mktemp more mv nc nslookup od paste ping printenv printf ps pwd readlink
-    realpath rm rmdir sed seq sh sha256sum sleep sort stat stty sync tail tee telnet test time
-    timeout top touch tr true truncate tty uname uniq unzip uptime vi watch wc wget which whoami
-    xargs xxd yes
+    realpath rm rmdir sed seq setsid sh sha256sum sleep sort stat stty sync tail tee telnet test
+    time timeout top touch tr true truncate tty uname uniq unzip uptime vi watch wc wget which
+    whoami xargs xxd yes
 """.split()  # noqa: SIM905 - a list would be a page long
 _FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"

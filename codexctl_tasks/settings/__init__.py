@@ -26,6 +26,7 @@ from codexctl_tasks.settings.environment import (
     in_github_actions,
 )
 from codexctl_tasks.settings.images import gc_images_request, images_request
+from codexctl_tasks.settings.prompt_runs import prompt_run_request
 from codexctl_tasks.settings.publishing import finish_request, publish_request
 from codexctl_tasks.settings.slots import (
     ensure_ready_request,
@@ -58,6 +59,7 @@ __all__ = (
     "hooks_request",
     "images_request",
     "in_github_actions",
+    "prompt_run_request",
     "publish_request",
     "release_request",
     "render_request",

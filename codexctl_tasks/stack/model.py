@@ -90,6 +90,7 @@ ImageType = Literal["", "external", "build"]
 StateBackend = Literal["", "configmap"]
 Scheme = Literal["", "http", "https"]
 McpTransport = Literal["", "stdio", "http", "https", "cluster"]
+AgentSandbox = Literal["", "read-only", "workspace-write", "danger-full-access"]
 
 
 class NamespaceRules(Part):
@@ -431,6 +432,25 @@ class McpServer(Part):
     """Service inside the cluster (`cluster`)."""
     tools: tuple[Tool, ...] = ()
     """Tools to name in prompts."""
+    required: Flag = False
+    """Whether a run fails when the server does not start."""
+
+
+class Agent(Part):
+    """``codex.agent``: the program that works in a slot."""
+
+    command: tuple[Text, ...] = ()
+    """Program and arguments of an agent that is not Codex: it gets the prompt on stdin and writes
+    its last message to the file `$CODEXCTL_LAST_MESSAGE`; absent: Codex."""
+    version: Text = ""
+    """Version of Codex that the image has to hold, or `any`; absent: the one that codexctl is
+    tested with."""
+    container: Text = ""
+    """Container in which it works; absent: `codex`, else the first one that may write to the whole
+    workspace."""
+    sandbox: AgentSandbox = ""
+    """What Codex lets commands do; absent: `danger-full-access`, for the pod is the boundary and
+    most pods do not allow another one inside."""
 
 
 class Mcp(Part):
@@ -505,6 +525,8 @@ class Codex(Part):
     """What runs in the environment, and where."""
     timeouts: Timeouts = Timeouts()
     """Limits of time."""
+    agent: Agent = Agent()
+    """The program that works in a slot."""
     config_template: Text = ""
     """Template of the agent's configuration, relative to the project."""
     config_blocks: tuple[ConfigBlock, ...] = ()

@@ -1,0 +1,292 @@
+"""
+What is run inside of the pod: POSIX sh, busybox included, with tar, stat and setsid.
+
+A run has a folder on the volume, numbered; whoever makes the folder has the run. Its launcher
+outlives the client that started it: it keeps the deadline, looks for the file ``cancel``, and ends
+all that the agent has started before it writes ``rc``.
+"""
+
+from __future__ import annotations
+
+RUNS, HOME = "runs", "agent"
+"""Folders beside what source sync remembers: of the runs, and of the agent itself."""
+STARTED, BUSY = "started", "busy"
+OVER, RUNS_ON, DEAD, GONE = "over", "runs", "dead", "gone"
+"""What a look at a run tells; DEAD: its launcher was killed; GONE: it has no folder."""
+CUT = 75
+"""Exit code: the stream ended too early."""
+MOST_BYTES = 4 * 2**20
+"""Of events in one look."""
+
+_PROCESSES = """\
+export LC_ALL=C
+# pid, parent, session, start and state of a process, whatever its name is
+about() {
+  line=
+  { while IFS= read -r part; do line="$line $part"; done < "/proc/$1/stat"; } 2>/dev/null
+  case $line in *') '*) ;; *) return 1 ;; esac
+  set -- "$1" ${line##*) }
+  pid=$1 state=$2 parent=$3 session=$5; shift 20; since=$1
+}
+group() { cat "/proc/$1/cgroup" 2>/dev/null; }
+is_marked() {
+  tr '\\0' '\\n' 2>/dev/null < "/proc/$1/environ" | grep -qxF "CODEXCTL_RUN=$token"
+}
+# What belongs to the agent: $agent and its session, what has its mark, what was left to process 1
+# since the run began, and what descends from those. Others' sessions have no parent in here.
+remains() {
+  about 1; first=$session
+  about "$$"; own=$session ours=$(group "$$")
+  rows= found=' '
+  for each in /proc/[0-9]*; do
+    about "${each#/proc/}" || continue
+    case $state in Z|X) continue ;; esac
+    if [ "$pid" = 1 ] || [ "$session" = "$own" ]; then continue; fi
+    rows="$rows $pid:$parent"
+    if [ "$pid" = "$agent" ] || [ "$session" = "$agent" ] || is_marked "$pid" || {
+      [ "$parent" = 1 ] && [ "$session" != "$first" ] && [ "$since" -ge "$begun" ] &&
+        [ "$(group "$pid")" = "$ours" ]
+    }; then found="$found$pid "; fi
+  done
+  grew=1
+  while [ "$grew" = 1 ]; do
+    grew=0
+    for row in $rows; do
+      case $found in *" ${row%:*} "*) continue ;; esac
+      case $found in *" ${row#*:} "*) found="$found${row%:*} " grew=1 ;; esac
+    done
+  done
+  echo $found
+}
+pause() { sleep "$1" 2>/dev/null || sleep 1; }
+# $agent, $token and $begun say whose processes; some seconds to end, then no mercy
+sweep() {
+  round=0
+  while left=$(remains) && [ -n "$left" ] && [ "$round" -lt 60 ]; do
+    if [ "$round" -lt 10 ]; then [ "$round" -gt 0 ] || kill -TERM $left; else kill -KILL $left; fi
+    round=$((round + 1))
+    pause 0.3
+  done 2>/dev/null
+  [ -z "$left" ]
+}
+# Whether the launcher of the run in this folder lives; 2: in another pod
+lives() {
+  launcher= launched= host=
+  read -r launcher launched host 2>/dev/null < "$1/pid" || return 1
+  [ "$host" = "$(uname -n)" ] || return 2
+  about "$launcher" && [ "$since" = "$launched" ] && [ "$state" != Z ]
+}
+# After the death of a launcher: what it would have done
+bury() {
+  agent=$(cat "$1/child" 2>/dev/null) token=$(cat "$1/token" 2>/dev/null) begun=${launched:-0}
+  about 1 # a container that was started again since holds nothing of that run
+  if [ -n "$token" ] && [ "$begun" != 0 ] && [ "$since" -le "$begun" ]; then sweep; fi
+  echo "137 $2" > "$1/rc.new" && mv "$1/rc.new" "$1/rc"
+}
+"""
+
+LAUNCH = (
+    _PROCESSES
+    + """\
+set -u
+run=$1 home=$2 folder=$3 limit=$4
+cd -- "$run" || exit 1
+token=$(cat token) agent=none
+about "$$"; begun=$since
+date +%s > started
+unset OPENAI_API_KEY CODEX_API_KEY CODEX_ACCESS_TOKEN
+export CODEXCTL_RUN="$token" CODEXCTL_RUN_FOLDER="$run" CODEX_HOME="$home"
+. ./environment
+rm -f environment
+why=ended
+trap 'why=timeout' USR1
+trap 'why=cancelled' TERM
+echo "$$ $begun $(uname -n)" > pid.new && mv pid.new pid
+( umask 022; cd -- "$folder" && exec setsid sh "$run/command" ) \\
+  < prompt.md > events.jsonl 2> stderr.log &
+agent=$!
+echo "$agent" > child
+end=$(($(date +%s) + limit))
+(
+  while [ ! -e cancel ] && [ -e token ] && [ "$(date +%s)" -lt "$end" ]; do
+    sleep 1
+    if [ -e rc ]; then exit 0; fi # a signal at its birth would have been lost
+  done
+  signal=USR1
+  if [ -e cancel ] || [ ! -e token ]; then signal=TERM; fi
+  while kill -"$signal" "$$"; do sleep 1; done # the first one may come before the wait below
+) 2>/dev/null &
+watch=$!
+wait "$agent"
+code=$?
+trap '' USR1 TERM
+kill "$watch" 2>/dev/null
+sweep || echo 'processes of the agent are left' >> stderr.log
+echo "$code $why" > rc.new && mv rc.new rc
+"""
+)
+"""Arguments: the run's folder, the agent's home, where it works, and for how many seconds."""
+
+START = (
+    _PROCESSES
+    + """\
+set -u
+runs=$1 home=$2 folder=$3 limit=$4 ours=$5
+for each in tar stat setsid tr grep; do
+  command -v "$each" >/dev/null || { echo "$each is missing" >&2; cat >/dev/null; exit 127; }
+done
+for each in "${runs%/*}" "$runs" "$home"; do
+  if [ -L "$each" ]; then echo "$each is a symbolic link" >&2; cat >/dev/null; exit 3; fi
+done
+new=$runs/.new-$ours-$$
+mkdir -p -- "$runs" || { cat >/dev/null; exit 3; }
+umask 077
+mkdir -p -- "$new" "$home" && cd -- "$new" || { cat >/dev/null; exit 3; }
+trap 'rm -rf -- "$new"' EXIT
+tar -xof - || { code=$?; cat >/dev/null; exit "$code"; }
+if [ ! -f complete ]; then echo 'the stream ended too early' >&2; exit 75; fi
+last=0
+for each in "$runs"/[0-9]*; do
+  number=${each##*/}
+  case $number in *[!0-9]*) continue ;; esac
+  if [ "$number" -gt "$last" ]; then last=$number; fi
+done
+busy() { echo "busy $1 $(cat "$runs/$1/pid" 2>/dev/null || echo 0 0 -)"; exit 0; }
+is_ours() { [ "$(cat "$runs/$1/token" 2>/dev/null)" = "$ours" ]; }
+if [ "$last" -gt 0 ]; then
+  before=$runs/$last
+  if is_ours "$last"; then echo "started $last"; exit 0; fi
+  if [ ! -e "$before/rc" ]; then
+    lives "$before"
+    case $? in 0|2) busy "$last" ;; esac
+    if [ ! -e "$before/pid" ] && [ $(($(date +%s) - $(stat -c %Y "$before"))) -lt 30 ]; then
+      busy "$last"
+    fi
+    bury "$before" ended
+  fi
+fi
+next=$((last + 1)) run=$runs/$((last + 1))
+if ! mkdir -- "$run" 2>/dev/null; then
+  sleep 1
+  if is_ours "$next"; then echo "started $next"; exit 0; fi
+  busy "$next"
+fi
+mv -f config.toml "$home/config.toml"
+mv -f -- * "$run"
+cd -- "$run"
+: > events.jsonl
+if [ -e "$runs/.cancelled-$ours" ]; then
+  rm -f environment
+  echo '130 cancelled' > rc
+  echo "started $next"
+  exit 0
+fi
+rm -f -- "$runs"/.cancelled-*
+setsid sh ./launch.sh "$run" "$home" "$folder" "$limit" </dev/null >/dev/null 2>launch.log &
+tries=0
+while [ -d "$run" ] && [ ! -e pid ] && [ "$tries" -lt 50 ]; do pause 0.1; tries=$((tries + 1)); done
+if [ -d "$run" ] && [ ! -e pid ]; then cat launch.log >&2; echo 'it did not start' >&2; exit 4; fi
+echo "started $next"
+old=$((next - 20))
+while [ "$old" -gt 0 ] && [ -e "$runs/$old" ]; do rm -rf -- "$runs/$old"; old=$((old - 1)); done
+"""
+)
+"""Arguments: where runs are, the agent's home, where it works, for how many seconds, and what only
+this client knows. Stdin: a tar archive. Prints STARTED or BUSY with the number of a run."""
+
+LOOK = (
+    _PROCESSES
+    + """\
+run=$1/$2 offset=$3 until=$(($(date +%s) + $4))
+cd -- "$run" 2>/dev/null || { echo gone 0; exit 0; }
+while :; do
+  if [ -e rc ]; then
+    read -r code why < rc
+    told="over ${code:-1} ${why:-ended}"
+  elif lives .; then told=runs
+  else
+    pause 0.3
+    if [ -e rc ]; then continue; fi
+    told=dead
+  fi
+  size=$(stat -c %s events.jsonl 2>/dev/null || echo 0)
+  if [ "$told" != runs ] || [ "$size" -gt "$offset" ]; then break; fi
+  if [ "$(date +%s)" -ge "$until" ]; then break; fi
+  pause 0.5
+done
+echo "$told $size"
+tail -c "+$((offset + 1))" events.jsonl 2>/dev/null | head -c "$5"
+"""
+)
+"""Arguments: where runs are, the number, how much of the events is known, for how many seconds to
+wait for news, and how much of it to print. Prints a line with state and size, then the news."""
+
+CANCEL = (
+    _PROCESSES
+    + """\
+runs=$1 run=$1/$2 until=$(($(date +%s) + $3))
+if [ -n "$4" ]; then # its start was interrupted: it may come yet, or be there already
+  mkdir -p -- "$runs"
+  : > "$runs/.cancelled-$4"
+  for each in "$runs"/[0-9]*; do
+    if [ "$(cat "$each/token" 2>/dev/null)" = "$4" ]; then run=$each; fi
+  done
+fi
+cd -- "$run" 2>/dev/null && [ -e token ] || { echo gone; exit 0; }
+: > cancel
+while [ ! -e rc ] && [ "$(date +%s)" -lt "$until" ]; do
+  lives .
+  if [ $? = 1 ] && [ ! -e rc ]; then bury . cancelled; fi
+  pause 0.2
+done
+if [ -e rc ]; then echo over; else echo runs; fi
+"""
+)
+"""Arguments: where runs are, the number, for how many seconds to wait for the end, and, of a run
+without a number, what only its client knows. Prints OVER if nothing is left of it."""
+
+CLOSE = """\
+[ -e "$1/$2/rc" ] || { echo '137 ended' > "$1/$2/rc.new" && mv "$1/$2/rc.new" "$1/$2/rc"; }
+"""
+"""Arguments: where runs are, and the number of one whose pod is gone."""
+
+LEFT = """\
+cd -- "$1/$2" || exit 1
+head -c "$4" last.md 2>/dev/null
+printf '\\n%s\\n' "$3"
+tail -c 16384 stderr.log 2>/dev/null || :
+"""
+"""Arguments: where runs are, the number, a token that separates the parts, and how many bytes of
+the last message are wanted."""
+
+_GIT = """\
+quiet_git() {
+  git -c safe.directory='*' -c core.hooksPath=/dev/null -c core.fsmonitor=false -C "$folder" "$@"
+}
+"""
+
+SURVEY = (
+    _PROCESSES
+    + _GIT
+    + """\
+runs=$1 home=$2 folder=$3 thread=$4
+echo "version $(codex --version 2>/dev/null)"
+echo "base $(quiet_git rev-parse --verify -q HEAD 2>/dev/null)"
+[ -z "${OPENAI_API_KEY:-}${CODEX_API_KEY:-}" ] || echo 'key yes'
+[ -z "$thread" ] || echo "usage $(cat "$home/usage/$thread" 2>/dev/null)"
+for each in "$runs"/[0-9]*; do
+  if [ -d "$each" ] && [ ! -e "$each/rc" ]; then
+    lives "$each"
+    case $? in 0|2) echo "run ${each##*/} $host $(cat "$each/started" 2>/dev/null)" ;; esac
+  fi
+done
+[ -d "$folder" ] && echo 'folder yes'
+"""
+)
+"""Arguments: where runs are, the agent's home, where it works, a thread or nothing. Prints a word
+and what is known about it in each line."""
+
+REMEMBER = """\
+mkdir -p -- "$1/usage" && echo "$3" > "$1/usage/$2.new" && mv -f "$1/usage/$2.new" "$1/usage/$2"
+"""
+"""Arguments: the agent's home, a thread, and what it has used by now."""

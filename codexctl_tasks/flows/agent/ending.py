@@ -1,0 +1,129 @@
+"""The end of a run: its work leaves the pod, and what came of it is told."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from codexctl_tasks.agent.pod import LostRunError
+from codexctl_tasks.agent.result import Result, Status
+from codexctl_tasks.agent.work.bundle import FILE, WorkError, fetch
+from codexctl_tasks.errors import BrokenStreamError
+from codexctl_tasks.flows.reporting import outputs_text, write_report
+from codexctl_tasks.world.retrying import TRANSFER, retrying
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from codexctl_tasks.agent.pod import Shell
+    from codexctl_tasks.requests.prompt_runs import PromptRunRequest
+    from codexctl_tasks.world.cluster import Cluster
+    from codexctl_tasks.world.outside import Outside
+
+MESSAGE = "last-message.md"
+BRANCH = "codexctl/work"
+"""In the bundle; who publishes it decides where it goes."""
+SCHEMA_VERSION = 1
+"""Of the JSON document; see docs/output.md."""
+_OTHER_KEYS = {
+    "thread_id": "threadId",
+    "final_message": "finalMessage",
+    "cached_input": "cachedInput",
+    "duration_s": "durationSeconds",
+}
+_LONGEST_OUTPUT = 60_000
+"""Characters of the last message in an output of a step."""
+_SHOWN_LINES = 40
+
+
+def work_of(
+    result: Result,
+    shell: Shell,
+    cluster: Cluster,
+    request: PromptRunRequest,
+    outside: Outside,
+) -> Result:
+    """
+    Write what the agent has changed to a bundle; return what became of the result by that.
+
+    Work of a run that failed is taken, too: somebody may want to look at it.
+    """
+    file = request.result / FILE
+    file.unlink(missing_ok=True)
+    if not (result.kind.makes_commits and result.base):
+        return result
+    place = replace(shell.site, state=f"{shell.site.state}/work")
+    number = result.issue or result.pr
+    message = f"Work of the agent on #{number}" if number else "Work of the agent"
+
+    def attempt() -> Path | None:
+        return fetch(place, cluster, result.base, BRANCH, message, file=file)
+
+    try:
+        found = retrying(attempt, outside.clock, TRANSFER)
+    except WorkError as error:
+        if result.status is not Status.SUCCESS:
+            return result
+        return result.ended(Status.AGENT_FAILED, str(error))
+    except BrokenStreamError as error:
+        if why := shell.why_lost():
+            raise LostRunError(str(shell.site), why, "run again") from error
+        raise
+    if found:
+        outside.console.step("agent", f"its work: {found}, {found.stat().st_size} bytes")
+    elif result.status is Status.SUCCESS:
+        return result.ended(Status.NO_CHANGES, "")
+    return result
+
+
+def tell_end(result: Result, request: PromptRunRequest, outside: Outside) -> None:
+    """Tell people and programs how a run ended."""
+    console = outside.console
+    message = request.result / MESSAGE
+    if result.final_message:
+        message.write_text(result.final_message + "\n", "utf-8")
+    else:
+        message.unlink(missing_ok=True)
+    for line in result.final_message.splitlines()[:_SHOWN_LINES]:
+        console.output(line)
+    used = result.usage
+    reason = f": {result.reason}" if result.reason else ""
+    console.step(
+        "agent",
+        f"{result.status}{reason}; {result.duration_s:.0f} s, {result.attempts} attempts, "
+        f"{used.input} tokens in ({used.cached_input} cached), {used.output} out",
+    )
+    if outputs := request.files.step_outputs:
+        write_report(outputs, outputs_text(step_outputs(result)), console, "a")
+    if request.output == "json":
+        console.result_as_json(as_json(result))
+
+
+def step_outputs(result: Result) -> dict[str, str]:
+    """Return outputs of a step of GitHub Actions."""
+    return {
+        "status": result.status,
+        "reason": result.reason,
+        "slot": str(result.slot or ""),
+        "namespace": result.namespace,
+        "thread-id": result.thread_id,
+        "final-message": result.final_message[:_LONGEST_OUTPUT],
+        "base": result.base,
+        "input-tokens": str(result.usage.input),
+        "cached-input-tokens": str(result.usage.cached_input),
+        "output-tokens": str(result.usage.output),
+        "duration": f"{result.duration_s:.0f}",
+    }
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """Return the result as data, with the exit code of the task; docs/output.md describes it."""
+    data = asdict(result)
+    usage = {_OTHER_KEYS.get(name, name): value for name, value in data.pop("usage").items()}
+    named = {_OTHER_KEYS.get(name, name): value for name, value in data.items()}
+    return {
+        "version": SCHEMA_VERSION,
+        "exitCode": result.status.exit_code,
+        **named,
+        "usage": usage,
+    }
