@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.test_sync import MEGABYTE, Workspace, claim
+from codexctl_tasks.slots.sync.place import Volume, pod_body
+from tests.cluster.test_sync import MEGABYTE, Interrupter, Workspace, agent, claim, create
 from tests.support.shell import run_kubectl
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from tests.cluster.conftest import Playground
@@ -104,3 +108,68 @@ def test_a_workspace_that_cannot_take_it(playground: Playground, tmp_path: Path)
             look = ("exec", trouble.name, "--", "find", "/volume", "-name", "a", "-type", "f")
             found = run_kubectl(env, "--namespace", namespace, *look)
             assert not found.startswith("/volume/shop"), (trouble, found)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_a_run_that_is_ended_leaves_no_pod_behind(
+    playground: Playground,
+    started: list[subprocess.Popen[str]],
+    tmp_path: Path,
+    sent: signal.Signals,
+    code: int,
+) -> None:
+    """Ended in the middle, its pod is removed; one that could not be is used by the next run."""
+    create(playground, claim())
+    playground.write(agent(playground), file="agent.yaml")
+    workspace = Workspace(playground, tmp_path / "sources")
+    for number in range(40):
+        workspace.write(f"{number:02}", os.urandom(MEGABYTE))
+    process: list[subprocess.Popen[str]] = []
+    with Interrupter(playground.environment["KUBECONFIG"], process, sent) as proxy:
+        flags = (*workspace.flags, "--kubeconfig", str(proxy.kubeconfig(tmp_path / "slow.conf")))
+        process.append(playground.start("sync-sources", *flags))
+        started.append(process[0])
+        _, told = process[0].communicate()
+    left = staying_pods(playground)
+
+    report = workspace.synced()
+
+    assert process[0].returncode == code, told
+    assert report["sent"] + report["resumed"] == 40
+    assert report["resumed"] > 10
+    assert len(left) == (1 if sent is signal.SIGKILL else 0)
+    assert staying_pods(playground) == left
+    assert not left or left == [report["pod"]]
+
+
+def staying_pods(playground: Playground) -> list[str]:
+    """Return the names of pods that are not being deleted."""
+    pods = [each["metadata"] for each in playground.kubectl("get", "pods")["items"]]
+    return [each["name"] for each in pods if "deletionTimestamp" not in each]
+
+
+def test_a_pod_that_nobody_uses_ends(playground: Playground) -> None:
+    """What a killed run has left does not keep the volume: it stays only while it is used."""
+    create(playground, claim())
+    volume = Volume(
+        namespace=playground.namespace,
+        claim="workspace",
+        path=PurePosixPath("shop"),
+        image=playground.image,
+    )
+    body = pod_body(volume, node="")
+    body["metadata"]["name"] = "left"
+    body["spec"]["containers"][0]["command"][-2:] = ["1", "4"]
+    words = ("--namespace", playground.namespace)
+    env = playground.environment
+    run_kubectl(env, "apply", *words, "-f", "-", given=json.dumps(body))
+    run_kubectl(env, "wait", *words, "--for=condition=Ready", "pod/left", "--timeout=60s")
+
+    used = run_kubectl(env, "exec", *words, "left", "--", "sh", "-c", "sleep 10; echo still there")
+    ended = ("--for=jsonpath={.status.phase}=Succeeded", "--timeout=50s")
+    run_kubectl(env, "wait", *words, "pod/left", *ended)
+
+    assert used == "still there\n"
