@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STATE = ".codexctl"
 """Folder at the top of the volume for what we remember and what has not been moved into place."""
-STAGING, PLAN, BEFORE, AFTER = "staging", "plan.sh", "before", "after"
+STAGING, PLAN, BEFORE, AFTER = "staging", "plan.sh", "before.new", "after.new"
 ENDED_EARLY = 75
 """Exit code: the stream was cut between two files."""
 _MOST_NAMES, _MOST_BYTES = 500, 60_000
@@ -77,20 +77,25 @@ cd -- "$1" && head -c "$2" | xargs -0 sh -c \\
 """
 
 # Whoever ends without having read all of its stdin hangs in the API server: cat reads the rest.
+# What a sync found and wanted counts when all has arrived: a full volume may have cut it.
 RECEIVE = (
     _START
     + """\
 set -eu
 target=$1 state=$2
-mkdir -p -- "$target" "$state/staging"
-cd -- "$state"
-rm -f plan.sh
+mkdir -p -- "$target" "$state/staging" && cd -- "$state" && rm -f plan.sh || {
+  code=$?
+  if [ "$3" = gzip ]; then cat; else head -c "$4"; fi >/dev/null
+  exit "$code"
+}
 if [ "$3" = gzip ]; then
   { gzip -dc; cat >/dev/null; } | tar -xopf -
 else
   head -c "$4" | { tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }; }
 fi
 if [ ! -f plan.sh ]; then echo 'the stream ended too early' >&2; exit 75; fi
+mv -f before.new before
+mv -f after.new after
 . ./plan.sh
 cd -- "$target"
 { date +%s; stats; } > "$state/stats.new"
