@@ -76,6 +76,9 @@ cd -- "$1" && head -c "$2" | xargs -0 sh -c \\
   'for f do h=$(sha256sum < "$f") && printf "%s %s\\0" "${h%% *}" "$f"; done' sh
 """
 
+PROBE = "echo begun; cat >/dev/null; echo arrived"
+"""Stdin: anything, to see how long it takes; without an end of stdin it never ends."""
+
 # Whoever ends without having read all of its stdin hangs in the API server: cat reads the rest.
 RECEIVE = (
     _START
