@@ -71,6 +71,26 @@ def in_parallel(
         _empty(waiting)  # whoever stops reading, at Ctrl-C for instance, wants nothing more begun
 
 
+def begin(function: Callable[[], R]) -> Callable[[], R]:
+    """Call *function* in a thread; return what waits for its end, and returns or raises as it."""
+    done: queue.SimpleQueue[tuple[R | None, BaseException | None]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            done.put((function(), None))
+        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+            done.put((None, error))
+
+    def end() -> R:
+        result, error = done.get()
+        if error is not None:
+            raise error
+        return result  # type: ignore[return-value]  # None only beside an error
+
+    threading.Thread(target=work, daemon=True).start()
+    return end
+
+
 def in_order(
     function: Callable[[T], R], needs: Mapping[T, Collection[T]], *, limit: int
 ) -> Iterator[tuple[T, R]]:

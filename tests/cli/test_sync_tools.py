@@ -255,6 +255,27 @@ exec {real} "$@"
     both.assert_same()
 
 
+def test_a_volume_that_was_full_is_nobodys_work(both: Both) -> None:
+    """What has arrived by half counts for nothing: with room again the next sync goes on."""
+    script = f"""#!/bin/sh
+PATH={os.environ["PATH"]} tar "$@"
+for each in before* after*; do head -c 100 "$each" > cut; mv cut "$each"; done
+echo 'tar: No space left on device' >&2
+exit 2
+"""
+    (both.tools / "tar").write_text(script)
+    (both.tools / "tar").chmod(0o755)
+    before = _tree(both.there)
+
+    with pytest.raises(ClusterError, match="No space left on device"):
+        both.sync()
+
+    assert _tree(both.there) == before
+    (both.tools / "tar").unlink()
+    assert both.sync().work == ()
+    both.assert_same()
+
+
 def test_a_link_in_place_of_the_folder_is_refused(both: Both, tmp_path: Path) -> None:
     """Nothing is written to where somebody's link leads."""
     other = tmp_path / "other"
@@ -295,6 +316,53 @@ def test_a_file_that_may_not_be_read_is_named(both: Both) -> None:
 
     with pytest.raises(ConfigurationError, match="git ls-files failed"):
         both.sync()
+
+
+def run_git(folder: Path, *words: str) -> str:
+    """Run git, which may clone from folders and commits as somebody; return what it printed."""
+    settings = ("protocol.file.allow=always", "user.name=Ann", "user.email=ann@example.com")
+    given = [word for each in settings for word in ("-c", each)]
+    return subprocess.check_output(["git", *given, *words], cwd=folder, text=True)
+
+
+def make_checkout(folder: Path) -> None:
+    """Make a checkout with one commit."""
+    folder.mkdir(exist_ok=True)
+    (folder / "file").write_text("content\n")
+    run_git(folder, "init", "--quiet", "--initial-branch", "main")
+    run_git(folder, "add", "--all")
+    run_git(folder, "commit", "--quiet", "--message", f"of {folder.name}")
+
+
+def test_a_submodule_is_a_checkout_there_as_well(tmp_path: Path) -> None:
+    """Its files and its history arrive, nothing is changed, and a second sync sends nothing."""
+    both = Both(tmp_path)
+    make_checkout(tmp_path / "library")
+    make_checkout(both.here)
+    run_git(both.here, "submodule", "--quiet", "add", str(tmp_path / "library"), "lib/deep")
+    run_git(both.here, "commit", "--quiet", "--message", "with a library")
+
+    done, again = both.sync(), both.sync()
+
+    assert (done.warnings, again.sent, again.work) == ((), 0, ())
+    assert run_git(both.there, "status", "--short") == ""
+    assert run_git(both.there / "lib" / "deep", "log", "--format=%s") == "of library\n"
+    assert run_git(both.there / "lib" / "deep", "status", "--short") == ""
+    assert run_git(both.there, "submodule", "status").split()[1] == "lib/deep"
+
+
+def test_a_worktree_comes_without_its_history(tmp_path: Path) -> None:
+    """Its .git leads out of the folder: it stays here, and a warning says so."""
+    both = Both(tmp_path)
+    make_checkout(tmp_path / "main")
+    run_git(tmp_path / "main", "worktree", "add", "--quiet", str(both.here), "-b", "side")
+    both.write(".gitignore", "built\n")
+    both.write("built", "not sent")
+
+    done = both.sync()
+
+    assert done.warnings == (".: its history is not sent: it is kept outside of this folder",)
+    assert sorted(path.name for path in both.there.iterdir()) == [".gitignore", "file"]
 
 
 def test_a_configuration_is_made_anew_without_credentials(tmp_path: Path) -> None:

@@ -395,17 +395,22 @@ def test_ctrl_c_leaves_no_half_file(
 
 
 class Interrupter(Proxy):
-    """Sends Ctrl-C to a process when 20 MB have gone to the server."""
+    """Sends a process a signal, Ctrl-C by default, when 20 MB have gone to the server."""
 
-    def __init__(self, kubeconfig: str, process: list[subprocess.Popen[str]]) -> None:
+    def __init__(
+        self,
+        kubeconfig: str,
+        process: list[subprocess.Popen[str]],
+        sends: signal.Signals = signal.SIGINT,
+    ) -> None:
         super().__init__(kubeconfig)
-        self._process, self._left = process, 20 * MEGABYTE
+        self._process, self._left, self._sends = process, 20 * MEGABYTE, sends
 
     def passing(self, count: int) -> None:
         """Count what goes to the server."""
         before, self._left = self._left, self._left - count
         if before > 0 >= self._left:
-            self._process[0].send_signal(signal.SIGINT)
+            self._process[0].send_signal(self._sends)
 
 
 def test_without_a_pod_one_is_made_and_removed(playground: Playground, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from codexctl_tasks.world.git import ask_git
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from codexctl_tasks.slots.sync.memory import Memory
+
 _LISTING = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
 _CARRIED = re.compile(
     r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|ignorecase|precomposeunicode"
@@ -34,9 +36,11 @@ _WORKTREE = re.compile(r"core\.worktree")
 _LINK = re.compile(rb"gitdir: ([^/].*)\n?", re.DOTALL)
 
 
-def read_sources(folder: bytes, environ: Mapping[str, str]) -> Sources:
+def read_sources(
+    folder: bytes, environ: Mapping[str, str], memory: Memory | None = None
+) -> Sources:
     """Return what is sent of a folder; *environ*: the process environment, for git."""
-    sources = Sources(folder)
+    sources = Sources(folder, memory=memory)
     if os.path.lexists(os.path.join(folder, b".git")):
         _add_checkout(sources, b"", environ)
     else:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STATE = ".codexctl"
 """Folder at the top of the volume for what we remember and what has not been moved into place."""
-STAGING, PLAN, BEFORE, AFTER = "staging", "plan.sh", "before", "after"
+STAGING, PLAN, BEFORE, AFTER = "staging", "plan.sh", "before.new", "after.new"
 ENDED_EARLY = 75
 """Exit code: the stream was cut between two files."""
 _MOST_NAMES, _MOST_BYTES = 500, 60_000
@@ -76,21 +76,32 @@ cd -- "$1" && head -c "$2" | xargs -0 sh -c \\
   'for f do h=$(sha256sum < "$f") && printf "%s %s\\0" "${h%% *}" "$f"; done' sh
 """
 
+PROBE = "echo begun; cat >/dev/null; echo arrived"
+"""Stdin: anything, to see how long it takes; without an end of stdin it never ends."""
+
 # Whoever ends without having read all of its stdin hangs in the API server: cat reads the rest.
+# What a sync found and wanted counts when all has arrived: a full volume may have cut it.
 RECEIVE = (
     _START
     + """\
 set -eu
-target=$1 state=$2
-mkdir -p -- "$target" "$state/staging"
-cd -- "$state"
-rm -f plan.sh
-if [ "$3" = gzip ]; then
+target=$1 state=$2 how=$3 count=$4
+mkdir -p -- "$target" "$state/staging" && cd -- "$state" && rm -f plan.sh || {
+  code=$?
+  if [ "$count" -gt 0 ]; then head -c "$count"; else cat; fi >/dev/null
+  exit "$code"
+}
+if [ "$how" = gzip ]; then
   { gzip -dc; cat >/dev/null; } | tar -xopf -
+elif [ "$count" -gt 0 ]; then
+  head -c "$count" | { tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }; }
 else
-  head -c "$4" | { tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }; }
+  tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }
+  cat >/dev/null
 fi
 if [ ! -f plan.sh ]; then echo 'the stream ended too early' >&2; exit 75; fi
+mv -f before.new before
+mv -f after.new after
 . ./plan.sh
 cd -- "$target"
 { date +%s; stats; } > "$state/stats.new"
@@ -100,8 +111,9 @@ mv -f after synced
 rm -rf before plan.sh staging
 """
 )
-"""Arguments: the folder and where its state is, absolute; ``gzip``, or ``plain`` and the number of
-bytes, as tar reads on behind the end of an archive. Stdin: a tar archive with a plan."""
+"""Arguments: the folder and where its state is, absolute; ``gzip`` or ``plain``; of the latter the
+number of bytes where stdin cannot be closed, as tar reads on behind the end of an archive, else 0.
+Stdin: a tar archive with a plan."""
 
 
 def plan(difference: Difference, local: Mapping[bytes, Entry]) -> bytes:

@@ -20,6 +20,8 @@ from codexctl_tasks.slots.sync.manifest import PERMISSIONS, Entry, Kind, kind_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from codexctl_tasks.slots.sync.memory import Memory
+
 STATE = b".codexctl"
 """Folder at the top that is never sent: on the volume ours has this name."""
 _PIECE = 256 * 1024
@@ -35,6 +37,8 @@ class Sources:
     contents: dict[bytes, bytes] = field(default_factory=dict)
     """Of files that are sent with another content than they have."""
     warnings: list[str] = field(default_factory=list)
+    memory: Memory | None = None
+    """Digests of earlier times; None: all that has to be hashed is read."""
     _folders: dict[bytes, int] = field(default_factory=dict)
     """Modes; of what stands in the way instead of a folder there is none."""
 
@@ -56,6 +60,8 @@ class Sources:
         elif kind is Kind.FILE:
             mode = stat.S_IMODE(found.st_mode) & PERMISSIONS
             self.entries[path] = Entry(kind, mode, found.st_size, "", int(found.st_mtime))
+            if self.memory:
+                self.memory.look(path, found)
         else:
             self.warnings.append(f"{shown(path)}: not sent: it is neither file, folder nor link")
 
@@ -108,10 +114,18 @@ class Sources:
             values = (entry.mode, entry.size, self._digest(path), entry.mtime_s)
             self.entries[path] = Entry(entry.kind, *values)
 
+    def learn(self, path: bytes, digest: str) -> None:
+        """Remember the digest of a file that was read."""
+        if self.memory and path not in self.contents:
+            self.memory.learn(path, digest)
+
     def _digest(self, path: bytes) -> str:
+        if self.memory and path not in self.contents and (known := self.memory.digest(path)):
+            return known
         digest = hashlib.sha256()
         for piece in self.read(path, self.entries[path].size):
             digest.update(piece)
+        self.learn(path, digest.hexdigest())
         return digest.hexdigest()
 
     def _add_folder(self, path: bytes) -> bool:

@@ -9,6 +9,7 @@ what that sync had found and wanted.
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,13 @@ from codexctl_tasks.errors import (
     TransientClusterError,
 )
 from codexctl_tasks.slots.sync import listing, scripts
-from codexctl_tasks.slots.sync.archive import Archive, compressed
+from codexctl_tasks.slots.sync.archive import Archive, compressed, pays
 from codexctl_tasks.slots.sync.checkout import ignored_paths, read_sources
 from codexctl_tasks.slots.sync.difference import Difference, Sides, compare, in_question
 from codexctl_tasks.slots.sync.manifest import Entry, Kind, read_manifest, write_manifest
+from codexctl_tasks.slots.sync.memory import memory_of
 from codexctl_tasks.slots.sync.sources import shown
+from codexctl_tasks.world.parallel import begin
 from codexctl_tasks.world.retrying import TRANSFER, retrying
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.retrying import Repetition
 
 _SHOWN_PATHS = 10
+_MUCH = 16 * 1024 * 1024
+"""Bytes; of less it does not matter how they are sent."""
 
 
 class UncommittedWorkError(CodexctlError):
@@ -119,7 +124,19 @@ class _Sync:
         self._closes_stdin = False
 
     def run(self, *, overwrite: bool) -> Synced:
-        survey, sources = self._survey(), read_sources(self._folder, self._environ)
+        ours = begin(self._read_sources)
+        survey, sources = self._survey(), ours()
+        try:
+            return self._bring(survey, sources, overwrite=overwrite)
+        finally:
+            if sources.memory:
+                sources.memory.write()
+
+    def _read_sources(self) -> Sources:
+        memory = memory_of(self._folder, self._environ)
+        return read_sources(self._folder, self._environ, memory)
+
+    def _bring(self, survey: listing.Survey, sources: Sources, *, overwrite: bool) -> Synced:
         sides = self._sides(survey, sources)
         difference = compare(sides, overwrite=overwrite)
         if difference.work and not overwrite:
@@ -200,19 +217,26 @@ class _Sync:
             yield scripts.PLAN.encode(), scripts.plan(difference, sides.local)
 
         stream = archive.stream(difference.send, appendix)
-        if self._closes_stdin:
-            how, stream = ["gzip"], compressed(stream)
-        else:  # the other side has to count: what is made twice has the same size
-            how = ["plain", str(sum(map(len, stream)))]
+        how, count = "plain", 0
+        if self._packs(difference, sides, archive):
+            how, stream = "gzip", compressed(stream)
+        elif not self._closes_stdin:  # it has to count: what is made twice has the same size
+            count = sum(map(len, stream))
             archive.begin_anew()
             stream = archive.stream(difference.send, appendix)
-        self._execute(
-            scripts.RECEIVE,
-            self._place.folder,
-            self._place.state,
-            *how,
-            given=stream,
-        )
+        place = (self._place.folder, self._place.state)
+        self._execute(scripts.RECEIVE, *place, how, str(count), given=stream)
+
+    def _packs(self, difference: Difference, sides: Sides, archive: Archive) -> bool:
+        """Decide whether to compress what is sent; for much of it the way is measured."""
+        if not self._closes_stdin:
+            return False  # whoever does not see the end of stdin waits for more of a gzip file
+        if sum(sides.local[path].size for path in difference.send) < _MUCH:
+            return True
+        sample, heard_s = archive.sample(difference.send), list[float]()
+        take = lambda _: heard_s.append(time.monotonic())  # noqa: E731
+        self._execute(scripts.PROBE, given=[sample], take=take)
+        return pays(sample, heard_s[-1] - heard_s[0])
 
     def _execute(
         self,
@@ -220,19 +244,25 @@ class _Sync:
         *arguments: str,
         given: Iterable[bytes] = (),
         accepts: Sequence[int] = (0,),
+        take: Callable[[bytes], object] = lambda _: None,
     ) -> bytes:
         """
-        Run a script in the pod and return what it prints.
+        Run a script in the pod and return what it prints; *take* gets each piece when it comes.
 
         Raises:
             BrokenStreamError: It was cut: run the whole again.
             ClusterError: Everything else: what may pass was repeated already.
         """
         printed = bytearray()
+
+        def hear(piece: bytes) -> None:
+            printed.extend(piece)
+            take(piece)
+
         command = ["sh", "-c", script, "sync", *arguments]
         where = (self._place.namespace, self._place.pod, self._place.container)
         try:
-            ended = self._cluster.execute(*where, command, stdin=given, take=printed.extend)
+            ended = self._cluster.execute(*where, command, stdin=given, take=hear)
         except BrokenStreamError:
             raise
         except TransientClusterError as error:
