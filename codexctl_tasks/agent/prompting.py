@@ -25,7 +25,8 @@ LANGUAGES = ("en", "ru")
 MOST_CHARACTERS = 200_000
 """Of everything that comes from GitHub; about 50,000 tokens."""
 LONGEST_TEMPLATE = 2**20
-FOLDER = "/workspace"
+_REASONS = ("foreign", "minimised", "resolved", "later")
+"""Why something is left out that a reader could miss."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +124,7 @@ def _values(context: Context, facts: Facts, kind: Kind, most: int) -> dict[str, 
         "is_pull_request": context.is_pull_request,
         "head": fenced(context.head, word, "branch") if context.head else "",
         "facts": facts,
-        "omitted": {why: n for why, n in context.omitted.items() if why != "own"},
+        "omitted": {why: n for why in _REASONS if (n := context.omitted.get(why, 0))},
         "cut": budget.cut_characters,
         "dropped": budget.dropped,
     }
@@ -151,5 +152,5 @@ def _environment(lang: str) -> ImmutableSandboxedEnvironment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - this is no HTML
+        autoescape=False,
     )

@@ -25,6 +25,7 @@ from codexctl_tasks.settings.environment import (
     github_workspace,
     in_github_actions,
 )
+from codexctl_tasks.settings.gates import gate_request
 from codexctl_tasks.settings.images import gc_images_request, images_request
 from codexctl_tasks.settings.slots import (
     ensure_ready_request,
@@ -49,6 +50,7 @@ __all__ = (
     "ensure_slot_request",
     "event_cleanup_request",
     "explain_request",
+    "gate_request",
     "gc_images_request",
     "gc_request",
     "gc_step_request",
