@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.agent.sanitizing import one_line, sanitized
@@ -24,7 +25,6 @@ from codexctl_tasks.world.github_people import moment_of, read_permission
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
     from codexctl_tasks.world.github import GitHub
     from codexctl_tasks.world.github_access import Thread
@@ -37,6 +37,8 @@ ANSWER = "<!-- codexctl-answer:"
 """How an answer of an agent begins: the only comments of ours that an agent reads."""
 _WRITERS = ("write", "maintain", "admin")
 _LONGEST_TITLE = 300
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+"""Of an event that does not say when it was: nobody has said anything before it."""
 _LONGEST_PATH = 500
 
 
@@ -265,7 +267,7 @@ def _moment(event: Mapping[str, Any]) -> datetime | None:
         ("issue", "updated_at"),
     ):
         if event.get(name):
-            return moment_of(event[name].get(moment))
+            return moment_of(event[name].get(moment)) or _LONG_AGO
     return None
 
 

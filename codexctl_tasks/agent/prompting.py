@@ -112,7 +112,7 @@ def _values(context: Context, facts: Facts, kind: Kind, most: int) -> dict[str, 
     texts["reviews"] = budget.newest("\n\n".join, tuple(map(_remark, context.reviews)), 0.7)
     texts["comments"] = budget.newest("\n\n".join, tuple(map(_remark, context.remarks)), 0.9)
     texts["files"] = budget.newest("\n".join, context.files, 1.0)
-    word = fence_of(tuple(texts.values()))
+    word = fence_of((*texts.values(), context.head))
     return {
         **dict.fromkeys(("request", "unhealthy"), ""),
         **{name: fenced(text, word, name) if text else "" for name, text in texts.items()},
