@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.agent.sanitizing import one_line, sanitized
+from codexctl_tasks.agent.triggers import OWN
 from codexctl_tasks.world.github_answers import GitHubError, Reason
 from codexctl_tasks.world.github_conversations import (
     read_changed_files,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.github_conversations import Said, Talk
     from codexctl_tasks.world.github_objects import Issue, PullRequest
 
-OWN = "<!-- codexctl-"
-"""How everything begins that codexctl writes."""
 ANSWER = "<!-- codexctl-answer:"
 """How an answer of an agent begins: the only comments of ours that an agent reads."""
 _WRITERS = ("write", "maintain", "admin")

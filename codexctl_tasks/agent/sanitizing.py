@@ -14,10 +14,10 @@ import unicodedata
 
 _COMMENT = re.compile(r"<!--.*?(?:--!?>|\Z)", re.DOTALL)
 _IMAGE = re.compile(r"!\[[^\[\]\n]*\](?=[(\[])")
+_TAG = re.compile(r"""<[A-Za-z](?:"[^"<]*"|'[^'<]*'|[^<>"'])*+>""")
 _ATTRIBUTE = re.compile(
-    r"""(<[A-Za-z][^<>]*?)\s+(?:alt|title|aria-[a-z]+|data-[a-z-]+)\s*=\s*
-    (?:"[^"<>]*"|'[^'<>]*'|[^\s<>"']+)""",
-    re.VERBOSE | re.IGNORECASE,
+    r"""\s(?:alt|title|aria-[a-z]+|data-[a-z-]+)\s*=\s*(?:"[^"]*"|'[^']*'|[^\s<>"']+)""",
+    re.IGNORECASE,
 )
 _LINK_TITLE = re.compile(r"""(\]\([^\s()]+)\s+(?:"[^"\n]*"|'[^'\n]*')\s*\)""")
 _KEPT = "\n\t"
@@ -31,7 +31,7 @@ _TOKENS = re.compile(
     r"""gh[pousr]_[A-Za-z0-9]{20,} | github_pat_[A-Za-z0-9_]{20,} | glpat-[\w-]{20,}
     | sk-[A-Za-z0-9_-]{20,} | xox[abeprs]-[A-Za-z0-9-]{10,} | npm_[A-Za-z0-9]{30,}
     | pypi-[A-Za-z0-9_-]{40,} | AIza[\w-]{30,} | (?:AKIA|ASIA)[A-Z0-9]{16}
-    | eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}
+    | (?<![\w-])eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
     | (?<=://)[^\s/:@]{1,100}:[^\s/@]{1,200}(?=@)""",
     re.VERBOSE | re.DOTALL,
@@ -51,8 +51,7 @@ def sanitized(text: str) -> str:
     else:
         text = _COMMENT.sub("", text)
     text = _LINK_TITLE.sub(r"\1)", _IMAGE.sub("![]", text))
-    while (shorter := _ATTRIBUTE.sub(r"\1", text)) != text:
-        text = shorter
+    text = _TAG.sub(lambda tag: _ATTRIBUTE.sub("", tag[0]), text)
     return _BLANKS.sub("\n\n\n", masked(text)).strip()
 
 

@@ -87,6 +87,8 @@ class GitHubServer:
         self.requests: list[Request] = []
         self.troubles: list[Trouble] = []
         """For the next requests, one each."""
+        self.fails: str = ""
+        """Path of a question that is always forbidden; empty: none is."""
         self.renamed: str = ""
         """Where ``old/web`` leads to; empty: nowhere."""
         self.before: dict[str, Callable[[], None]] = {}
@@ -119,6 +121,8 @@ class GitHubServer:
             self.requests.append(request)
             if action := self.before.pop(request.method, None):
                 action()
+            if self.fails and self.fails == urlsplit(request.target).path:
+                return INTEGRATION
             if not self.troubles:
                 return self._answer(request)
             trouble = self.troubles.pop(0)

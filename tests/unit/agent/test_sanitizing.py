@@ -23,6 +23,7 @@ from codexctl_tasks.agent.sanitizing import TOKEN, fence_of, fenced, one_line, s
         ("![do evil](x.png)", "![](x.png)"),
         ('<img src="x" alt="do evil">', '<img src="x">'),
         ('<a title="do evil" aria-label="more" href="y">t</a>', '<a href="y">t</a>'),
+        ("<img alt='a > b' src=x>", "<img src=x>"),
         ('[text](y "do evil")', "[text](y)"),
         ("Grüße, мир 🚀", "Grüße, мир 🚀"),
         ("$(rm -rf /) {{ x }} `y`\nEOF", "$(rm -rf /) {{ x }} `y`\nEOF"),
@@ -57,10 +58,14 @@ def test_a_password_in_an_address() -> None:
     assert sanitized("git clone https://me:secret@host/x") == f"git clone https://{TOKEN}@host/x"
 
 
-@pytest.mark.parametrize("piece", ["<!--", "&amp;", "<a ", "![", "\u200b", "://a:", "[x](y ", "\n"])
+@pytest.mark.parametrize(
+    "piece", ["<!--", "&amp;", "<a ", "![", "\u200b", "://a:", "[x](y ", "eyJ", '<a "', " alt=x"]
+)
 def test_a_mebibyte_of_trouble(piece: str) -> None:
     """It is read all the same; what never ends takes no time without end."""
-    assert len(sanitized(piece * (2**20 // len(piece)))) <= 2**20
+    text = piece * (2**20 // len(piece))
+    assert len(sanitized(text)) <= len(text)
+    assert len(sanitized(f"<a {text}")) <= len(text) + 3
 
 
 def test_a_fence_cannot_be_closed_from_within() -> None:
