@@ -475,6 +475,29 @@ def finish(_: Context, **given: Any) -> int:
     return finish.finish(settings.finish_request(**given), _outside())
 
 
+@command(
+    Flag("kind", "dev, review, plan, plan-review or repair; workflow_dispatch only."),
+    *OWNER,
+    Flag("model", "Model of the agent (default: labels [ai-model-X])."),
+    Flag("effort", "How much it thinks (default: labels [ai-reasoning-Y])."),
+    Flag("models", "Only these may be chosen: a,b (default: any)."),
+    Flag("labels", "What starts a run: LABEL=KIND,... (default: [ai-dev]=dev and so on)."),
+    Flag("command", "First word of a comment that starts a run (default: /codex); none: no."),
+    Flag("branch-prefix", "Of branches of agents, whose reviews start runs."),
+    Flag("app-id", "Of the GitHub App that codexctl writes as; its comments start nothing."),
+    Flag("allowed-users", "People who may start runs without write access: a,b."),
+    Flag("allowed-bots", "Bots that may start runs: renovate[bot]."),
+    Flag("allow-forks", "Also for pull requests from forks.", bool),
+    Flag("max-runs", "Of one account within an hour; 0: no limit (default: 20)."),
+    OUTPUT,
+)
+def gate(_: Context, **given: Any) -> int:
+    """Tell whether a run of an agent may begin: who started it, and for what."""
+    from codexctl_tasks.flows.agent import gate
+
+    return gate.gate(settings.gate_request(**given), _outside())
+
+
 @command()
 def ci_doctor(_: Context) -> int:
     """Check what a workflow was given and what the work needs; values come from CODEXCTL_*."""
@@ -580,12 +603,20 @@ def ci_finish(_: Context) -> int:
     return ci.run_task(finish.finish, settings.finish_request, _outside())
 
 
+@command()
+def ci_gate(_: Context) -> int:
+    """Tell whether a run of an agent may begin, as gate does; values come from CODEXCTL_*."""
+    from codexctl_tasks.flows import ci
+    from codexctl_tasks.flows.agent import gate
+
+    return ci.run_task(gate.gate, settings.gate_request, _outside())
+
+
 _CI = Collection("ci")
 for _task in (
     *(ci_doctor, ci_images, ci_deploy),
     *(ci_ensure_slot, ci_ensure_ready, ci_comment_pr, ci_release, ci_cleanup, ci_gc),
-    ci_prompt_run,
-    *(ci_publish, ci_finish),
+    *(ci_gate, ci_prompt_run, ci_publish, ci_finish),
 ):
     _CI.add_task(_task, _task.__name__.removeprefix("ci_").replace("_", "-"))
 
@@ -594,8 +625,7 @@ namespace = Collection(
     *(images, images_mirror, images_build, gc_images),
     *(apply, wait, apply_wait, explain, destroy, doctor, hooks),
     *(ensure_slot, ensure_ready, sync_sources, slots, slot_set, release, comment_pr, cleanup, gc),
-    prompt_run,
-    *(publish, finish),
+    *(gate, prompt_run, publish, finish),
     _CI,
 )
 

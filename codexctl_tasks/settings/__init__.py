@@ -25,6 +25,7 @@ from codexctl_tasks.settings.environment import (
     github_workspace,
     in_github_actions,
 )
+from codexctl_tasks.settings.gates import gate_request
 from codexctl_tasks.settings.images import gc_images_request, images_request
 from codexctl_tasks.settings.prompt_runs import prompt_run_request
 from codexctl_tasks.settings.publishing import finish_request, publish_request
@@ -52,6 +53,7 @@ __all__ = (
     "event_cleanup_request",
     "explain_request",
     "finish_request",
+    "gate_request",
     "gc_images_request",
     "gc_request",
     "gc_step_request",

@@ -186,6 +186,19 @@ class GitHub:
             if error.reason is not Reason.NOT_FOUND:
                 raise
 
+    def get(self, address: str, needs: str) -> Any:
+        """Return what is at a path of the API; *needs*: permission of the token."""
+        return self._ask("GET", address, needs=needs).data
+
+    def pages(self, address: str, needs: str, member: str = "") -> Iterator[list[Any]]:
+        """Yield the pages of a list; see `Connection.pages`."""
+        return self._connection.pages(address, needs, member)
+
+    @staticmethod
+    def path(repository: str) -> str:
+        """Return where a repository is in the API."""
+        return _path(repository)
+
     def query(self, text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the data that a GraphQL query asks for; see `github_graphql.query`."""
         return github_graphql.query(self._connection, text, variables)

@@ -131,13 +131,16 @@ class Connection:
         """Close the connections."""
         self._pool.clear()
 
-    def pages(self, address: str, needs: str = ISSUES) -> Iterator[list[Any]]:
-        """Yield the pages of a list; *needs* as in `ask`."""
+    def pages(self, address: str, needs: str = ISSUES, member: str = "") -> Iterator[list[Any]]:
+        """Yield the pages of a list, which is that *member* of each answer; *needs* as in `ask`."""
         for _ in range(MOST_PAGES):
             answer = self.ask("GET", address, needs=needs)
-            if not isinstance(answer.data, list):
+            data = answer.data
+            if member:
+                data = data.get(member) if isinstance(data, dict) else None
+            if not isinstance(data, list):
                 raise no_github("answered a list with something else")
-            yield answer.data
+            yield data
             found = _NEXT.search(answer.headers.get("Link") or "")
             if found is None:
                 return

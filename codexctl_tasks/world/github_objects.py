@@ -107,16 +107,18 @@ class Branch:
     is_protected: bool
 
 
-class _Fields:
+class Fields:
     """The fields of a JSON object; what has another type than it must have is no GitHub."""
 
     def __init__(self, data: Any, kind: str) -> None:
+        """Take an object; *kind*: what it is, for errors."""
         if not isinstance(data, dict):
             raise no_github(f"answered with something that is no {kind}: {str(data)[:100]}")
         self._data: Mapping[str, Any] = data
         self._kind = kind
 
     def number(self, name: str) -> int:
+        """Return a number that must be there."""
         return int(self._of(int, name, self._data.get(name)))
 
     def text(self, name: str) -> str:
@@ -134,16 +136,18 @@ class _Fields:
         return False if value is None else bool(self._of(bool, name, value))
 
     def has(self, name: str) -> bool:
+        """Tell whether there is such a field, and not null."""
         return self._data.get(name) is not None
 
     def items(self, name: str) -> list[Any]:
+        """Return a list; empty also for null."""
         value = self._data.get(name)
         return [] if value is None else list(self._of(list, name, value))
 
-    def part(self, name: str) -> _Fields:
+    def part(self, name: str) -> Fields:
         """Return an object in it; null is one without fields."""
         value = self._data.get(name)
-        return _Fields({} if value is None else value, f"{self._kind}.{name}")
+        return Fields({} if value is None else value, f"{self._kind}.{name}")
 
     def _of(self, wanted: type, name: str, value: Any) -> Any:
         if type(value) is not wanted:  # a flag is no number
@@ -154,7 +158,7 @@ class _Fields:
 
 def read_comment(data: Any) -> Comment:
     """Return a comment."""
-    found = _Fields(data, "comment")
+    found = Fields(data, "comment")
     user = found.part("user")
     return Comment(
         id=found.number("id"),
@@ -167,7 +171,7 @@ def read_comment(data: Any) -> Comment:
 
 def read_issue(data: Any) -> Issue:
     """Return an issue."""
-    found = _Fields(data, "issue")
+    found = Fields(data, "issue")
     address = found.text("repository_url")
     if (of_repository := _OF_API.fullmatch(address)) is None:
         raise no_github(f"answered with an issue of no repository: {address[:100]}")
@@ -187,7 +191,7 @@ def read_issue(data: Any) -> Issue:
 
 def read_pull_request(data: Any) -> PullRequest:
     """Return a pull request, also of a list, where some fields are missing."""
-    found = _Fields(data, "pull request")
+    found = Fields(data, "pull request")
     head, base = found.part("head"), found.part("base")
     return PullRequest(
         repository=base.part("repo").text("full_name"),
@@ -209,7 +213,7 @@ def read_pull_request(data: Any) -> PullRequest:
 
 def read_run(data: Any) -> Run:
     """Return a run of a workflow."""
-    found = _Fields(data, "run")
+    found = Fields(data, "run")
     return Run(
         id=found.number("id"),
         attempt=found.number("run_attempt") if found.has("run_attempt") else 1,
@@ -221,21 +225,21 @@ def read_run(data: Any) -> Run:
 
 def read_branch(data: Any) -> Branch:
     """Return a branch."""
-    found = _Fields(data, "branch")
+    found = Fields(data, "branch")
     return Branch(found.text("name"), found.part("commit").text("sha"), found.flag("protected"))
 
 
 def read_default_branch(data: Any) -> str:
     """Return the default branch of a repository."""
-    return _Fields(data, "repository").text("default_branch")
+    return Fields(data, "repository").text("default_branch")
 
 
 def is_behind(data: Any) -> bool:
     """Tell of a comparison whether the second commit is in the history of the first."""
-    return _Fields(data, "comparison").text("status") in ("identical", "behind")
+    return Fields(data, "comparison").text("status") in ("identical", "behind")
 
 
-def _is_open(found: _Fields) -> bool:
+def _is_open(found: Fields) -> bool:
     """Tell whether an issue is open; a state that nobody knows must not pass for closed."""
     state = found.text("state")
     if state not in ("open", "closed"):
@@ -244,4 +248,4 @@ def _is_open(found: _Fields) -> bool:
 
 
 def _label(data: Any) -> str:
-    return data if isinstance(data, str) else _Fields(data, "label").words("name")
+    return data if isinstance(data, str) else Fields(data, "label").words("name")

@@ -36,6 +36,12 @@ class Facts:
     """Pull requests may be drafts."""
     is_behind: Callable[[str, str], bool] | None = None
     """Tells whether the second commit is in the history of the first; None: nobody knows it."""
+    talk: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """In GraphQL: ``comments``, ``reviews``, ``reviewThreads`` of any issue, and of a ``node``."""
+    people: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Type and permission by login."""
+    members: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """``check_runs``, ``statuses``, ``workflow_runs``, and ``files`` of a pull request."""
     shas: Any = field(default_factory=lambda: (f"{n:040x}" for n in itertools.count(1)))
 
     def add_issue(self, number: int, **more: Any) -> dict[str, Any]:
@@ -174,11 +180,41 @@ def branch(facts: Facts, method: str, name: str) -> Reply:
     return 204, None, {}
 
 
+def user(facts: Facts, login: str) -> Reply:
+    """Reply about an account."""
+    login = unquote(login)
+    known = facts.people.get(login)
+    return (200, {"login": login, "type": known[0]}, {}) if known else NOT_FOUND
+
+
+def permission(facts: Facts, login: str) -> Reply:
+    """Reply what an account may do; of one that GitHub does not know it says nothing."""
+    login = unquote(login)
+    if login not in facts.people:
+        return NOT_FOUND
+    return 200, {"permission": facts.people[login][1], "user": {"login": login}}, {}
+
+
+def _talk(facts: Facts, text: str, cursor: Any) -> Reply:
+    """Reply with a page of what was said."""
+    outer = {"node": "node(", "reviewThreads": "reviewThreads(", "reviews": "reviews("}
+    name = next((name for name, mark in outer.items() if mark in text), "comments")
+    begin, found = int(cursor or 0), facts.talk.get(name, [])
+    info = {"hasNextPage": begin + _GRAPHQL_PAGE < len(found), "endCursor": f"{begin + 2}"}
+    page = {"nodes": found[begin : begin + _GRAPHQL_PAGE], "pageInfo": info}
+    if name == "node":
+        return 200, {"data": {"node": {"comments": page}}}, {}
+    about = "issueOrPullRequest" if name == "comments" else "pullRequest"
+    return 200, {"data": {"repository": {about: {name: page}}}}, {}
+
+
 def graphql(facts: Facts, body: Mapping[str, Any], login: str) -> Reply:
     """Reply to a query about the viewer, or about one list of the repository."""
     text, variables = body["query"], body["variables"]
-    if "viewer" in text:
+    if "viewer {" in text:
         return 200, {"data": {"viewer": {"login": login}}}, {}
+    if "node(" in text:
+        return _talk(facts, text, variables.get("cursor"))
     if f"{variables.get('owner')}/{variables.get('name')}" != facts.repository:
         error = {
             "type": "NOT_FOUND",
@@ -186,6 +222,8 @@ def graphql(facts: Facts, body: Mapping[str, Any], login: str) -> Reply:
             "message": "Could not resolve to a Repository with that name.",
         }
         return 200, {"data": {"repository": None}, "errors": [error]}, {}
+    if "ullRequest(" in text:
+        return _talk(facts, text, variables.get("cursor"))
     name = next((each for each in facts.lists if f"{each}(" in text), "")
     if not name:
         error = {"message": 'Parse error on "}" (RCURLY) at [1, 9]'}

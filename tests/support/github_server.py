@@ -33,6 +33,13 @@ _COMMENTS = re.compile(r"/issues/(\d+)/comments")
 _COMMENT = re.compile(r"/issues/comments/(\d+)")
 _ISSUE = re.compile(r"/issues/(\d+)")
 _PULL = re.compile(r"/pulls/(\d+)")
+_PERMISSION = re.compile(r"/collaborators/([^/]+)/permission")
+_MEMBERS = (
+    (re.compile(r"/commits/[^/]+/check-runs"), "check_runs"),
+    (re.compile(r"/commits/[^/]+/status"), "statuses"),
+    (re.compile(r"/actions/workflows/ai-run.yml/runs"), "workflow_runs"),
+)
+_FILES = re.compile(r"/pulls/\d+/(files)")
 _PULLS = re.compile(r"/(pulls)")
 _RUN = re.compile(r"/actions/runs/(\d+)")
 _REVIEWERS = re.compile(r"/pulls/(\d+)/requested_reviewers")
@@ -85,6 +92,8 @@ class GitHubServer:
         self.requests: list[Request] = []
         self.troubles: list[Trouble] = []
         """For the next requests, one each."""
+        self.fails: str = ""
+        """Path of a question that is always forbidden; empty: none is."""
         self.renamed: str = ""
         """Where ``old/web`` leads to; empty: nowhere."""
         self.before: dict[str, Callable[[], None]] = {}
@@ -117,6 +126,8 @@ class GitHubServer:
             self.requests.append(request)
             if action := self.before.pop(request.method, None):
                 action()
+            if self.fails and self.fails == urlsplit(request.target).path:
+                return INTEGRATION
             if not self.troubles:
                 return self._answer(request)
             trouble = self.troubles.pop(0)
@@ -141,7 +152,8 @@ class GitHubServer:
             return github_replies.graphql(self.facts, request.body, name)
         found = _PLACE.fullmatch(parts.path.removeprefix("/api/v3"))
         if found is None or found[1] != self.repository:
-            return NOT_FOUND
+            login = parts.path.rpartition("/users/")[2]
+            return github_replies.user(self.facts, login)
         return self._of_repository(request, found[2], parse_qs(parts.query))
 
     def _of_repository(self, request: Request, path: str, query: Mapping[str, list[str]]) -> Reply:
@@ -158,6 +170,13 @@ class GitHubServer:
             _BRANCH: lambda name: github_replies.branch(facts, request.method, name),
             _PULLS: lambda _: self._of_pulls(request, query),
         }
+        replies[_PERMISSION] = lambda login: github_replies.permission(facts, login)
+        replies[_FILES] = lambda name: self._page(request, facts.members.get(name, []), query)
+        for pattern, member in _MEMBERS:
+            if pattern.fullmatch(path):
+                found = facts.members.get(member, [])
+                status, page, headers = self._page(request, found, query)
+                return status, {"total_count": len(found), member: page}, headers
         matches = ((pattern.fullmatch(path), reply) for pattern, reply in replies.items())
         return next((reply(found[1]) for found, reply in matches if found), NOT_FOUND)
 
