@@ -28,10 +28,11 @@ from codexctl_tasks.errors import (
     UsageError,
 )
 from codexctl_tasks.flows.agent.attempts import Attempts, Outcome, Task
+from codexctl_tasks.flows.agent.brief import Brief, brief
 from codexctl_tasks.flows.agent.ending import SCHEMA_VERSION, tell_end, work_of
-from codexctl_tasks.flows.agent.seams import ModelAccess, prompt_of, way_to_model
 from codexctl_tasks.flows.agent.site import find_site, workspace
 from codexctl_tasks.flows.agent.telling import Recording
+from codexctl_tasks.flows.agent.way import ModelAccess, way_to_model
 from codexctl_tasks.flows.slots.place import SlotPlace, wanted_record
 from codexctl_tasks.slots.lease import SlotLease, refuse_if_held
 from codexctl_tasks.stack.files import display, read_text
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from codexctl_tasks.agent.choice import Choice
     from codexctl_tasks.requests.prompt_runs import PromptRunRequest
     from codexctl_tasks.slots.record import Record
     from codexctl_tasks.stack.loading import LoadedStack
@@ -132,10 +134,11 @@ class _PromptRun:
             site = self._site(place, loaded)
             shell = Shell(site, place.cluster, outside.clock)
             survey = self._survey(shell, loaded)
+            told = brief(request, self._result, loaded, site, outside)
             life_s = self._limit_s(loaded) + AROUND_S
             way = way_to_model(request, place.cluster, outside, loaded, life_s)
             access = stack.enter_context(way)
-            task = self._task(loaded, site, access, survey)
+            task = self._task(loaded, site, access, survey, told)
             recording = Recording(request.result / EVENTS, outside)
             stack.callback(recording.close)
             self._attempts = Attempts(task, shell, outside, recording=recording, check=lease.check)
@@ -212,20 +215,21 @@ class _PromptRun:
             what = f"run {number} of an agent cannot be ended"
             raise ClusterError(str(shell.site), what, f"delete pod {pod}")
 
-    def _task(self, loaded: LoadedStack, site: Site, access: ModelAccess, survey: Survey) -> Task:
+    def _task(
+        self, loaded: LoadedStack, site: Site, access: ModelAccess, survey: Survey, told: Brief
+    ) -> Task:
         request = self._request
         schema_text, schema = _schema(request.schema)
-        invocation = self._invocation(loaded, site, has_schema=schema is not None)
+        invocation = self._invocation(loaded, site, told.choice, has_schema=schema is not None)
         self._result = replace(self._result, model=invocation.model, effort=invocation.effort)
-        prompt = prompt_of(request, loaded, self._outside)
-        if is_codex(loaded.stack.codex.agent) and len(prompt) > MOST_CHARACTERS:
-            what = f"has {len(prompt)} characters, and Codex takes {MOST_CHARACTERS}"
+        if is_codex(loaded.stack.codex.agent) and len(told.prompt) > MOST_CHARACTERS:
+            what = f"has {len(told.prompt)} characters, and Codex takes {MOST_CHARACTERS}"
             raise ConfigurationError("prompt", what, "shorten it")
         made = self._configuration(loaded, site, access.base_url)
         self._console.hide([access.token, *made.environment.values()])
         return Task(
             agent=loaded.stack.codex.agent,
-            prompt=prompt.encode(),
+            prompt=told.prompt.encode(),
             invocation=invocation,
             configuration=made,
             schema=schema,
@@ -244,13 +248,15 @@ class _PromptRun:
             loaded, model_url=model_url, folder=site.folder, has_servers=has_servers
         )
 
-    def _invocation(self, loaded: LoadedStack, site: Site, *, has_schema: bool) -> Invocation:
+    def _invocation(
+        self, loaded: LoadedStack, site: Site, choice: Choice, *, has_schema: bool
+    ) -> Invocation:
         codex = loaded.stack.codex
         return Invocation(
             folder=site.folder,
             has_schema=has_schema,
-            model=self._request.model or codex.model.strip(),
-            effort=self._request.effort or codex.model_reasoning_effort.strip(),
+            model=choice.model,
+            effort=choice.effort,
             thread=self._request.thread if is_codex(codex.agent) else "",
         )
 
@@ -303,11 +309,10 @@ class _PromptRun:
         _, schema = _schema(self._request.schema)
         made = self._configuration(loaded, site, self._request.model_url or "http://MODEL-PROXY/v1")
         self._console.hide(made.environment.values())
-        words = arguments(
-            loaded.stack.codex.agent, self._invocation(loaded, site, has_schema=schema is not None)
-        )
-        prompt = prompt_of(self._request, loaded, self._outside)
-        parts = {"prompt": prompt, "configuration": made.text, "command": as_shell(words)}
+        told = brief(self._request, self._result, loaded, site, self._outside)
+        invocation = self._invocation(loaded, site, told.choice, has_schema=schema is not None)
+        words = arguments(loaded.stack.codex.agent, invocation)
+        parts = {"prompt": told.prompt, "configuration": made.text, "command": as_shell(words)}
         if self._request.output == "json":
             self._console.result_as_json({"version": SCHEMA_VERSION, "exitCode": DONE, **parts})
         else:

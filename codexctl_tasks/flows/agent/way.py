@@ -1,4 +1,4 @@
-"""What a run needs of others: the prompt, and a way to the model."""
+"""How the agent of a run gets to its model."""
 
 from __future__ import annotations
 
@@ -72,14 +72,3 @@ def _project_file(loaded: LoadedStack, name: str) -> str:
         where = loaded.document.location(("codex", "proxy", "caFile"))
         raise ConfigurationError(where, f"{name} is outside of the project", "keep it inside")
     return read_text(found, display(found), "codex.proxy.caFile names it")
-
-
-def prompt_of(request: PromptRunRequest, loaded: LoadedStack, outside: Outside) -> str:
-    """Return what the agent is asked to do."""
-    del loaded, outside
-    if request.prompt is None:
-        raise UsageError("--prompt-file", "is required", "name a file with the whole prompt")
-    text = read_text(request.prompt, display(request.prompt), "name another with --prompt-file")
-    if not text.strip():
-        raise UsageError("--prompt-file", f"{request.prompt} is empty", "say what is to be done")
-    return text

@@ -1,0 +1,124 @@
+"""What the agent of a run is told, and which model hears it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from codexctl_tasks.agent.choice import Choice, choose
+from codexctl_tasks.agent.context import read_context
+from codexctl_tasks.agent.kinds import Kind
+from codexctl_tasks.agent.prompting import Facts, prompt
+from codexctl_tasks.errors import ConfigurationError, UsageError
+from codexctl_tasks.stack.files import display, inside, read_text
+from codexctl_tasks.stack.links import pages_of
+from codexctl_tasks.world.github_access import Thread, open_github
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from codexctl_tasks.agent.pod import Site
+    from codexctl_tasks.agent.result import Result
+    from codexctl_tasks.requests.prompt_runs import PromptRunRequest
+    from codexctl_tasks.stack.loading import LoadedStack
+    from codexctl_tasks.world.outside import Outside
+
+_LARGEST_EVENT_BYTES = 2**25
+
+
+class Brief(NamedTuple):
+    """What an agent starts with."""
+
+    prompt: str
+    choice: Choice
+    """Model and effort; what is empty is left to the agent's own configuration."""
+
+
+def brief(
+    request: PromptRunRequest, subject: Result, loaded: LoadedStack, site: Site, outside: Outside
+) -> Brief:
+    """
+    Return what the agent is told: a text that was given, or what GitHub knows of the subject.
+
+    Args:
+        request: What was asked for.
+        subject: Whose repository, Issue and pull request are known by now.
+        loaded: The stack of the slot.
+        site: Where the agent works.
+        outside: For GitHub.
+
+    Raises:
+        UsageError: A file that was named cannot be used, or nobody says what it is about.
+        ConfigurationError: The template is none, or labels contradict each other.
+        GitHubError: Something cannot be read.
+    """
+    codex = loaded.stack.codex
+    base = Choice(codex.model, codex.model_reasoning_effort)
+    given = Choice(request.model, request.effort)
+    if request.prompt is not None:
+        return Brief(_given_text(request.prompt), choose(base, (), given))
+    number = subject.pr or subject.issue
+    if not (number and subject.repo):
+        fix = "name an Issue or a pull request, or a file with the whole prompt: --prompt-file"
+        raise UsageError("--issue", "nobody says what is to be done", fix)
+    where, template = _template(request, loaded)
+    variables = request.source.environ
+    with closing(
+        open_github(variables, outside.console, outside.clock, where="prompt-run")
+    ) as github:
+        context = read_context(github, Thread(subject.repo, number), _event(variables))
+    language = request.language or codex.prompt_lang.strip().lower()
+    facts = _facts(subject, loaded, site)
+    text = prompt(context, facts, Kind(request.kind), language, template, where=where)
+    return Brief(text, choose(base, context.labels, given))
+
+
+def _given_text(file: Path) -> str:
+    text = read_text(file, display(file), "name another with --prompt-file")
+    if not text.strip():
+        raise UsageError("--prompt-file", f"{file} is empty", "say what is to be done")
+    return text
+
+
+def _template(request: PromptRunRequest, loaded: LoadedStack) -> tuple[str, str]:
+    """Return name and text of the project's own template; empty: ours is used."""
+    if not request.template:
+        return "template", ""
+    found = inside(loaded.source.config.resolve().parent, request.template)
+    if found is None:
+        what = f"{request.template} is outside of the project"
+        raise ConfigurationError("--template", what, "keep it inside")
+    return display(found), read_text(found, display(found), "name another with --template")
+
+
+def _facts(subject: Result, loaded: LoadedStack, site: Site) -> Facts:
+    codex = loaded.stack.codex
+    reviews = Kind(subject.kind) in (Kind.REVIEW, Kind.PLAN_REVIEW)
+    servers = codex.mcp.servers if codex.review_mcp_enabled or not reviews else ()
+    return Facts(
+        namespace=loaded.context.namespace,
+        slot=subject.slot,
+        folder=site.folder,
+        links=tuple((page.title, page.url) for page in pages_of(loaded)),
+        services_overview=codex.services_overview.strip(),
+        project_context=codex.project_context.strip(),
+        mcp_tools=tuple(server.name for server in servers),
+        tools=tuple(codex.extra_tools),
+    )
+
+
+def _event(variables: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return what started this run of a workflow; empty: it is no such run, or nobody can tell."""
+    name = variables.get("GITHUB_EVENT_PATH", "")
+    if not name:
+        return {}
+    try:
+        with Path(name).open("rb") as file:
+            found = json.loads(file.read(_LARGEST_EVENT_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
+        # Without it, what was said after the start would count.
+        fix = "it is GitHub's own file: see whether a step has changed it"
+        raise ConfigurationError("GITHUB_EVENT_PATH", "cannot be read", fix) from error
+    return found if isinstance(found, dict) else {}
