@@ -152,7 +152,8 @@ def test_a_secret_is_left_in_no_file(shop: Shop, watched: Watched) -> None:
 
 def test_a_secret_reaches_only_who_needs_it(watched: Watched) -> None:
     """No command line has one, and a program only what it is meant to have."""
-    assert set(PROGRAMS) - {"step"} <= watched.witness.seen
+    brief = {"step", "checkout"}  # may begin and end between two looks
+    assert set(PROGRAMS) - brief <= watched.witness.seen
     assert dict(watched.witness.in_arguments) == {}
     known = watched.witness.in_environment
     assert not {name: more for name in known if (more := known[name] - MAY_KNOW.get(name, set()))}
