@@ -35,7 +35,7 @@ PROGRAMS = {
     "deploy": "codexctl ci deploy",
     "hook": r"bash .*/dev/fd/\d|^env$|^sleep 3$",
     "step": r"bash .*/workflow/",  # until it has become the command
-    "checkout": r"^(/bin/sh -c )?git[ -]",  # and what git starts to fetch
+    "checkout": r"^(/bin/sh -c )?(/\S+/)?git[ -]",  # and what git starts to fetch
     "builder": "buildah|docker |buildctl",
     "pod": r"/app/\w+\.py|redis",
 }
