@@ -1,5 +1,5 @@
 """
-References of images, taken apart (pure).
+References of images, taken apart, and names of repositories (pure).
 
 The rules are those of Docker's ``distribution/reference``: what stands before the first slash is a
 host if it has a dot or a port, or is ``localhost``; anything else is an image of docker.io.
@@ -92,3 +92,10 @@ def parse_host(text: str) -> str:
 def _looks_like_host(part: str) -> bool:
     is_marked = any(mark in part for mark in ".:") or part.lower() != part
     return is_marked or part == "localhost"
+
+
+def check_repository(text: str) -> str:
+    """Return the name of a repository on GitHub, or an empty one; others raise ``ValueError``."""
+    if not text or re.fullmatch(r"[\w-][\w.-]*/[\w.-]*[\w-][\w.-]*", text, re.ASCII):
+        return text
+    raise ValueError(f"{text!r} is no repository: write owner/name")

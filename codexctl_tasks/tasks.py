@@ -361,7 +361,7 @@ def sync_sources(_: Context, **given: Any) -> int:
     Flag("issue", "The slot of this Issue."),
     Flag("pr", "The slot of this pull request."),
     Flag("only-closed", "Not while GitHub says that the Issue or pull request is open.", bool),
-    Flag("all", "All slots of this project and repository. No CODEXCTL_ALL.", bool),
+    Flag("all", "All slots of this environment and repository. No CODEXCTL_ALL.", bool),
     Flag("dry-run", "Say what would be done; nothing is changed.", bool),
     Flag("force", "Also what another run holds, or has a damaged record. No CODEXCTL_FORCE.", bool),
     Flag("delete-branch", "Delete the branch of the pull request too, if that is closed.", bool),

@@ -275,7 +275,7 @@ class Demo:
         tell.suggestion("what is applied", f"codexctl render --env staging{option}")
         tell.suggestion("back to web 1.0", f"codexctl apply-wait --env staging{option}")
         issue = "--issue 7 --repo team/shop"
-        tell.suggestion("a slot for an Issue", f"codexctl ensure-slot {issue}")
+        tell.suggestion("take a slot", f"codexctl ensure-slot {issue}")
         tell.suggestion("make it ready", f"codexctl ensure-ready {issue}")
         tell.suggestion("all slots", "codexctl slots")
         tell.suggestion("remove the slot", f"codexctl cleanup {issue}")

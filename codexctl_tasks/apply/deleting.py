@@ -11,7 +11,7 @@ from codexctl_tasks.world.cluster import CONNECTIONS
 from codexctl_tasks.world.parallel import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from codexctl_tasks.errors import Location
     from codexctl_tasks.stack.manifests import ObjectName
@@ -42,7 +42,7 @@ class Left:
 
 
 def delete_all(
-    stages: Sequence[Sequence[Doomed]],
+    stages: Iterable[Sequence[Doomed]],
     cluster: Cluster,
     clock: Clock,
     *,

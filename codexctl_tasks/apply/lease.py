@@ -83,6 +83,7 @@ class RunLease:
         self._proven = (-math.inf, wall())  # when it was ours for sure, by both clocks
         self._guarded = False
         self._lost = ""
+        self._is_end_expected = False
         self._writing = threading.Lock()
         self._released = threading.Event()
 
@@ -128,10 +129,20 @@ class RunLease:
         """
         if self._guarded and self._age_s() > self._lease_s / 2:
             self._renew()  # the thread was late: this process, or the whole machine, was asleep
-        if self._lost:
+        if self._lost and not self._is_end_expected:
             raise ClusterError(
                 self._where, self._lost, "nothing more is applied; run again when the other is done"
             )
+
+    def expect_end(self) -> None:
+        """
+        From now on it is no news that the Lease was deleted: this run deletes its namespace.
+
+        Raises:
+            ClusterError: As `check`: it was lost before.
+        """
+        self.check()
+        self._is_end_expected = True
 
     def release(self) -> None:
         """Give the lease back, if the server can be told soon; the first call counts."""
@@ -248,7 +259,8 @@ class RunLease:
             with suppress(ClusterError):
                 self._renew()
             if self._lost:
-                self._announce(f"{self._where} is lost: {self._lost}")
+                if not self._is_end_expected:
+                    self._announce(f"{self._where} is lost: {self._lost}")
                 return
 
     def _renew(self) -> None:

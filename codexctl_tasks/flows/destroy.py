@@ -17,7 +17,7 @@ from codexctl_tasks.flows.run import Run
 from codexctl_tasks.stack.steps import Point
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from codexctl_tasks.apply.live import Live
     from codexctl_tasks.apply.placement import Placed
@@ -100,13 +100,23 @@ class _Destruction:
         for name, why in self._kept.items():
             self._console.step("destroy", f"kept {name}: {why}")
         return delete_all(
-            [stage for stage in stages if stage],
+            self._announced(stage for stage in stages if stage),
             run.cluster,
             run.clock,
             deadline_s=run.deadline_s,
             tell=self._note,
             check=self._run.check_turn,
         )
+
+    def _announced(self, stages: Iterable[list[Doomed]]) -> Iterator[list[Doomed]]:
+        """Yield the stages; before that with the run's own namespace its lease gets to know."""
+        for stage in stages:
+            if self._run.lease and any(self._is_own_namespace(doomed) for doomed in stage):
+                self._run.lease.expect_end()
+            yield stage
+
+    def _is_own_namespace(self, doomed: Doomed) -> bool:
+        return (doomed.name.kind, doomed.name.name) == ("Namespace", self._run.namespace)
 
     def report(self, left: Sequence[Left] = (), problems: Sequence[CodexctlError] = ()) -> None:
         """Tell what could not be deleted in time, and print everything as JSON if asked for."""
@@ -169,7 +179,7 @@ class _Destruction:
 
     def _note(self, doomed: Doomed) -> None:
         self._gone.append(doomed.name)
-        if (doomed.name.kind, doomed.name.name) == ("Namespace", self._run.namespace):
+        if self._is_own_namespace(doomed):
             self._run.is_namespace_gone = True
         self._console.step("destroy", f"deleted {doomed.name}")
 

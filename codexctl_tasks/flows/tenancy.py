@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.apply.inventory import stack_label
 from codexctl_tasks.errors import ClusterError
-from codexctl_tasks.slots.ownership import Ownership, ownership_of
+from codexctl_tasks.slots.ownership import RECORDS_LABEL, Ownership, ownership_of
 from codexctl_tasks.world.cluster import Resource
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Tenancy:
         if found is None or (owner and (owner.repo or not self.ownership.repo)):
             return
         try:
-            cluster.patch(NAMESPACE, "", self.namespace, self._operations(found))
+            cluster.patch(NAMESPACE, "", self.namespace, _additions(found, self.ownership.labels))
         except ClusterError as error:
             if error.status != HTTPStatus.FORBIDDEN:
                 raise
@@ -95,15 +95,34 @@ class Tenancy:
                 return None
             raise
 
-    def _operations(self, found: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the change as JSON Patch; only of exactly this namespace."""
-        metadata = found["metadata"]
-        change: list[dict[str, Any]] = [
-            {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]}
-        ]
-        if not metadata.get("labels"):
-            change.append({"op": "add", "path": "/metadata/labels", "value": {}})
-        for name, value in self.ownership.labels.items():
-            path = f"/metadata/labels/{name.replace('/', '~1')}"
-            change.append({"op": "add", "path": path, "value": value})
-        return change
+
+def mark_recorded(cluster: Cluster, namespace: str, records: str) -> None:
+    """
+    Let a slot's namespace say which records know it, so that it can be found when its own is gone.
+
+    Not as part of what is applied: a deploy by hand has no record, and would take it away again.
+    Where this account may not do that, nothing is lost but that.
+    """
+    try:
+        found = cluster.get(NAMESPACE, "", namespace)
+        if found is None or not ownership_of(found):
+            return
+        if found["metadata"]["labels"].get(RECORDS_LABEL) != records:
+            cluster.patch(NAMESPACE, "", namespace, _additions(found, {RECORDS_LABEL: records}))
+    except ClusterError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+
+
+def _additions(found: Mapping[str, Any], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return labels for a namespace as JSON Patch; only for exactly this one."""
+    metadata = found["metadata"]
+    change: list[dict[str, Any]] = [
+        {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]}
+    ]
+    if not metadata.get("labels"):
+        change.append({"op": "add", "path": "/metadata/labels", "value": {}})
+    for name, value in labels.items():
+        path = f"/metadata/labels/{name.replace('/', '~1')}"
+        change.append({"op": "add", "path": path, "value": value})
+    return change

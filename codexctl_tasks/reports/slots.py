@@ -106,6 +106,7 @@ def _cells(row: SlotRow, now: datetime) -> tuple[str, ...]:
     return (
         str(record.slot),
         record.state.value,
-        *(text or "-" for text in (str(record.owner), record.env, record.namespace)),
-        *(text or "-" for text in (age, lease, record.holder)),
+        # Somebody may have written into a record what would end the line.
+        *(" ".join(text.split()) or "-" for text in (str(record.owner), record.env)),
+        *(" ".join(text.split()) or "-" for text in (record.namespace, age, lease, record.holder)),
     )

@@ -13,17 +13,15 @@ from codexctl_tasks.settings.environment import (
     event_subject,
     switch,
     this_holder,
-    this_repository,
     value,
 )
 from codexctl_tasks.settings.slots import DEFAULT_ENV
-from codexctl_tasks.settings.values import age_s, timeout_s
+from codexctl_tasks.settings.values import age_s, is_number, repository_of, timeout_s
 
 if TYPE_CHECKING:
     from codexctl_tasks.requests.runs import DeployRequest
 
 BRANCH_PREFIX = "codex/issue-"
-_MOST_DIGITS = 9
 LEASE_S = 60.0
 """It is renewed while the removal lives; one that dies does not keep others out for long."""
 GRACE_S = 3600.0
@@ -102,7 +100,7 @@ def gc_request(*, delete: bool = False, ttl: str = "", grace: str = "", **given:
 def _stack(*, env: str = "", repo: str = "", **given: Any) -> DeployRequest:
     request = deploy_request(env=value("env", env, DEFAULT_ENV), **given)
     source = replace(request.source, slot=0, namespace="")
-    return replace(request, source=source, repository=this_repository(repo))
+    return replace(request, source=source, repository=repository_of(repo))
 
 
 def _chosen(given: dict[str, str], *, all_of_them: bool) -> dict[str, int]:
@@ -118,6 +116,6 @@ def _chosen(given: dict[str, str], *, all_of_them: bool) -> dict[str, int]:
 
 
 def _number(flag: str, text: str) -> int:
-    if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS and int(text):
+    if is_number(text) and int(text):
         return int(text)
     raise UsageError(f"--{flag}", f"{text!r} is no number", "give a whole number from 1")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +18,14 @@ from codexctl_tasks.settings.deploys import deploy_request
 from codexctl_tasks.settings.environment import step_files, switch, this_holder, value
 from codexctl_tasks.settings.images import IMAGE_STEPS, images_request
 from codexctl_tasks.settings.sources import chosen_flags, cluster_settings, source
-from codexctl_tasks.settings.values import age_s, choice, count, output_of, timeout_s
+from codexctl_tasks.settings.values import (
+    age_s,
+    choice,
+    count,
+    output_of,
+    repository_of,
+    timeout_s,
+)
 from codexctl_tasks.settings.workspaces import sync_request
 
 DEFAULT_ENV = "ai"
@@ -157,9 +162,7 @@ def slot_fields(
         number, pr_number = (count(f, given or "0") for f, given in (("issue", issue), ("pr", pr)))
     else:
         number, pr_number = count("issue", ""), count("pr", "")
-    name = value("repo", repo, os.environ.get("GITHUB_REPOSITORY", ""))
-    if name and not re.fullmatch(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+", name):
-        raise UsageError("--repo", f"{name!r} is no repository", "write owner/name")
+    name = repository_of(repo)
     if not name and (number or pr_number or needs_repo):
         what = "is required, because there is no GITHUB_REPOSITORY"
         raise UsageError("--repo", what, "say whose Issue or PR it is: owner/name")

@@ -6,7 +6,13 @@ import re
 
 from codexctl_tasks.durations import duration_s
 from codexctl_tasks.errors import UsageError
-from codexctl_tasks.settings.environment import value
+from codexctl_tasks.references import check_repository
+from codexctl_tasks.settings.environment import this_repository, value
+
+MOST_DIGITS = 9
+"""Of a number, as records of slots have them."""
+LONGEST_S = 500 * 366 * 86400.0
+"""With more one cannot calculate dates."""
 
 
 def choice(flag: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -19,7 +25,7 @@ def choice(flag: str, value: str, allowed: tuple[str, ...]) -> str:
 def count(flag: str, given: str, default: int = 0) -> int:
     """Return a whole number from 0."""
     text = value(flag, given, str(default))
-    if not (text.isascii() and text.isdecimal()):
+    if not is_number(text):
         raise UsageError(f"--{flag}", f"{text!r} is no number", "give a whole number")
     return int(text)
 
@@ -27,9 +33,22 @@ def count(flag: str, given: str, default: int = 0) -> int:
 def slot_number(given: str) -> int:
     """Return the number of a slot; 0: none."""
     text = value("slot", given, "0")
-    if not (text.isascii() and text.isdecimal()):
+    if not is_number(text):
         raise UsageError("--slot", f"{text!r} is no slot", "give a whole number, 0 for none")
     return int(text)
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a whole number from 0 that something can have."""
+    return text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
+
+
+def repository_of(given: str) -> str:
+    """Return ``owner/name``: what was given, or whose workflow this is; empty: unknown."""
+    try:
+        return check_repository(this_repository(given))
+    except ValueError as error:
+        raise UsageError("--repo", str(error)) from None
 
 
 def timeout_s(flag: str, given: str, default_s: float) -> float:
@@ -40,6 +59,8 @@ def timeout_s(flag: str, given: str, default_s: float) -> float:
     total_s = duration_s(text)
     if total_s <= 0:
         raise UsageError(f"--{flag}", f"{text!r} is no duration", "write 90, 90s, 10m or 1h30m")
+    if total_s > LONGEST_S:
+        raise UsageError(f"--{flag}", f"{text[:20]!r} is longer than 500 years", "give less")
     return total_s
 
 

@@ -92,9 +92,16 @@ def own_record(listing: Listing, owner: Owner) -> Record | None:
 
     Of several, which only races or the Go tool leave behind, it is the one that a run was sure of,
     then the lowest.
+
+    Raises:
+        DamagedRecord: Its record makes no sense: that it has none must not be believed.
     """
-    found = listing.of(owner)
-    return min(found, key=lambda record: (record.is_claim, record.slot), default=None)
+    if found := listing.of(owner):
+        return min(found, key=lambda record: (record.is_claim, record.slot))
+    for damaged in listing.damaged:
+        if damaged.is_for(owner):
+            raise damaged
+    return None
 
 
 def next_change_s(listing: Listing, wish: Wish, now: datetime) -> float:

@@ -54,6 +54,8 @@ class Slot:
     """Whether the run is over that the record names as its holder; None: nobody knows."""
     damage: str = ""
     """What makes no sense in its record."""
+    had_record: bool = True
+    """Of one without a record: there was one, where records are looked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +104,8 @@ def _reasons_to_stay(slot: Slot, rules: Rules, now: datetime) -> Iterator[str]:
     if record is None:
         if not (slot.place.exists and slot.place.is_ours):
             yield "there is nothing of ours"
+        elif not slot.had_record:
+            yield f"namespace {slot.place.name} never had a record here"
         return
     if record.is_leaving:
         yield "its record is being deleted"

@@ -135,7 +135,7 @@ class SlotLease:
             with suppress(CodexctlError), self._writing:
                 if not self._ended.is_set():
                     self.change()
-            if self._lost:
+            if self._lost and not self._ended.is_set():
                 self._announce(f"{self._where} is lost: {self._lost}")
                 return
 
@@ -146,10 +146,15 @@ class SlotLease:
             self._lost = "somebody deleted its record while this run worked on it"
         elif not found.is_for(self._record.owner) and found.owner != self._record.owner:
             self._lost = f"it is {found.owner}'s now"
-        elif found.is_held_by_another(self._holder, self._slots.now()):
+        elif found.is_held_by_another(self._holder, self._slots.now()) and not self._is_forcing:
             self._lost = f"it is {occupation(found, self._slots.now())}"
         else:
             self._record = found
+
+    @property
+    def _is_forcing(self) -> bool:
+        """Whether the lease is yet to be taken from whoever has it."""
+        return self._force and self._proven_s == -math.inf
 
     def _refuse_if_lost(self) -> None:
         if self._lost:

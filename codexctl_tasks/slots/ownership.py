@@ -21,6 +21,8 @@ REPO_LABEL = "codexctl/repo"
 """`repo_label` of the repository; not there if nobody said which."""
 STACK_LABEL = "codexctl/stack"
 """The same as on every object of a stack."""
+RECORDS_LABEL = "codexctl/records"
+"""`records_label` of the records that have, or had, one of this slot; absent: none is known."""
 _LONGEST_LABEL = 63
 _DIGEST = 10
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
@@ -74,10 +76,18 @@ def repo_label(repository: str) -> str:
     """
     Return ``owner/name`` as the value of a label, the same however its letters are written.
 
-    An owner has no dot in its name, so the first one divides the two. What a label cannot hold ends
-    in a piece of its hash.
+    An owner has no dot in its name, so the first one divides the two.
     """
-    text = repository.strip().lower().replace("/", ".", 1)
+    return _value(repository.strip().lower().replace("/", ".", 1))
+
+
+def records_label(namespace: str, prefix: str) -> str:
+    """Return where records are, their namespace and the beginning of their names, as a label."""
+    return _value(f"{namespace}.{prefix}".rstrip("._-"))
+
+
+def _value(text: str) -> str:
+    """Return a text as the value of a label; what cannot be one ends in a piece of its hash."""
     if not text or (len(text) <= _LONGEST_LABEL and _LABEL.fullmatch(text)):
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from codexctl_tasks.errors import ConfigurationError
+from codexctl_tasks.references import check_repository
 from codexctl_tasks.world.cluster import Resource
 
 if TYPE_CHECKING:
@@ -25,10 +26,11 @@ LABELS = {"app.kubernetes.io/managed-by": "codexctl", "codexctl.io/record": "slo
 LARGEST_SLOT = 9999
 """A number with more digits is a mistake; without ``maxSlots`` there are no more than these."""
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_REPO = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _LONGEST_SHOWN = 60
-_TEXTS = ("env", "project", "branch", "holder", "fingerprint")
+_YEARS = range(1970, 3000)
+"""Of a time that means anything; with others nobody can calculate."""
+_TEXTS = ("env", "project", "branch", "holder", "fingerprint", "removal")
 _TIMES = ("lease-until", "heartbeat", "created", "used")
 _GO_CREATED = "createdAt"
 """What the Go tool calls ``created``."""
@@ -65,9 +67,22 @@ class Owner:
 
 
 class DamagedRecord(ConfigurationError):  # noqa: N818 - named as what it is about
-    """A record that makes no sense; ``slot`` is its number by the ConfigMap's name."""
+    """
+    A record that makes no sense.
+
+    ``slot`` is its number by the ConfigMap's name, ``data`` what stands in it.
+    """
 
     slot: int = 0
+    data: Mapping[str, Any] = {}
+
+    def is_for(self, owner: Owner) -> bool | None:
+        """Tell whether it is the slot of an Issue or a PR; None: that cannot be read either."""
+        texts = _texts(self.data)
+        try:
+            return Record(slot=self.slot, **_owner_fields(texts)).is_for(owner)
+        except _Nonsense:
+            return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +111,8 @@ class Record:
     """When a run held it last."""
     fingerprint: str = ""
     """Of what was deployed; empty: nothing was, or not all of it."""
+    removal: str = ""
+    """What a removal has left to do; it says itself what that means."""
     uid: str = field(default="", compare=False)
     """Of the ConfigMap; empty: it is not there yet."""
     version: str = field(default="", compare=False)
@@ -173,7 +190,7 @@ def read_record(config_map: Mapping[str, Any], prefix: str) -> Record:
             str(found),
             "mend it with kubectl edit, or delete it if nothing is deployed in that slot",
         )
-        damaged.slot = slot
+        damaged.slot, damaged.data = slot, config_map.get("data") or {}
         raise damaged from None
 
 
@@ -226,34 +243,49 @@ class _Nonsense(Exception):  # noqa: N818 - never leaves this module
 
 
 def _fields(slot: int, data: Mapping[str, Any]) -> dict[str, Any]:
-    texts = {key: str(value).strip() for key, value in data.items()}
-
-    def read(key: str, parse: Callable[[str], Any], otherwise: Any, allowed: str) -> Any:
-        text = texts.get(key, "")
-        try:
-            return parse(text) if text else otherwise
-        except ValueError:
-            raise _Nonsense(f"{key} is {text[:_LONGEST_SHOWN]!r}, not {allowed}") from None
-
-    if read("slot", _number, slot, "a number") != slot:
+    texts = _texts(data)
+    if _read(texts, "slot", _number, slot, "a number") != slot:
         raise _Nonsense(f"slot is {texts['slot'][:_LONGEST_SHOWN]!r}, but its name says {slot}")
     if slot > LARGEST_SLOT:
         raise _Nonsense(f"there are no more slots than {LARGEST_SLOT}")
-    times = {key: read(key, _time, None, "a time such as 2026-01-02T12:00:00Z") for key in _TIMES}
-    created = read(_GO_CREATED, _time, None, "a time") if not times["created"] else None
+    a_time = "a time such as 2026-01-02T12:00:00Z"
+    times = {key: _read(texts, key, _time, None, a_time) for key in _TIMES}
+    created = _read(texts, _GO_CREATED, _time, None, "a time") if not times["created"] else None
     # Of a record without a state, the Go tool's, nobody knows what is deployed: not nothing.
     states = "one of " + ", ".join(State)
     return {
         "slot": slot,
         **{key: texts.get(key, "") for key in _TEXTS},
-        "namespace": read("namespace", _matching(_NAMESPACE), "", "the name of a namespace"),
-        "repo": read("repo", _matching(_REPO), "", "owner/name"),
-        "issue": read("issue", _number, 0, "a number"),
-        "pr": read("pr", _number, 0, "a number"),
-        "state": read("state", State, State.PREPARING, states),
+        "namespace": _read(
+            texts, "namespace", _matching(_NAMESPACE), "", "the name of a namespace"
+        ),
+        **_owner_fields(texts),
+        "state": _read(texts, "state", State, State.PREPARING, states),
         **{key.replace("-", "_"): time for key, time in times.items()},
         **({"created": created} if created else {}),
     }
+
+
+def _owner_fields(texts: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "repo": _read(texts, "repo", check_repository, "", "owner/name"),
+        "issue": _read(texts, "issue", _number, 0, "a number"),
+        "pr": _read(texts, "pr", _number, 0, "a number"),
+    }
+
+
+def _texts(data: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(value).strip() for key, value in data.items()}
+
+
+def _read(
+    texts: Mapping[str, str], key: str, parse: Callable[[str], Any], otherwise: Any, allowed: str
+) -> Any:
+    text = texts.get(key, "")
+    try:
+        return parse(text) if text else otherwise
+    except (ValueError, OverflowError):
+        raise _Nonsense(f"{key} is {text[:_LONGEST_SHOWN]!r}, not {allowed}") from None
 
 
 def _number(text: str) -> int:
@@ -264,7 +296,7 @@ def _number(text: str) -> int:
 
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
+    if time.tzinfo is None or time.year not in _YEARS:
         raise ValueError(text)
     return time.astimezone(UTC)
 

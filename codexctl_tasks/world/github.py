@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from codexctl_tasks.references import check_repository
 from codexctl_tasks.world import github_graphql
 from codexctl_tasks.world.github_answers import GitHubError, Reason
 from codexctl_tasks.world.github_objects import (
@@ -151,13 +151,6 @@ class GitHub:
     ) -> Iterator[dict[str, Any]]:
         """Yield the objects of a list in GraphQL, page by page; see `github_graphql.nodes`."""
         return github_graphql.nodes(self._connection, text, variables, path)
-
-
-def check_repository(text: str) -> str:
-    """Return the name of a repository, or an empty one; others raise ``ValueError``."""
-    if not text or re.fullmatch(r"[\w-][\w.-]*/[\w.-]*[\w-][\w.-]*", text, re.ASCII):
-        return text
-    raise ValueError(f"{text!r} is no repository: write owner/name")
 
 
 def _path(repository: str) -> str:

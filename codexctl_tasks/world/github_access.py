@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from codexctl_tasks.world.github import GitHub, check_repository
+from codexctl_tasks.references import check_repository
+from codexctl_tasks.world.github import GitHub
 from codexctl_tasks.world.github_answers import GitHubError, Reason
 from codexctl_tasks.world.github_connection import API_URL, Connection
 

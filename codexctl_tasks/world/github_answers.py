@@ -121,7 +121,10 @@ def refusal(
     if (wait_s := _limit_s(status, headers, message)) is not None:
         return limited(where, what, headers, wait_s, status)
     if status in _PASSING:
-        return passing(where, what, status, repeats=repeats)
+        error = passing(where, what, status, repeats=repeats)
+        if isinstance(error, TransientError):
+            error.retry_after_s = asked_pause_s(headers) or 0.0
+        return error
     fix = _fix(status, headers, message, needs)
     return GitHubError(where, what, fix, status=status, reason=_REASONS.get(status, Reason.REFUSED))
 

@@ -14,7 +14,7 @@ import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from codexctl_tasks.world.answers import plain_message
 from codexctl_tasks.world.github_answers import (
@@ -112,13 +112,14 @@ class Connection:
             raise GitHubError("GitHub token", "holds characters that no token has", "set it anew")
         self._token = token.strip()
 
-        from urllib3 import PoolManager, ProxyManager, Retry
+        from urllib3 import PoolManager, ProxyManager, Retry, make_headers
 
         self._never = Retry(total=False, redirect=False)  # what is hidden cannot be told
         trust = trusted() if self._url.startswith("https:") else None
-        self._pool: PoolManager = (
-            ProxyManager(proxy, ssl_context=trust) if proxy else PoolManager(ssl_context=trust)
-        )
+        self._pool: PoolManager = PoolManager(ssl_context=trust)
+        if proxy:
+            headers = make_headers(proxy_basic_auth=_account_of(proxy))
+            self._pool = ProxyManager(proxy, ssl_context=trust, proxy_headers=headers)
 
     @property
     def graphql_url(self) -> str:
@@ -247,6 +248,14 @@ class Connection:
             return UnansweredError(where, what, MAY_BE_DONE, reason=Reason.UNAVAILABLE)
         fix = "check that this machine may reach GitHub"
         return TransientGitHubError(where, what, fix, reason=Reason.UNAVAILABLE)
+
+
+def _account_of(proxy: str) -> str | None:
+    """Return name and password for a proxy; None: it asks for none."""
+    parts = urlsplit(proxy)
+    if not parts.username:
+        return None
+    return f"{unquote(parts.username)}:{unquote(parts.password or '')}"
 
 
 def _decoded(data: bytes) -> Any:

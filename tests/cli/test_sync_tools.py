@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pytest
 
 from codexctl_tasks.errors import BrokenStreamError, ClusterError, ConfigurationError
 from codexctl_tasks.slots.sync.checkout import plain_config
 from codexctl_tasks.slots.sync.place import Place
+from codexctl_tasks.slots.sync.scripts import PROBE, RECEIVE, SURVEY
 from codexctl_tasks.slots.sync.syncing import Synced, sync
 from codexctl_tasks.world.execution import Executed
 from tests.support.fakes import FakeClock
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.world.cluster import Cluster
 
+PATIENCE_S = 20
+"""Until a command that waits for ever is found out."""
 PLACE_NAME = PurePosixPath("shop")
 
 
@@ -39,6 +44,8 @@ class Shell:
         self.is_gone = False
         self.closes_stdin = True
         self.received = 0
+        self.scripts: list[str] = []
+        """What was run, one after the other."""
 
     def execute(
         self,
@@ -54,22 +61,51 @@ class Shell:
         del namespace, pod, container
         if self.is_gone:
             raise BrokenStreamError("pod", "the stream of the command broke")
+        self.scripts.append(command[2])
         given = b"".join(stdin)
         is_cut = self.limit_bytes is not None and len(given) > self.limit_bytes
-        done = subprocess.run(
+        with subprocess.Popen(
             command,
-            input=given[: self.limit_bytes],
-            capture_output=True,
-            check=False,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**os.environ, "PATH": f"{self._tools}:{os.environ['PATH']}"},
-        )
+        ) as process:
+            done = self._fed(process, given[: self.limit_bytes], is_cut=is_cut)
         self.received += len(given[: self.limit_bytes])
         self.is_gone = is_cut
-        if is_cut or done.returncode < 0:
+        if is_cut or process.returncode < 0:
             raise BrokenStreamError("pod", "the stream of the command broke")
-        take(done.stdout)
-        stderr = done.stderr.decode(errors="replace")
-        return Executed(done.returncode, stderr, closes_stdin=self.closes_stdin)
+        take(done[0])
+        stderr = done[1].decode(errors="replace")
+        return Executed(process.returncode, stderr, closes_stdin=self.closes_stdin)
+
+    def _fed(
+        self, process: subprocess.Popen[bytes], given: bytes, *, is_cut: bool
+    ) -> tuple[bytes, bytes]:
+        """Return stdout and stderr; stdin ends only where the server can close it."""
+        if self.closes_stdin or is_cut:
+            return process.communicate(given)
+        assert process.stdin is not None
+        end = process.stdin
+        feeding = threading.Thread(target=_feed, args=(end, given), daemon=True)
+        feeding.start()
+        process.stdin = None  # communicate would close it
+        try:
+            return process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            pytest.fail("the command waits for the end of stdin, which nobody can tell it")
+        finally:
+            feeding.join(PATIENCE_S)
+            with suppress(BrokenPipeError):
+                end.close()
+
+
+def _feed(stdin: IO[bytes], given: bytes) -> None:
+    with suppress(BrokenPipeError):
+        stdin.write(given)
+        stdin.flush()
 
 
 class Both:
@@ -82,6 +118,7 @@ class Both:
         self.there = self.volume / PLACE_NAME
         self.shell = Shell(self.tools)
         self.told: list[str] = []
+        self.environ = {**os.environ, "XDG_CACHE_HOME": str(folder / "caches")}
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file here."""
@@ -100,7 +137,7 @@ class Both:
         )
         return sync(
             *(self.here, place, cast("Cluster", self.shell), FakeClock()),
-            environ=dict(os.environ),
+            environ=self.environ,
             overwrite=overwrite,
             announce=lambda repetition: self.told.append(str(repetition)),
         )
@@ -151,9 +188,53 @@ def test_a_second_sync_brings_the_changes(both: Both) -> None:
     assert both.sync().kept == 9
 
 
-def test_a_server_that_cannot_close_stdin(both: Both) -> None:
-    """The archive is sent as it is, and ends by itself."""
+def age(folder: Path) -> None:
+    """Make files older than any clock could mistake for new."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (10**9, 10**9))
+
+
+def test_a_sync_takes_few_commands(tmp_path: Path) -> None:
+    """Each is a connection and a process in the pod: one to look, one to bring what is new."""
+    both = Both(tmp_path)
+    for name in ("a", "b/c"):
+        both.write(name, name)
+    age(both.here)
+    both.sync()
+    assert both.shell.scripts == [SURVEY, RECEIVE]
+
+    both.shell.scripts.clear()
+    both.sync()
+    assert both.shell.scripts == [SURVEY]
+
+    both.write("a", "changed")
+    both.sync()
+    assert both.shell.scripts == [SURVEY, SURVEY, RECEIVE]
+    both.assert_same()
+
+
+@pytest.mark.parametrize("closes_stdin", [True, False])
+def test_the_way_is_measured_before_much_is_sent(tmp_path: Path, *, closes_stdin: bool) -> None:
+    """Once for all of it; where nobody can be told that the stream ends it is sent as it is."""
+    both = Both(tmp_path)
+    both.shell.closes_stdin = closes_stdin
+    for name in ("large", "larger"):
+        both.write(name, os.urandom(9 * 1024 * 1024))
+
+    both.sync()
+
+    probes = [PROBE] if closes_stdin else []
+    assert both.shell.scripts == [SURVEY, *probes, RECEIVE]
+    both.assert_same()
+
+
+@pytest.mark.parametrize("tar", ["tar", "busybox tar"])
+def test_a_server_that_cannot_close_stdin(both: Both, tar: str) -> None:
+    """Nothing tells the programs there where their input ends: what is sent does."""
     both.shell.closes_stdin = False
+    (both.tools / "tar").write_text(f'#!/bin/sh\nPATH={os.environ["PATH"]} exec {tar} "$@"\n')
+    (both.tools / "tar").chmod(0o755)
 
     both.sync()
 
@@ -260,6 +341,53 @@ def test_a_file_that_may_not_be_read_is_named(both: Both) -> None:
 
     with pytest.raises(ConfigurationError, match="git ls-files failed"):
         both.sync()
+
+
+def run_git(folder: Path, *words: str) -> str:
+    """Run git, which may clone from folders and commits as somebody; return what it printed."""
+    settings = ("protocol.file.allow=always", "user.name=Ann", "user.email=ann@example.com")
+    given = [word for each in settings for word in ("-c", each)]
+    return subprocess.check_output(["git", *given, *words], cwd=folder, text=True)
+
+
+def make_checkout(folder: Path) -> None:
+    """Make a checkout with one commit."""
+    folder.mkdir(exist_ok=True)
+    (folder / "file").write_text("content\n")
+    run_git(folder, "init", "--quiet", "--initial-branch", "main")
+    run_git(folder, "add", "--all")
+    run_git(folder, "commit", "--quiet", "--message", f"of {folder.name}")
+
+
+def test_a_submodule_is_a_checkout_there_as_well(tmp_path: Path) -> None:
+    """Its files and its history arrive, nothing is changed, and a second sync sends nothing."""
+    both = Both(tmp_path)
+    make_checkout(tmp_path / "library")
+    make_checkout(both.here)
+    run_git(both.here, "submodule", "--quiet", "add", str(tmp_path / "library"), "lib/deep")
+    run_git(both.here, "commit", "--quiet", "--message", "with a library")
+
+    done, again = both.sync(), both.sync()
+
+    assert (done.warnings, again.sent, again.work) == ((), 0, ())
+    assert run_git(both.there, "status", "--short") == ""
+    assert run_git(both.there / "lib" / "deep", "log", "--format=%s") == "of library\n"
+    assert run_git(both.there / "lib" / "deep", "status", "--short") == ""
+    assert run_git(both.there, "submodule", "status").split()[1] == "lib/deep"
+
+
+def test_a_worktree_comes_without_its_history(tmp_path: Path) -> None:
+    """Its .git leads out of the folder: it stays here, and a warning says so."""
+    both = Both(tmp_path)
+    make_checkout(tmp_path / "main")
+    run_git(tmp_path / "main", "worktree", "add", "--quiet", str(both.here), "-b", "side")
+    both.write(".gitignore", "built\n")
+    both.write("built", "not sent")
+
+    done = both.sync()
+
+    assert done.warnings == (".: its history is not sent: it is kept outside of this folder",)
+    assert sorted(path.name for path in both.there.iterdir()) == [".gitignore", "file"]
 
 
 def test_a_configuration_is_made_anew_without_credentials(tmp_path: Path) -> None:

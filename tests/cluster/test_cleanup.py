@@ -289,12 +289,15 @@ def test_a_slot_that_another_run_holds_is_refused(project: Project) -> None:
 
 
 def test_gc_removes_what_is_over_and_only_that(project: Project) -> None:
-    """Too old, never made ready, without a record; the one in use stays. Before, it only tells."""
+    """Too old, never made ready, without its record; what is in use, or made by hand, stays."""
     project.record(1)
     project.deploy(1)
     project.record(2, used=_time(days=-8))
     project.record(3, state="allocated", holder="x@y", **{"lease-until": _time(hours=-2)})
-    project.deploy(4)  # its record is lost
+    project.deploy(4)
+    project.deploy(5)  # by hand: it never had a record
+    lost = f"codexctl/records={project.playground.namespace}.slot"
+    project.kubectl("label", "namespace", project.namespace(4), lost)
 
     told = project.codexctl("gc", "--output", "json")
     before = (project.slots, project.namespaces)
@@ -303,11 +306,14 @@ def test_gc_removes_what_is_over_and_only_that(project: Project) -> None:
     assert told.returncode == 0, told.stderr
     outcomes = {each["slot"]: each["outcome"] for each in json.loads(told.stdout)["slots"]}
     goes = "would be removed"
-    assert outcomes == {1: "stays", 2: goes, 3: goes, 4: goes}
-    assert before == ({1, 2, 3}, {project.namespace(slot) for slot in (1, 4)})
+    assert outcomes == {1: "stays", 2: goes, 3: goes, 4: goes, 5: "stays"}
+    assert before == ({1, 2, 3}, {project.namespace(slot) for slot in (1, 4, 5)})
     assert done.returncode == 0, done.stderr
-    assert (project.slots, project.namespaces) == ({1}, {project.namespace(1)})
-    assert project.kept_data == {"1"}
+    assert (project.slots, project.namespaces) == (
+        {1},
+        {project.namespace(1), project.namespace(5)},
+    )
+    assert project.kept_data == {"1", "5"}
 
 
 def test_an_account_without_rights_is_told_so_in_one_line(project: Project, tmp_path: Path) -> None:

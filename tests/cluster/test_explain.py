@@ -70,4 +70,4 @@ def test_a_healthy_object(playground: Playground) -> None:
     assert done.returncode == 0
     assert "all ready" in done.stderr
     assert _explain(playground, "deployment/nosuch").returncode == 4
-    assert _explain(playground, "gadget/fine").returncode == 2
+    assert _explain(playground, "nosuchkind/fine").returncode == 2

@@ -7,11 +7,13 @@ import os
 import signal
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import output_schema
 from tests.support.proxy import Proxy
 from tests.support.shell import run_kubectl
 
@@ -28,7 +30,9 @@ class Workspace:
     """A claim with a pod that mounts all of it, and a folder that is synced into it."""
 
     def __init__(self, playground: Playground, folder: Path) -> None:
-        self.playground, self.folder = playground, folder
+        caches = {"XDG_CACHE_HOME": str(folder.parent / "caches")}
+        environment = {**playground.environment, **caches}
+        self.playground, self.folder = replace(playground, environment=environment), folder
         (playground.folder / "nothing.yaml").write_text(
             "{apiVersion: v1, kind: ConfigMap, metadata: {name: nothing}}"
         )
@@ -47,6 +51,7 @@ class Workspace:
         done = self.sync("--output", "json", *flags)
         assert done.returncode == 0, done.stderr
         report: dict[str, Any] = json.loads(done.stdout)
+        output_schema.check(report, "sync-sources")
         return report
 
     def inside(self, script: str) -> str:
@@ -159,7 +164,7 @@ def test_only_what_differs_is_sent_again(workspace: Workspace) -> None:
 
     report = workspace.synced()
 
-    assert (report["sent"], report["changed_modes"], report["kept"]) == (10, 1, 189)
+    assert (report["sent"], report["changedModes"], report["kept"]) == (10, 1, 189)
     assert workspace.inside("cat package-2/9.py") == "new\n"
     assert workspace.inside("stat -c %a package-3/199.py") == "755\n"
     after = workspace.inside("find . -type f -exec stat -c '%i %n' {} + | sort")
@@ -295,7 +300,7 @@ def test_work_of_a_session_is_never_lost(workspace: Workspace) -> None:
     workspace.write("README", "news\n")
     refused = workspace.sync()
 
-    assert (kept["sent"], kept["is_work_kept"]) == (0, True)
+    assert (kept["sent"], kept["workKept"]) == (0, True)
     assert kept["work"] == [".git/refs/heads/x", "a.py", "b.py", "theirs.py"]
     assert refused.returncode == 4
     assert "4 in all: .git/refs/heads/x, a.py, b.py, theirs.py" in refused.stderr
@@ -307,7 +312,7 @@ def test_work_of_a_session_is_never_lost(workspace: Workspace) -> None:
     forced = workspace.synced("--overwrite")
 
     assert forced["work"] == kept["work"]
-    assert not forced["is_work_kept"]
+    assert not forced["workKept"]
     assert workspace.inside("cat a.py b.py README; ls; ls .git/refs/heads") == (
         "11news\nREADME\na.py\nb.py\nmain\n"
     )
@@ -393,17 +398,22 @@ def test_ctrl_c_leaves_no_half_file(
 
 
 class Interrupter(Proxy):
-    """Sends Ctrl-C to a process when 20 MB have gone to the server."""
+    """Sends a process a signal, Ctrl-C by default, when 20 MB have gone to the server."""
 
-    def __init__(self, kubeconfig: str, process: list[subprocess.Popen[str]]) -> None:
+    def __init__(
+        self,
+        kubeconfig: str,
+        process: list[subprocess.Popen[str]],
+        sends: signal.Signals = signal.SIGINT,
+    ) -> None:
         super().__init__(kubeconfig)
-        self._process, self._left = process, 20 * MEGABYTE
+        self._process, self._left, self._sends = process, 20 * MEGABYTE, sends
 
     def passing(self, count: int) -> None:
         """Count what goes to the server."""
         before, self._left = self._left, self._left - count
         if before > 0 >= self._left:
-            self._process[0].send_signal(signal.SIGINT)
+            self._process[0].send_signal(self._sends)
 
 
 def test_without_a_pod_one_is_made_and_removed(playground: Playground, tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from codexctl_tasks.console import Console
 from codexctl_tasks.errors import ClusterError
 from codexctl_tasks.world.cluster import Answer, Resource
+from codexctl_tasks.world.execution import Executed
 from codexctl_tasks.world.outside import Outside
 from codexctl_tasks.world.watching import Changed, Listed
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from codexctl_tasks.requests.basis import ClusterSettings
@@ -149,6 +150,10 @@ class FakeCluster:
         self.log_lines: list[str] = []
         self.feeds: list[LiveFeed] = []
         self.on_apply: Callable[[dict[str, Any]], None] = lambda _: None
+        self.on_create: Callable[[dict[str, Any]], None] = lambda _: None
+        self.runs: list[Callable[[Sequence[str], bytes], bytes | Executed]] = []
+        """What the next commands in containers do, one each: given the command and its stdin, they
+        return what it prints, or how it fails."""
         self._numbers = itertools.count(1)
         self._sent: dict[tuple[str, str, str], Mapping[str, Any]] = {}
 
@@ -234,13 +239,17 @@ class FakeCluster:
             if self.review_refusal is not None:
                 raise self.review_refusal
             return {"status": {"userInfo": {"username": self.user}}}
+        if "name" not in body["metadata"]:
+            name = f"{body['metadata']['generateName']}{next(self._numbers)}"
+            body = {**body, "metadata": {**body["metadata"], "name": name}}
         key = (resource.kind, namespace, body["metadata"]["name"])
         self.calls.append(f"create {resource.kind} {key[2]}")
         self._check_namespace(resource, namespace)
         if key in self.objects:
             raise ClusterError("POST", "already exists", status=409, reason="AlreadyExists")
-        self.objects[key] = self._stored(body, None)
-        return self.objects[key]
+        self.objects[key] = stored = self._stored(body, None)
+        self.on_create(stored)
+        return stored
 
     def replace(
         self, resource: Resource, namespace: str, body: Mapping[str, Any]
@@ -310,6 +319,25 @@ class FakeCluster:
         del namespace, lines
         self.calls.append(f"logs {pod} {container}{' previous' if previous else ''}")
         return self.log_lines
+
+    def execute(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: Sequence[str],
+        *,
+        stdin: Iterable[bytes],
+        take: Callable[[bytes], object],
+    ) -> Executed:
+        """Do what the next of `runs` does."""
+        del namespace
+        self.calls.append(f"execute {pod} {container}")
+        told = self.runs.pop(0)(command, b"".join(stdin))
+        if isinstance(told, Executed):
+            return told
+        take(told)
+        return Executed(0, "")
 
     def _labelled(self, key: tuple[str, str, str], values: dict[str, Any]) -> Mapping[str, Any]:
         known = self.objects[key]

@@ -60,6 +60,8 @@ class Request:
     target: str
     token: str
     body: Any
+    proxy_account: str = ""
+    """What it tells a proxy, as it was sent."""
 
 
 class GitHubServer:
@@ -212,7 +214,8 @@ def github_server() -> Iterator[GitHubServer]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            reply = running.reply(Request(self.command, self.path, token, body))
+            account = self.headers.get("Proxy-Authorization", "")
+            reply = running.reply(Request(self.command, self.path, token, body, account))
             if reply is None:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)

@@ -68,12 +68,20 @@ class Proxy:
             except OSError:
                 return
             self.connections += 1
+            self.greet(client)
             server = socket.create_connection(self._upstream)
             with self._lock:
                 self._open += [client, server]
                 self._clients.add(client)
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    def greet(self, client: socket.socket) -> None:
+        """Do nothing before the first byte passes; for proxies that are spoken to."""
+
+    def altered(self, data: bytes) -> bytes:
+        """Return what the server gets in place of this: the same."""
+        return data
 
     def passing(self, count: int) -> None:
         """Do nothing about bytes that go to the server; for tests that wait for so many."""
@@ -83,6 +91,7 @@ class Proxy:
             while data := source.recv(65536):
                 if source in self._clients:
                     self.passing(len(data))
+                    data = self.altered(data)
                 if not self.swallow:
                     sink.sendall(data)
         with suppress(OSError):

@@ -190,6 +190,12 @@ class FakeGitHub:
         self._check(number in self.pulls)
         return self.pulls[number]
 
+    def open_pull_requests(self, repository: str, branch: str) -> list[PullRequest]:
+        """Return the open pull requests from a branch."""
+        del repository
+        self._check(exists=True)
+        return [each for each in self.pulls.values() if each.is_open and each.head_ref == branch]
+
     def run(self, repository: str, run: int) -> Run:
         """Return a run."""
         del repository

@@ -23,6 +23,7 @@ from codexctl_tasks.settings import (
     github_workspace,
     in_github_actions,
     step_request,
+    sync_request,
     workflow_secrets,
 )
 
@@ -420,3 +421,38 @@ def test_a_step_of_a_workflow_gets_its_secrets_in_all_parts(
     assert {part.source.variables["DB"] for part in parts} == {"secret"}
     assert not any("GITHUB_OUTPUT" in part.source.environ for part in parts)
     assert request.files.step_outputs == Path("outputs")
+
+
+def test_the_workspace_that_is_meant_without_flags(tmp_path: Path) -> None:
+    """The claim is called ``workspace``, the folder is that of services.yaml."""
+    file = tmp_path / "services.yaml"
+    request = sync_request(env="ai", config=str(file))
+    assert (request.claim, request.path, request.folder) == ("workspace", "", tmp_path)
+    assert (request.image, request.overwrite) == ("", False)
+
+
+def test_a_workspace_may_be_described_by_variables(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Variables say all that flags say; flags win."""
+    for name, text in (("CLAIM", "c"), ("PATH", "a/b"), ("IMAGE", "i:1"), ("OVERWRITE", "true")):
+        monkeypatch.setenv(f"CODEXCTL_{name}", text)
+    monkeypatch.setenv("CODEXCTL_FOLDER", str(tmp_path))
+    request = sync_request(env="ai", claim="mine")
+    assert (request.claim, request.path, request.image) == ("mine", "a/b", "i:1")
+    assert (request.folder, request.overwrite) == (tmp_path, True)
+
+
+@pytest.mark.parametrize("path", ["/etc", "..", "a/../../b", "a\0b"])
+def test_a_path_out_of_the_volume_is_refused(path: str) -> None:
+    """Nothing is written anywhere but on the volume."""
+    with pytest.raises(UsageError, match="leads out of the volume"):
+        sync_request(env="ai", path=path)
+
+
+@pytest.mark.parametrize("name", ["missing", "file"])
+def test_a_folder_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
+    """It is named with its whole path."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=f"--folder: .*{name} is no folder"):
+        sync_request(env="ai", folder=str(tmp_path / name))

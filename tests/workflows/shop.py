@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 SOURCE = ROOT / "examples/shop"
 BASES = {"redis:7": "redis-server", "python:3.11-slim": "python3"}
 """What the shop stands on, and the program of each."""
-PASSWORD = "sentinel-4711-of-the-shop"
+MARK = f"sentinel-{uuid.uuid4().hex[:12]}"
+"""In secrets alone: no file of any checkout on this machine has it."""
+PASSWORD = f"{MARK}-of-the-shop"
 _HARNESS = ("secret.env", "event.json")
 """Files that hold secrets, but only because the harness wrote them."""
 

@@ -42,8 +42,11 @@ UPSTREAM = {
         entrypoint=["python3", "/database.py"],
     ),
     "library/rabbitmq:4.1": Recipe(
-        files=[(FILES / "is_up.py", "/bin/rabbitmq-diagnostics")],
-        command=["python3", "-m", "http.server", "5672"],
+        files=[
+            (FILES / "broker.py", "/broker.py"),
+            (FILES / "is_up.py", "/bin/rabbitmq-diagnostics"),
+        ],
+        command=["python3", "/broker.py"],
     ),
     "library/redis:7.4": Recipe(
         files=[
@@ -66,7 +69,7 @@ UPSTREAM = {
     ),
     "nginxinc/nginx-unprivileged:1.29-alpine": Recipe(
         files=[(FILES / "health", f"{PAGES}/health")],
-        command=["httpd", "-f", "-p", "8080", "-h", PAGES],
+        command=["sh", "-c", f"trap exit TERM; httpd -f -p 8080 -h {PAGES} & wait"],
         user="101",
     ),
 }

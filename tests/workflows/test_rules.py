@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ import pytest
 import yaml
 
 from tests.support.shell import BIN, QUICK_S, ROOT, clean_environment
-from tests.workflows.conditions import RESULTS, would_run
+from tests.workflows.conditions import RESULTS, removes, unwanted_removals, would_run
 from tests.workflows.reference import workflows
 
 if TYPE_CHECKING:
@@ -149,23 +148,50 @@ def test_examples_grant_what_is_asked_for(path: Path) -> None:
         assert job["permissions"].items() >= needed[name].items()
 
 
-def _removes(job: dict[str, Any]) -> bool:
-    scripts = [str(step.get("run", "")) for step in job.get("steps", [])]
-    words = "\n".join([str(job.get("uses", "")), *scripts])
-    return bool(re.search(r"ai-cleanup\.yml|/gc\.yml|codexctl (ci )?(cleanup|gc|destroy)\b", words))
-
-
 @pytest.mark.parametrize("path", [*OURS, *EXAMPLES], ids=lambda path: "/".join(path.parts[-4:]))
 def test_nothing_is_removed_because_something_did_not_run(path: Path) -> None:
-    """Whatever became of the jobs before: one that was skipped takes no environment down."""
-    for job in filter(_removes, _jobs(path)):
-        needs = job.get("needs", [])
-        names = [needs] if isinstance(needs, str) else needs
-        for results in itertools.product(RESULTS, repeat=len(names)):
-            for is_cancelled in (False, True):
-                known = dict(zip(names, results, strict=True))
-                if "skipped" in results or (is_cancelled and "cancelled" not in results):
-                    assert not would_run(job, known, is_cancelled=is_cancelled), known
+    """Whatever became of jobs, steps and workflows before: only success leads to a removal."""
+    assert list(unwanted_removals(yaml.safe_load(path.read_text()))) == []
+
+
+def test_the_walk_meets_what_removes() -> None:
+    """If a workflow that removes were called otherwise tomorrow, the walk would see nothing."""
+    removing = {
+        path.name
+        for path in (*OURS, *EXAMPLES)
+        if any(map(removes, yaml.safe_load(path.read_text())["jobs"].values()))
+    }
+    assert removing == {"ai-cleanup.yml", "gc.yml", "slots.yml"}
+
+
+@pytest.mark.parametrize(
+    ("job", "on", "complaint"),
+    [
+        ("{needs: a, uses: x/y/.github/workflows/gc.yml@main}", "push", ""),
+        ("{needs: a, if: success(), steps: [{run: codexctl gc}]}", "push", ""),
+        ("{needs: a, if: always(), uses: ./ai-cleanup.yml}", "push", "after skipped"),
+        ("{needs: a, if: '!cancelled()', steps: [{run: codexctl ci gc}]}", "push", "after failure"),
+        (
+            "{needs: [a, b], if: always() && needs.a.result != 'skipped', uses: x/gc.yml@main}",
+            "push",
+            "after cancelled, skipped",
+        ),
+        ("{if: cancelled(), steps: [{run: codexctl destroy}]}", "push", "in a cancelled run"),
+        ("{if: always(), steps: [{run: codexctl destroy}]}", "push", "in a cancelled run"),
+        (
+            "{steps: [{run: make}, {if: failure(), run: codexctl ci cleanup}]}",
+            "push",
+            "step with if: failure()",
+        ),
+        ("{steps: [{run: codexctl ci cleanup}]}", "{workflow_run: {}}", "another workflow"),
+    ],
+)
+def test_what_removes_without_success_is_found(job: str, on: str, complaint: str) -> None:
+    """The walk above can fail: a step, a job and a workflow that would take a slot down."""
+    workflow = yaml.safe_load(f"on: {on}\njobs: {{a: {{}}, b: {{}}, remove: {job}}}")
+    found = list(unwanted_removals(workflow))
+    assert bool(found) == bool(complaint)
+    assert complaint in "; ".join(found)
 
 
 @pytest.mark.parametrize(

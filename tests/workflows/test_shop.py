@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.support.witness import Witness, files_with, secrets_in
-from tests.workflows.shop import PASSWORD, SOURCE, Shop
+from tests.workflows.shop import MARK, PASSWORD, SOURCE, Shop
 
 if TYPE_CHECKING:
     from tests.support.act import Run
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.cluster
 
 SENTINELS = {
     "database": PASSWORD,
-    "two lines": "sentinel-begins-here\nsentinel-ends-here",
-    "kubeconfig": "sentinel-of-the-kubeconfig",
-    "registry": "sentinel-of-the-registry",
-    "token": "sentinel-of-github",
+    "two lines": f"{MARK}-begins-here\n{MARK}-ends-here",
+    "kubeconfig": f"{MARK}-of-the-kubeconfig",
+    "registry": f"{MARK}-of-the-registry",
+    "token": f"{MARK}-of-github",
 }
 PROGRAMS = {
     "doctor": "codexctl ci doctor",

@@ -41,29 +41,24 @@ class Team:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def take_slot(self) -> int:
+    def take_slot(self) -> None:
         """Give the Issue a slot with something in it, as a run does that has ended."""
-        self.codexctl("ensure-slot", "--issue", str(ISSUE), "--slot-wait", "0s")
-        [slot] = [each["slot"] for each in self.slots() if each["issue"] == ISSUE]
+        words = ("--issue", str(ISSUE), "--slot-wait", "0s", "--output", "json")
+        [slot] = json.loads(self.codexctl("ensure-slot", *words))["slots"]
         self.codexctl(
-            "apply", "--slot", str(slot), "--only-infra", "namespace,settings", *_NO_SERVICE
+            "apply", "--slot", str(slot["slot"]), "--only-infra", "namespace,settings", *_NO_SERVICE
         )
         self.codexctl("release", "--issue", str(ISSUE))
-        return int(slot)
-
-    def slots(self) -> list[dict[str, Any]]:
-        """Return the slots that are taken."""
-        found: list[dict[str, Any]] = json.loads(self.codexctl("slots", "--output", "json"))[
-            "slots"
-        ]
-        return found
 
     def has_slot(self) -> bool:
         """Tell whether the Issue has its slot, with its namespace."""
-        found = [each for each in self.slots() if each["issue"] == ISSUE]
-        names = self._shop.kubectl("get", "namespaces", "-o", "name").split()
-        exists = any(f"namespace/{each['namespace']}" in names for each in found)
-        assert exists or not found
+        asked = ("get", "configmaps,namespaces", "--all-namespaces", "--output", "json")
+        found = json.loads(self._shop.kubectl(*asked))["items"]
+        names = {each["metadata"]["name"] for each in found if each["kind"] == "Namespace"}
+        records = [each.get("data") or {} for each in found if each["kind"] == "ConfigMap"]
+        own = [each for each in records if each.get("issue") == str(ISSUE)]
+        exists = any(each["namespace"] in names for each in own)
+        assert exists or not own
         return exists
 
     @contextmanager

@@ -96,7 +96,8 @@ def slot_set(request: SlotSetRequest, outside: Outside) -> int:
         wanted = _changed(before, request)
         _refuse_twins(wanted, listing)
         if written := place.slots.replace(wanted):
-            _undo_if_twin(place, before, written)
+            if before.owner != written.owner:
+                _undo_if_twin(place, before, written)
             told = ", ".join(f"{key} {value or 'none'}" for key, value in request.changes.items())
             outside.console.step("slot", f"{slot} changed: {told}")
             return _tell(request, outside, place, written)
@@ -148,6 +149,9 @@ def _changed(before: Record, request: SlotSetRequest) -> Record:
 
 def _refuse_twins(wanted: Record, listing: Listing) -> None:
     """Raise `UsageError` if the Issue or the PR of a record has another slot."""
+    for damaged in listing.damaged:
+        if damaged.is_for(wanted.owner):
+            raise damaged
     for other in listing.of(wanted.owner):
         if other.slot != wanted.slot:
             what = f"{other.owner} has slot {other.slot}: an Issue or PR has one slot"
@@ -156,13 +160,24 @@ def _refuse_twins(wanted: Record, listing: Listing) -> None:
 
 def _undo_if_twin(place: SlotPlace, before: Record, written: Record) -> None:
     """Put a record back if its Issue or PR has got another slot in this moment."""
-    if before.owner == written.owner:
-        return
     try:
         _refuse_twins(written, place.slots.list())
-    except UsageError:
-        place.slots.replace(replace(before, version=written.version, source=written.source))
+    except CodexctlError:
+        _undo(place, before, written)
         raise
+
+
+def _undo(place: SlotPlace, before: Record, written: Record) -> None:
+    """Give a slot back to whom it was for; what a run writes meanwhile stays, such as its lease."""
+    newest: Record | None = written
+    for _ in range(_ATTEMPTS):
+        if newest is None or (newest.uid, newest.owner) != (written.uid, written.owner):
+            return  # somebody else has changed it, or deleted it
+        back = replace(newest, repo=before.repo, issue=before.issue, pr=before.pr)
+        if place.slots.replace(replace(back, branch=before.branch, state=before.state)):
+            return
+        newest = place.slots.get(written.slot)
+    raise _restless(written.slot)
 
 
 def _links(place: SlotPlace, record: Record) -> Sequence[tuple[str, str]]:

@@ -9,6 +9,7 @@ from codexctl_tasks.slots.branch import why_branch_stays
 if TYPE_CHECKING:
     from codexctl_tasks.console import Console
     from codexctl_tasks.world.github import GitHub
+    from codexctl_tasks.world.github_objects import PullRequest
 
 
 class Branches:
@@ -33,7 +34,15 @@ class Branches:
         if why := why_branch_stays(found, self._prefix):
             line = f"branch {found.head_ref} of PR {pr} is kept: {why}"
             self._console.step("cleanup", line)
+        elif others := self._others(found):
+            line = f"branch {found.head_ref} of PR {pr} is kept: PR {others[0]} is open from it"
+            self._console.step("cleanup", line)
         elif dry_run:
             self._console.step("cleanup", f"branch {found.head_ref} of PR {pr} would be deleted")
         elif self._github.delete_branch(found.repository, found.head_ref):
             self._console.step("cleanup", f"deleted branch {found.head_ref} of PR {pr}")
+
+    def _others(self, closed: PullRequest) -> list[int]:
+        """Return the open pull requests that a branch has besides, by number."""
+        found = self._github.open_pull_requests(closed.repository, closed.head_ref)
+        return sorted(each.number for each in found)

@@ -32,7 +32,10 @@ def cleanup(request: CleanupRequest, outside: Outside, github: GitHub | None = N
     clean = _Cleanup(request, site, github)
     records = clean.choose()
     for record in records:
-        clean.remove(record)
+        if why := clean.why_kept(record):
+            clean.removals.keep(record.slot, str(record.owner), why, record.namespace)
+        else:
+            clean.remove(record)
     if not records:
         clean.finish_without_record()
     return clean.removals.report("leave --dry-run out to do it")
@@ -64,17 +67,31 @@ class _Cleanup:
             self._console.step("cleanup", f"{owner} is open: nothing is removed")
             return []
         records = listing.of(owner)
-        if not records and listing.damaged:
-            raise CombinedError(listing.damaged)  # one of them may be the one
+        unread = [damaged for damaged in listing.damaged if damaged.is_for(owner) is not False]
+        if not records and unread:
+            raise CombinedError(unread)  # one of them may be the one
         if not records:
             self._console.step("cleanup", f"{owner} has no slot: nothing to do")
         return records
+
+    def why_kept(self, record: Record) -> str:
+        """Return who may still need a slot if only what is closed may go; empty: nobody does."""
+        if not self._request.only_closed:
+            return ""
+        repository = record.repo or self._request.deploy.repository
+        owners = [Owner(repo=repository, issue=record.issue)] if record.issue else []
+        owners += [Owner(repo=repository, pr=record.pr)] if record.pr else []
+        for owner in owners:
+            if not (closed := is_closed(self._forge(), owner)):
+                return f"{owner} is {'open' if closed is False else 'not known to GitHub'}"
+        return "" if owners else "nobody knows for whom it is, and only what is closed may go"
 
     def _is_closed(self, owner: Owner) -> bool:
         closed = is_closed(self._forge(), owner)
         if closed is None:
             flag = "--pr" if owner.pr else "--issue"
-            raise UsageError(flag, f"there is no {owner}", "correct the number, or --repo")
+            what = f"there is no {owner}, or the token may not see it"
+            raise UsageError(flag, what, "correct the number, --repo, or the rights of the token")
         return closed
 
     def _forge(self) -> GitHub:
@@ -99,7 +116,7 @@ class _Cleanup:
         return records
 
     def _every(self, listing: Listing) -> list[Record]:
-        records = [record for record in listing.records if self._site.concerns(record)]
+        records = [record for record in listing.records if self._site.is_among_all(record)]
         for damaged in listing.damaged:
             try:
                 records.append(self._despite(damaged))

@@ -16,8 +16,9 @@ from codexctl_tasks.errors import ClusterError, CodexctlError
 from codexctl_tasks.flows.slots.removals import OvertakenError, Removals
 from codexctl_tasks.flows.slots.site import Site, open_site
 from codexctl_tasks.flows.slots.threads import is_closed
+from codexctl_tasks.references import check_repository
 from codexctl_tasks.slots.expiry import Place, Rules, Slot, Thread, Verdict, decide
-from codexctl_tasks.slots.ownership import Ownership, ownership_of
+from codexctl_tasks.slots.ownership import RECORDS_LABEL, Ownership, ownership_of, records_label
 from codexctl_tasks.slots.record import Owner, Record, State
 from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.world.github_access import open_github
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.github import GitHub
     from codexctl_tasks.world.outside import Outside
 
-_RUN = re.compile(r"/([^/]+/[^/]+)/actions/runs/([0-9]+)(?![0-9])")
+_RUN = re.compile(r"https?://[^/]+/([^/]+/[^/]+)/actions/runs/([0-9]{1,18})")
 """In the name of a holder that is a run of GitHub Actions."""
 
 
@@ -89,9 +90,13 @@ class _Collection:
     def _recorded(self, listing: Listing, namespaces: list[Mapping[str, Any]]) -> Iterator[Slot]:
         by_name = {str(each["metadata"]["name"]): each for each in namespaces}
         for record in listing.records:
-            if not self._site.concerns(record):
+            if not self._site.is_among_all(record):
                 continue
-            name = record.namespace or self._usual_namespace(record)
+            try:
+                name = record.namespace or self._usual_namespace(record)
+            except CodexctlError as error:  # nobody can tell where that environment is
+                yield self._unreadable(record.slot, error)
+                continue
             found = by_name.get(name)
             yield Slot(
                 number=record.slot,
@@ -101,9 +106,13 @@ class _Collection:
                 is_run_over=self._is_run_over(record),
             )
         for damaged in listing.damaged:
-            self._removals.problems.append(damaged)
-            nowhere = Place(name="", exists=False, is_ours=False)
-            yield Slot(number=damaged.slot, record=None, place=nowhere, damage=damaged.what)
+            yield self._unreadable(damaged.slot, damaged)
+
+    def _unreadable(self, number: int, problem: CodexctlError) -> Slot:
+        """Return a slot of which nobody knows where it is: it stays, and the others do not."""
+        self._removals.problems.append(problem)
+        nowhere = Place(name="", exists=False, is_ours=False)
+        return Slot(number=number, record=None, place=nowhere, damage=problem.problems[0].what)
 
     def _orphans(self, listing: Listing, namespaces: list[Mapping[str, Any]]) -> Iterator[Slot]:
         """Yield slots that only their namespace remembers."""
@@ -111,7 +120,12 @@ class _Collection:
             owner, name = ownership_of(each), str(each["metadata"]["name"])
             if owner and owner.slot not in listing.busy and self._is_ours(each):
                 place = Place(name=name, exists=True, is_ours=True)
-                yield Slot(number=owner.slot, record=None, place=place)
+                yield Slot(number=owner.slot, record=None, place=place, had_record=self._knew(each))
+
+    def _knew(self, namespace: Mapping[str, Any]) -> bool:
+        """Tell whether there was a record of it among those that we read."""
+        slots, labels = self._site.slots, namespace["metadata"]["labels"]
+        return bool(labels.get(RECORDS_LABEL) == records_label(slots.namespace, slots.prefix))
 
     def _is_ours(self, namespace: Mapping[str, Any] | None) -> bool:
         owner = ownership_of(namespace) if namespace else None
@@ -144,11 +158,13 @@ class _Collection:
 
     def _is_run_over(self, record: Record) -> bool | None:
         """Tell whether the holder of a lease that ran out has ended; None: nobody knows."""
-        run = _RUN.search(record.holder)
+        run = _RUN.fullmatch(record.holder)
         if run is None or record.lease_left_s(self._site.slots.now()) > 0:
             return None
         try:
-            return self._forge().run(run[1], int(run[2])).is_over()
+            return self._forge().run(check_repository(run[1]), int(run[2])).is_over()
+        except ValueError:
+            return None  # somebody has written that by hand
         except GitHubError as error:
             if error.reason in (Reason.NOT_FOUND, Reason.FORBIDDEN):
                 return None  # a token of another repository: the grace decides

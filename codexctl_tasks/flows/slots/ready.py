@@ -25,11 +25,13 @@ from codexctl_tasks.flows.reporting import outputs_text, write_report
 from codexctl_tasks.flows.slots import workspace
 from codexctl_tasks.flows.slots.content import fingerprint
 from codexctl_tasks.flows.slots.place import SlotPlace, wanted_record
+from codexctl_tasks.flows.tenancy import mark_recorded
 from codexctl_tasks.reports import slots as report
 from codexctl_tasks.reports.outputs import public_address
 from codexctl_tasks.reports.slots import SlotRow
 from codexctl_tasks.requests.basis import ReportFiles
 from codexctl_tasks.slots.lease import SlotLease, refuse_if_held
+from codexctl_tasks.slots.ownership import records_label
 from codexctl_tasks.slots.record import State
 from codexctl_tasks.slots.sync.reaching import CLAIM
 from codexctl_tasks.stack.items import title_of
@@ -129,6 +131,9 @@ class _Preparation:
             return looked
         self._lease.change(state=State.PREPARING, fingerprint="")
         code = deploy.apply_and_wait(self._deploy_request(self._source), self._outside)
+        slots = self._place.slots
+        records = records_label(slots.namespace, slots.prefix)
+        mark_recorded(self._place.cluster, self._namespace, records)
         return self._remember(code, wanted)
 
     @property
@@ -237,7 +242,8 @@ class _Preparation:
         self._console.step("ready", f"slot {record.slot} of {record.owner}: {record.state}")
         if outputs := request.files.step_outputs:
             told = {name: str(value).lower() for name, value in flags.items()}
-            text = outputs_text({**report.step_outputs(record), **told, "url": self._url})
+            told |= {"url": self._url, "exit-code": str(exit_code)}
+            text = outputs_text({**report.step_outputs(record), **told})
             write_report(outputs, text, self._console, "a")
         if request.output == "json":
             self._print(exit_code, flags)

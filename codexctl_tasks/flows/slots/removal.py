@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from codexctl_tasks.flows.slots.site import Site
     from codexctl_tasks.slots.record import Record
 
-OWED_KEY = "removal"
-"""In the record: what an interrupted removal has left to do, one of these."""
 _OBJECTS, _NAMESPACE, _NOTHING = "objects", "namespace", "nothing"
-"""Destroy and all that follows; the namespace and all that follows; nothing there is the slot's."""
+"""
+What is left to do, as `Record.removal` says it: destroy and all that follows; the namespace and
+all that follows; nothing there is the slot's.
+"""
 _ATTEMPTS = 5  # others write a record rarely
 _FAREWELL_S = 3.0
 """A removal that is over does not wait longer for a server that does not answer."""
@@ -126,19 +127,19 @@ class Removal:
 
     def _owed(self) -> str:
         """Return what is to be done; the record knows what an earlier removal has left."""
-        if self._record.state is State.RELEASING:
-            owed = str((self._record.source.get("data") or {}).get(OWED_KEY) or "")
-            if owed in (_OBJECTS, _NAMESPACE):
-                return owed
-        if not self.place.exists:
-            return _NAMESPACE
-        return _OBJECTS if self.place.is_known else _NOTHING
+        place, owed = self.place, self._record.removal
+        is_foreign = place.exists and not place.is_known
+        if self._record.state is State.RELEASING and owed in (_OBJECTS, _NAMESPACE):
+            # Once a stack is destroyed, or when its namespace is another by now, there is nothing
+            # in it that is the slot's.
+            return _NAMESPACE if is_foreign else owed
+        if is_foreign:
+            return _NOTHING
+        return _OBJECTS if place.exists else _NAMESPACE
 
     def _note(self, lease: SlotLease, owed: str) -> None:
         """Write into the record that the slot is on its way out, and what is left to do."""
-        source = lease.record.source
-        data = {**(source.get("data") or {}), OWED_KEY: owed}
-        lease.change(state=State.RELEASING, fingerprint="", source={**source, "data": data})
+        lease.change(state=State.RELEASING, fingerprint="", removal=owed)
 
     def _destroy(self) -> None:
         if destroy(self.place.request, self._site.outside) != DONE:

@@ -53,6 +53,10 @@ class Site:
         is_other_project = record.project and record.project != self.project
         return not is_other_repo and not is_other_project
 
+    def is_among_all(self, record: Record) -> bool:
+        """Tell whether a record is of this environment, too: what goes without being named."""
+        return self.concerns(record) and record.env in ("", self.request.source.env)
+
     def bare_record(self, slot: int) -> Record:
         """
         Return what there is of a damaged record: its number.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import DONE
 from codexctl_tasks.flows.environment import load_renderable
@@ -15,8 +14,11 @@ from codexctl_tasks.slots.sync.syncing import Synced, sync
 
 if TYPE_CHECKING:
     from codexctl_tasks.requests.slots import SyncRequest
+    from codexctl_tasks.slots.sync.place import Place
     from codexctl_tasks.world.outside import Outside
 
+SCHEMA_VERSION = 1
+"""Of the JSON document; see docs/output.md."""
 _SHOWN = 20
 
 
@@ -43,12 +45,13 @@ def sync_sources(request: SyncRequest, outside: Outside) -> int:
             overwrite=request.overwrite,
             announce=lambda repetition: console.retrying(str(repetition)),
         )
-    _tell(synced, outside.clock.now() - begun_s, outside)
+    elapsed_s = outside.clock.now() - begun_s
+    _tell(synced, elapsed_s, outside)
     if request.files.step_outputs:
         told = {key: str(value) for key, value in _counts(synced).items()}
         write_report(request.files.step_outputs, outputs_text(told), console, mode="a")
     if request.output == "json":
-        console.result_as_json({"place": str(place), **asdict(synced)})
+        console.result_as_json(_as_json(place, synced, elapsed_s))
     return DONE
 
 
@@ -69,6 +72,26 @@ def _tell(synced: Synced, elapsed_s: float, outside: Outside) -> None:
         f"{synced.resumed}; deleted: {synced.deleted}; changed modes: {synced.changed_modes}; "
         f"kept: {synced.kept}; {elapsed_s:.1f} s",
     )
+
+
+def _as_json(place: Place, synced: Synced, elapsed_s: float) -> dict[str, Any]:
+    return {
+        "version": SCHEMA_VERSION,
+        "exitCode": DONE,
+        "elapsedSeconds": round(elapsed_s, 3),
+        "namespace": place.namespace,
+        "pod": place.pod,
+        "folder": place.folder,
+        "sent": synced.sent,
+        "sentBytes": synced.sent_bytes,
+        "resumed": synced.resumed,
+        "deleted": synced.deleted,
+        "changedModes": synced.changed_modes,
+        "kept": synced.kept,
+        "work": list(synced.work),
+        "workKept": synced.is_work_kept,
+        "warnings": list(synced.warnings),
+    }
 
 
 def _counts(synced: Synced) -> dict[str, int]:

@@ -39,6 +39,10 @@ class Archive:
     def __init__(self, sources: Sources, below: bytes) -> None:
         """Begin an archive; *below*: the folder in it that the sources are put in."""
         self._sources, self._below = sources, below
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget what was sent: the stream is made a second time."""
         self.sent: dict[bytes, Entry] = {}
         """What has been sent, with digests."""
         self.sent_bytes = 0

@@ -119,9 +119,10 @@ def _work(sides: Sides) -> Iterable[bytes]:
         if found.kind in (Kind.FOLDER, Kind.OTHER) or path in sides.ignored:
             if _blocks(path, sides):
                 yield path
-        elif nature_of(path) in (Nature.SOURCE, Nature.HISTORY):
-            if not any(found.is_same(base.get(path)) for base in sides.bases):
-                yield path
+        elif nature_of(path) in (Nature.SOURCE, Nature.HISTORY) and not any(
+            found.is_same(base.get(path)) for base in sides.bases
+        ):
+            yield path
     for path in _deleted(sides):
         yield path
 

@@ -18,7 +18,19 @@ COMPONENT = "app.kubernetes.io/component"
 MOUNT = PurePosixPath("/workspace")
 CONTAINER = "sync"
 _LIFE_S = 3600
-"""A pod that nobody removed ends by itself."""
+"""A pod of ours ends after that in any case."""
+_LOOK_S, _IDLE_LOOKS = 30, 20
+"""It ends when it was looked at so often without finding a command in it: its sync was killed."""
+# /proc has this shell alone, as its own sleep is over when it looks.
+_ASLEEP = """\
+trap 'exit 0' TERM
+is_used() { set -- /proc/[0-9]*; [ $# -gt 1 ]; }
+idle=0
+while [ "$idle" -lt "$2" ]; do
+  sleep "$1" & wait $!
+  if is_used; then idle=0; else idle=$((idle + 1)); fi
+done
+"""
 _KEPT_OF_POD = ("securityContext", "imagePullSecrets", "nodeSelector", "tolerations", "affinity")
 _KEPT_OF_CONTAINER = ("securityContext", "imagePullPolicy")
 
@@ -69,6 +81,8 @@ def places_in(pods: Iterable[Mapping[str, Any]], volume: Volume) -> Iterator[Pla
     for pod in pods:
         spec, status = pod["spec"], pod["status"]
         name = volume_of(spec, volume.claim)
+        if _is_read_only(spec, name):
+            continue
         states = {each["name"]: each["state"] for each in status.get("containerStatuses") or ()}
         for container, mount in _mounts(spec["containers"], name):
             is_part = mount.get("subPath") or mount.get("subPathExpr")
@@ -104,7 +118,7 @@ def pod_specs(bodies: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]
 
 def pod_body(volume: Volume, *, node: str) -> dict[str, Any]:
     """
-    Return a pod that mounts the volume and does nothing.
+    Return a pod that mounts the volume and does nothing, until nobody uses it.
 
     *node*: Where another pod uses the volume already; empty: anywhere.
     """
@@ -113,7 +127,7 @@ def pod_body(volume: Volume, *, node: str) -> dict[str, Any]:
     if not image:
         what = f"no pod of the stack writes to claim {volume.claim}, so that no image is known"
         raise ConfigurationError("--image", what, "name one that has a shell")
-    asleep = f"trap 'exit 0' TERM; sleep {_LIFE_S} & wait"
+    asleep = ["sh", "-c", _ASLEEP, "sync", str(_LOOK_S), str(_IDLE_LOOKS)]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -134,7 +148,7 @@ def pod_body(volume: Volume, *, node: str) -> dict[str, Any]:
                     **{key: container[key] for key in _KEPT_OF_CONTAINER if key in container},
                     "name": CONTAINER,
                     "image": image,
-                    "command": ["sh", "-c", asleep],
+                    "command": asleep,
                     "volumeMounts": [{"name": "workspace", "mountPath": str(MOUNT)}],
                 }
             ],
@@ -151,7 +165,7 @@ def _model(volume: Volume) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     for spec in volume.specs:
         name = volume_of(spec, volume.claim)
         for container, mount in _mounts(spec.get("containers") or (), name) if name else ():
-            if not mount.get("readOnly"):
+            if not mount.get("readOnly") and not _is_read_only(spec, name):
                 return spec, container
             readers.append((spec, container))
     return readers[0] if readers else ({}, {})
@@ -163,6 +177,13 @@ def volume_of(spec: Mapping[str, Any], claim: str) -> str:
         if (each.get("persistentVolumeClaim") or {}).get("claimName") == claim:
             return str(each["name"])
     return ""
+
+
+def _is_read_only(spec: Mapping[str, Any], volume: str) -> bool:
+    return any(
+        each["name"] == volume and (each.get("persistentVolumeClaim") or {}).get("readOnly")
+        for each in spec["volumes"]
+    )
 
 
 def _mounts(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STATE = ".codexctl"
 """Folder at the top of the volume for what we remember and what has not been moved into place."""
-STAGING, PLAN, BEFORE, AFTER = "staging", "plan.sh", "before", "after"
+STAGING, PLAN, BEFORE, AFTER = "staging", "plan.sh", "before.new", "after.new"
 ENDED_EARLY = 75
 """Exit code: the stream was cut between two files."""
 _MOST_NAMES, _MOST_BYTES = 500, 60_000
@@ -80,20 +80,26 @@ PROBE = "echo begun; cat >/dev/null; echo arrived"
 """Stdin: anything, to see how long it takes; without an end of stdin it never ends."""
 
 # Whoever ends without having read all of its stdin hangs in the API server: cat reads the rest.
+# What a sync found and wanted counts when all has arrived: a full volume may have cut it.
 RECEIVE = (
     _START
     + """\
 set -eu
 target=$1 state=$2
-mkdir -p -- "$target" "$state/staging"
-cd -- "$state"
-rm -f plan.sh
-if [ "$3" = gzip ]; then
-  { gzip -dc; cat >/dev/null; } | tar -xopf -
-else
-  tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }
-fi
+mkdir -p -- "$target" "$state/staging" && cd -- "$state" && rm -f plan.sh || {
+  code=$?
+  if [ "$3" = counted ]; then head -c "$4"; else cat; fi >/dev/null
+  exit "$code"
+}
+unpack() { tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }; }
+case $3 in
+  gzip) { gzip -dc; cat >/dev/null; } | tar -xopf - ;;
+  counted) head -c "$4" | unpack ;;
+  *) unpack ;;
+esac
 if [ ! -f plan.sh ]; then echo 'the stream ended too early' >&2; exit 75; fi
+mv -f before.new before
+mv -f after.new after
 . ./plan.sh
 cd -- "$target"
 { date +%s; stats; } > "$state/stats.new"
@@ -103,8 +109,10 @@ mv -f after synced
 rm -rf before plan.sh staging
 """
 )
-"""Arguments: the folder and where its state is, absolute, and ``gzip`` or ``plain``. Stdin: a tar
-archive with a plan."""
+"""
+Arguments: the folder and where its state is, absolute; ``plain``, ``gzip``, or ``counted`` and the
+number of bytes, as tar reads on behind the end of an archive. Stdin: a tar archive with a plan.
+"""
 
 
 def plan(difference: Difference, local: Mapping[bytes, Entry]) -> bytes:

@@ -511,6 +511,34 @@ def test_deleting_the_lease_by_hand_stops_the_holder(
     assert cluster.count("create") == 1
 
 
+def test_a_lease_that_goes_with_its_namespace_is_no_news(
+    cluster: _Cluster, desk: _Desk, clock: FakeClock
+) -> None:
+    """Whoever destroys an environment reads nothing about a loss."""
+    desk.acquire()
+    desk.lease.expect_end()
+    cluster.drop()
+
+    clock.time += 30
+    desk.lease.check()
+    desk.lease.release()
+
+    assert desk.told == []
+    assert cluster.count("create") == 1
+
+
+def test_a_lease_that_was_lost_before_stops_the_run_in_time(
+    cluster: _Cluster, desk: _Desk, clock: FakeClock
+) -> None:
+    """The namespace is not deleted while another run works in it."""
+    desk.acquire()
+    cluster.held_by(THEIRS)
+
+    clock.time += 30
+    with pytest.raises(ClusterError, match="taken over"):
+        desk.lease.expect_end()
+
+
 def test_a_label_set_by_hand_is_no_loss(cluster: _Cluster, desk: _Desk, clock: FakeClock) -> None:
     """The version changed, the holder did not."""
     desk.acquire()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import signal
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -224,7 +225,7 @@ def test_a_damaged_record_is_named_and_nothing_is_deleted(slotted: Slotted) -> N
     slotted.deploy(3, issue=12)
     slotted.change(3, pr="many")
 
-    for meant in ({"slot": "3"}, {"issue": "99"}):
+    for meant in ({"slot": "3"}, {"issue": "12"}, {"pr": "99"}):
         error = _refused(slotted, **meant)
         assert error.exit_code == 3
         assert str(error).startswith("ConfigMap codexctl/shop-slot-3: pr is 'many'")
@@ -234,6 +235,57 @@ def test_a_damaged_record_is_named_and_nothing_is_deleted(slotted: Slotted) -> N
     assert _clean(slotted, slot="3", force=True) == 0
     assert slotted.slots == set()
     assert "shop-dev-3" not in slotted.namespaces
+
+
+def test_the_damaged_record_of_one_issue_does_not_stop_the_cleanup_of_others(
+    slotted: Slotted,
+) -> None:
+    """Every Issue that is closed would fail, although most never had a slot."""
+    slotted.deploy(3, issue=12)
+    slotted.change(3, used="long ago")
+
+    assert _clean(slotted, issue="99") == 0
+    assert "Issue 99 of org/shop has no slot: nothing to do" in slotted.shown
+    assert _refused(slotted, issue="12").exit_code == 3
+
+
+@pytest.mark.parametrize("repo", ["shop", "../..", "org/shop/more"])
+def test_a_repository_that_is_none_is_a_mistake(slotted: Slotted, repo: str) -> None:
+    """Not one that has no slots."""
+    assert _refused(slotted, issue="12", repo=repo).exit_code == 2
+
+
+def test_what_others_write_meanwhile_does_not_stop_a_removal(slotted: Slotted) -> None:
+    """Somebody notes a pull request in the record, right before the removal writes into it."""
+    slotted.deploy(3, issue=12)
+    cluster, replace = slotted.cluster, slotted.cluster.replace
+    written = []
+
+    def late(*given: Any) -> Any:
+        written.append(given)
+        if len(written) == 2:
+            key = ("ConfigMap", "codexctl", "shop-slot-3")
+            cluster.objects[key] = copy.deepcopy(cluster.objects[key])
+            cluster.objects[key]["metadata"]["resourceVersion"] = "changed"
+        return replace(*given)
+
+    cluster.replace = late  # type: ignore[method-assign]
+
+    assert _clean(slotted, slot="3") == 0
+    assert slotted.slots == set()
+
+
+def test_a_namespace_that_is_another_by_now_is_left_alone(slotted: Slotted) -> None:
+    """A removal broke off, the namespace went, and somebody else has made one of that name."""
+    slotted.record(3, issue=12, state="releasing", removal="objects")
+    slotted.namespace("shop-dev-3", {})
+    slotted.config_map("shop-dev-3", "web")
+
+    assert _clean(slotted, slot="3") == 0
+
+    assert ("ConfigMap", "shop-dev-3", "web") in slotted.cluster.objects
+    assert "shop-dev-3" in slotted.namespaces
+    assert slotted.slots == set()
 
 
 @pytest.mark.parametrize("namespace", ["shop-production", "none-such", "shop-dev-4"])
@@ -275,6 +327,15 @@ def test_the_slot_of_another_repository_is_left_alone(
     assert _refused(slotted, slot="3").exit_code == 2
     assert _clean(slotted, all=True) == 0
     assert slotted.slots == {3}
+
+
+def test_all_are_those_of_the_environment(slotted: Slotted) -> None:
+    """Who names an environment does not mean another one; a number or an Issue is enough."""
+    slotted.deploy(3, issue=12)
+    assert _clean(slotted, env="ai-two", all=True) == 0
+    assert slotted.slots == {3}
+    assert _clean(slotted, env="ai-two", issue="12") == 0
+    assert slotted.namespaces == {"codexctl"}
 
 
 @pytest.mark.parametrize("kind", ["ConfigMap", "Namespace"])
@@ -503,3 +564,58 @@ def test_only_what_is_closed(slotted: Slotted, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(GitHubError):
         slotted.run(cleanup, cleanup_request(issue="13"), github)
     assert slotted.slots == {4}
+
+
+def test_a_slot_stays_while_its_other_one_is_open(slotted: Slotted) -> None:
+    """An Issue is closed while people still look at its pull request; gc has the same rule."""
+    github = FakeGitHub()
+    github.issues[12] = False
+    github.pull(15, is_open=True)
+    slotted.deploy(3, issue=12, pr=15)
+    closed = cleanup_request(issue="12", only_closed=True)
+
+    assert slotted.run(cleanup, closed, github) == 0
+    assert "keep    slot 3" in slotted.shown
+    assert "PR 15 of org/shop is open" in slotted.shown
+    assert slotted.slots == {3}
+    assert slotted.run(cleanup, cleanup_request(issue="12"), github) == 0
+    assert slotted.slots == set()
+
+    slotted.deploy(4, issue=12, pr=15)
+    github.pull(15, is_open=False)
+    assert slotted.run(cleanup, closed, github) == 0
+    assert slotted.slots == set()
+
+
+@pytest.mark.parametrize("meant", [{"slot": "3"}, {"all": True}])
+def test_only_what_is_closed_whoever_is_meant(slotted: Slotted, meant: dict[str, Any]) -> None:
+    """A number in the environment of a step is no proof that its Issue is closed."""
+    github = FakeGitHub()
+    request = cleanup_request(only_closed=True, **meant)
+    slotted.deploy(3, issue=12)
+    github.issues[12] = True
+    assert slotted.run(cleanup, request, github) == 0
+    assert "Issue 12 of org/shop is open" in slotted.shown
+    del slotted.data_of(3)["issue"]
+    assert slotted.run(cleanup, request, github) == 0
+    assert "nobody knows for whom it is" in slotted.shown
+    assert slotted.slots == {3}
+
+    slotted.change(3, issue="12")
+    github.issues[12] = False
+    assert slotted.run(cleanup, request, github) == 0
+    assert slotted.slots == set()
+
+
+def test_a_branch_from_which_another_pull_request_is_open_stays(slotted: Slotted) -> None:
+    """An agent opens a second one from the same branch when the first was closed."""
+    github = FakeGitHub()
+    github.pull(15, head_ref="codex/issue-12", is_open=False)
+    github.pull(17, head_ref="codex/issue-12")
+    slotted.deploy(3, pr=15)
+
+    assert slotted.run(cleanup, cleanup_request(pr="15", delete_branch=True), github) == 0
+
+    assert github.deleted == []
+    assert "branch codex/issue-12 of PR 15 is kept: PR 17 is open from it" in slotted.shown
+    assert slotted.slots == set()

@@ -47,6 +47,12 @@ def _collect(slotted: Slotted, github: FakeGitHub, **given: Any) -> int:
     return slotted.run(gc, gc_request(**given), github)
 
 
+def _mark(slotted: Slotted, slot: int, records: str) -> None:
+    """Let a namespace say where its record is, as ensure-ready does."""
+    namespace = slotted.cluster.objects["Namespace", "", f"shop-dev-{slot}"]
+    namespace["metadata"]["labels"]["codexctl/records"] = records
+
+
 def _in_use(slotted: Slotted, slot: int, **fields: Any) -> None:
     slotted.deploy(slot, **{"issue": 12, "used": _ago(hours=2), **fields})
 
@@ -81,6 +87,7 @@ def test_what_is_over_goes_with_all_that_belongs_to_it(
     slotted.record(4, issue=12, state="allocated", holder="x@y", **{"lease-until": _ago(hours=2)})
     _in_use(slotted, 5, issue=12)
     del slotted.cluster.objects["ConfigMap", "codexctl", "shop-slot-5"]
+    _mark(slotted, 5, "codexctl.shop-slot")
 
     assert _collect(slotted, github, delete=True) == 0
 
@@ -89,6 +96,22 @@ def test_what_is_over_goes_with_all_that_belongs_to_it(
     assert [slotted.data(slot).exists() for slot in (1, 2, 3, 5)] == [True, False, False, False]
     assert "slot 5: namespace shop-dev-5 has no record" in slotted.shown
     assert "DONE  4 slots removed, 1 slot kept" in slotted.shown
+
+
+@pytest.mark.parametrize("records", ["", "codexctl.old-slot", "elsewhere.shop-slot"])
+def test_a_namespace_whose_record_would_be_elsewhere_stays(
+    slotted: Slotted, github: FakeGitHub, records: str
+) -> None:
+    """Somebody deployed by hand with --slot, or records are kept in another place by now."""
+    _in_use(slotted, 5)
+    del slotted.cluster.objects["ConfigMap", "codexctl", "shop-slot-5"]
+    if records:
+        _mark(slotted, 5, records)
+
+    assert _collect(slotted, github, delete=True) == 0
+
+    assert slotted.namespaces == {"codexctl", "shop-dev-5"}
+    assert "slot 5: namespace shop-dev-5 never had a record here" in slotted.shown
 
 
 @pytest.mark.parametrize(
@@ -217,13 +240,50 @@ def test_one_slot_that_fails_does_not_stop_the_others(slotted: Slotted, github: 
     assert "DONE  1 slot removed, 1 slot kept, 1 slot not removed" in slotted.shown
 
 
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"namespace": ""}, 3),
+        ({"holder": "https://github.com/../../actions/runs/7"}, 0),
+        ({"holder": f"https://github.com/shop/web/actions/runs/{'9' * 5000}"}, 0),
+    ],
+    ids=["namespace", "repository", "run"],
+)
+def test_what_somebody_wrote_into_one_record_does_not_stop_the_others(
+    slotted: Slotted, monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], code: int
+) -> None:
+    """Whatever becomes of that slot, the one that is closed goes."""
+    with github_server() as server:
+        for name, value in (
+            ("GITHUB_API_URL", server.url),
+            ("GITHUB_TOKEN", "secret-token"),
+            ("CODEXCTL_REPO", server.repository),
+        ):
+            monkeypatch.setenv(name, value)
+        server.facts.add_issue(13, state="closed")
+        repo = {"repo": server.repository}
+        _in_use(slotted, 2, issue=13, **repo)
+        _in_use(slotted, 5, issue=12, **repo)
+        slotted.change(5, **fields)
+        # Beside it, only a record without a namespace needs the file for its slot.
+        stack = slotted.stage.folder / "services.yaml"
+        stack.write_text(stack.read_text() + "# {{ if eq .Slot 5 }}{{ index `x` 9 }}{{ end }}\n")
+
+        assert slotted.run(gc, gc_request(delete=True)) == code
+
+    assert slotted.slots == {5}
+
+
 def test_slots_of_other_projects_are_none_of_ours(slotted: Slotted, github: FakeGitHub) -> None:
-    """Several projects may keep their records in one namespace."""
+    """Several projects, and environments with other rules, keep their records in one namespace."""
     slotted.record(3, issue=13, repo="org/other")
     slotted.record(4, issue=13, project="other")
+    slotted.record(5, issue=13, env="ai-long", namespace="")
 
     assert _collect(slotted, github, delete=True) == 0
+    assert slotted.slots == {3, 4, 5}
 
+    assert _collect(slotted, github, delete=True, env="ai-long") == 0
     assert slotted.slots == {3, 4}
 
 

@@ -14,6 +14,7 @@ from codexctl_tasks.errors import ClusterError, CodexctlError, Interrupted
 from codexctl_tasks.flows.slots.ready import ensure_ready
 from codexctl_tasks.settings import ensure_ready_request
 from codexctl_tasks.slots.record import written_time
+from tests.support import output_schema
 from tests.support.objects import yaml_of
 from tests.support.scripts import FakePrograms
 from tests.support.slotted import STATE, Slotted
@@ -104,6 +105,7 @@ def test_the_first_time(ready: Ready, capsys: pytest.CaptureFixture[str]) -> Non
     assert ready.data_of(3)["state"] == "ready"
     assert len(ready.data_of(3)["fingerprint"]) == 64
     told = report_of(capsys)
+    output_schema.check(told, "slots")
     flags = ("exitCode", "infraReady", "infraUnhealthy", "created", "recreated")
     assert [told[flag] for flag in flags] == [0, True, False, True, False]
 
@@ -192,6 +194,7 @@ def test_an_environment_that_is_not_healthy(
     flags = ("exitCode", "infraReady", "infraUnhealthy")
     assert [told[flag] for flag in flags] == [code, False, True]
     assert re.search(r"infra-unhealthy<<(.*)\ntrue\n\1", outputs.read_text())
+    assert re.findall(r"exit-code<<.*\n(.*)\n", outputs.read_text())[-1] == str(code)
     assert ready.data_of(3)["state"] == "unhealthy"
     ready.cluster.on_apply = healthy
     healthy(_web(ready))

@@ -139,6 +139,22 @@ def test_slots_as_data(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None
     assert (document["created"], document["slots"][0]["state"]) == (False, "ready")
 
 
+def test_changes_as_data(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """slot-set and release tell of their slot as ensure-slot does; of none, if there is none."""
+    bench.put(2, issue="7", repo="acme/shop", state="ready")
+    states = []
+    for task, given in (
+        ("set", {"slot": "2", "state": "unhealthy"}),
+        ("release", {"issue": "7"}),
+        ("release", {"issue": "8"}),
+    ):
+        assert bench.run(task, **given, output="json") == 0
+        document = json.loads(capsys.readouterr().out)
+        output_schema.check(document, "slots")
+        states.append([(each["slot"], each["state"]) for each in document["slots"]])
+    assert states == [[(2, "unhealthy")], [(2, "unhealthy")], []]
+
+
 def test_slots_as_a_table(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     """People see who has which slot, since when, and which run holds it for how long."""
     bench.run("list")
@@ -169,6 +185,13 @@ def test_slots_as_a_table(bench: Bench, capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
+def test_a_record_cannot_break_the_table(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line for each slot, whatever somebody has written into it."""
+    bench.put(1, issue="7", holder="me\n2  ready  everybody\tof", env="a\nb")
+    assert bench.run("list") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 def test_only_what_was_given_is_changed(bench: Bench) -> None:
     """slot-set leaves everything else as it is, the foreign keys too."""
     bench.put(2, issue="7", state="preparing", note="mine", createdAt="2026-01-01T00:00:00Z")
@@ -187,6 +210,39 @@ def test_one_issue_has_one_slot(bench: Bench) -> None:
     refused = bench.refused("set", slot="2", issue="7")
     assert "Issue 7 of acme/shop has slot 1" in str(refused)
     assert bench.record(2)["issue"] == "9"
+
+
+@pytest.mark.parametrize("rival", [{"issue": "7"}, {"issue": "7", "used": "long ago"}])
+def test_of_two_at_once_slot_set_gives_in(bench: Bench, rival: dict[str, str]) -> None:
+    """Somebody takes a slot for the same Issue, and the run renews its lease: nothing is lost."""
+    bench.put(1, repo="acme/shop", issue="9", branch="b", state="ready")
+    cluster, replace = bench.stage.cluster, bench.stage.cluster.replace
+
+    def first(*given: Any) -> Any:
+        cluster.replace = second  # type: ignore[method-assign]
+        written = replace(*given)
+        bench.put(2, repo="acme/shop", **rival)
+        return written
+
+    def second(*given: Any) -> Any:
+        cluster.replace = replace  # type: ignore[method-assign]
+        bench.put(1, repo="acme/shop", issue="7", branch="c", state="ready", holder="run 5")
+        return replace(*given)
+
+    cluster.replace = first  # type: ignore[method-assign]
+    bench.refused("set", slot="1", issue="7", branch="c")
+    record = bench.record(1)
+    assert (record["issue"], record["branch"], record["holder"]) == ("9", "b", "run 5")
+    assert bench.record(2)["issue"] == "7"
+
+
+def test_a_damaged_record_of_the_issue_is_named(bench: Bench) -> None:
+    """That the Issue has no slot would be wrong; other Issues are not concerned."""
+    bench.put(1, repo="acme/shop", issue="7", used="long ago")
+    bench.put(2, repo="acme/shop", issue="9")
+    for task, given in (("release", {"issue": "7"}), ("set", {"slot": "2", "issue": "7"})):
+        assert "shop-slot-1: used is 'long ago'" in str(bench.refused(task, **given))
+    assert bench.run("release", issue="8") == 0
 
 
 def test_a_slot_of_another_run_is_left_alone(bench: Bench) -> None:
@@ -236,6 +292,13 @@ def test_what_is_not_taken_is_given_back_already(bench: Bench) -> None:
         ("ensure", {"issue": "7", "pr": "8"}, "--issue: cannot be combined with --pr"),
         ("ensure", {"issue": "x"}, "--issue: 'x' is no number"),
         ("ensure", {"issue": "7", "repo": "shop"}, "--repo: 'shop' is no repository"),
+        ("ensure", {"issue": "7", "repo": "../.."}, "--repo: '../..' is no repository"),
+        ("ensure", {"issue": "1234567890"}, "--issue: '1234567890' is no number"),
+        ("ensure", {"issue": "9" * 5000}, "is no number"),
+        ("set", {"slot": "3", "pr": "1234567890"}, "--pr: '1234567890' is no number"),
+        ("release", {"slot": "1234567890"}, "--slot: '1234567890' is no slot"),
+        ("ensure", {"issue": "7", "slot_lease": "99999999h"}, "is longer than 500 years"),
+        ("ensure", {"issue": "7", "slot_wait": "9" * 400}, "is longer than 500 years"),
         ("ensure", {"issue": "7", "slot_lease": "1s"}, "--slot-lease: 1 s is too short"),
         ("ensure", {"issue": "7", "slot_wait": "soon"}, "--slot-wait: 'soon' is no duration"),
         ("set", {"slot": "4", "pr": "8"}, "--slot: there is no slot 4: maxSlots"),

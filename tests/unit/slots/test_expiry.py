@@ -82,6 +82,10 @@ STAYS = {
     "damaged": (_slot(None, exists=False, damage="pr is 'x'"), "its record is damaged: pr is 'x'"),
     "deleted by hand": (_slot(_record(source=LEAVING)), "its record is being deleted"),
     "foreign": (_slot(None, is_ours=False), "there is nothing of ours"),
+    "made by hand": (
+        _slot(None, had_record=False),
+        "namespace shop-dev-3 never had a record here",
+    ),
 }
 GOES = {
     "no record": (_slot(None), "namespace shop-dev-3 has no record"),

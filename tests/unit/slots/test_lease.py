@@ -100,6 +100,19 @@ def test_another_run_is_kept_out(bench: Bench) -> None:
         assert lease.record.holder == "run 2"
 
 
+def test_force_takes_the_lease_although_it_is_renewed_in_this_moment(bench: Bench) -> None:
+    """Who forces a slot need not catch the moment in which nobody writes its record."""
+    record = bench.taking(7).take(0).record
+    renewed = record.held("run 1", bench.cluster.now(), LEASE_S)
+    bench.cluster.before["replace"] = [lambda: bench.slots.replace(renewed)]
+    with _lease(bench, record, "run 2", force=True) as lease:
+        assert lease.record.holder == "run 2"
+        again = lease.record.held("run 1", bench.cluster.now(), LEASE_S)
+        assert bench.slots.replace(again)  # it was forced, too: ours is lost
+        with pytest.raises(ClusterError, match="held by run 1"):
+            lease.change(state=State.READY)
+
+
 def test_what_is_given_back_is_free_at_once(bench: Bench) -> None:
     """The next run need not wait for the end of the lease."""
     with _lease(bench, bench.taking(7).take(0).record) as lease:

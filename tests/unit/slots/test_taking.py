@@ -9,7 +9,7 @@ import pytest
 
 from codexctl_tasks.errors import ClusterError, DeadlineError, UsageError
 from codexctl_tasks.slots.choosing import in_order
-from codexctl_tasks.slots.record import Owner, Record, State
+from codexctl_tasks.slots.record import DamagedRecord, Owner, Record, State
 
 if TYPE_CHECKING:
     from tests.unit.slots.conftest import Bench
@@ -281,6 +281,17 @@ def test_a_damaged_record_is_busy_and_disturbs_nobody(bench: Bench) -> None:
     assert slots == {2, 3}
     with pytest.raises(DeadlineError, match="slot 1: damaged record"):
         bench.taking(9).take(0)
+
+
+def test_an_issue_whose_record_is_damaged_gets_no_second_slot(bench: Bench) -> None:
+    """It still says for whom it is: it has to be mended, not forgotten."""
+    damaged = _go_record(1, issue="7")
+    damaged["data"]["lease-until"] = "tomorrow"
+    _put(bench, damaged)
+    with pytest.raises(DamagedRecord, match="shop-slot-1: lease-until is 'tomorrow'"):
+        bench.taking(7).take(600)
+    assert list(bench.data()) == ["1"]
+    assert bench.taking(8).take(0).record.slot != 1
 
 
 def test_another_environment_is_refused(bench: Bench) -> None:

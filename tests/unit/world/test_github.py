@@ -170,6 +170,15 @@ def test_reading_survives_bad_moments(
     assert len(clock.sleeps) == 5
 
 
+def test_a_server_that_says_when_it_is_back(
+    github: GitHub, server: GitHubServer, clock: FakeClock
+) -> None:
+    """During maintenance it is not asked before that."""
+    server.troubles = [Trouble(503, headers={"Retry-After": "30"})]
+    github.comments(*WEB)
+    assert clock.sleeps == [30]
+
+
 @pytest.mark.parametrize("trouble", [Trouble(), Trouble(502), Trouble(is_done=True)])
 def test_writing_is_not_repeated_blindly(
     github: GitHub, server: GitHubServer, trouble: Trouble

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -286,6 +287,12 @@ def test_a_proxy(bench: HookBench, server: GitHubServer) -> None:
     _set(bench, HTTP_PROXY=server.url, GITHUB_API_URL="http://localhost:9")
     bench.run(issue=12, body="x")
     assert server.requests[0].target.startswith("http://localhost:9/repos/shop/web/")
+
+    with_account = server.url.replace("//", "//me:p%40ss@")
+    _set(bench, HTTP_PROXY=with_account, GITHUB_API_URL="http://localhost:9")
+    bench.run(issue=12, body="y")
+    account = base64.b64encode(b"me:p@ss").decode()
+    assert server.requests[-1].proxy_account == f"Basic {account}"
 
     seen = len(server.requests)
     _set(bench, NO_PROXY="example.com, localhost", no_proxy="")
