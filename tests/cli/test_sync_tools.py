@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 20
 """Until a command that waits for ever is found out."""
+TARS = ["tar", "busybox tar"]
 PLACE_NAME = PurePosixPath("shop")
 
 
@@ -126,6 +127,12 @@ class Both:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
+    def use_tar(self, tar: str) -> None:
+        """Unpack with this program."""
+        made = self.tools / "tar"
+        made.write_text(f'#!/bin/sh\nPATH={os.environ["PATH"]} exec {tar} "$@"\n')
+        made.chmod(0o755)
+
     def sync(self, *, overwrite: bool = False) -> Synced:
         """Sync once."""
         place = Place(
@@ -214,11 +221,15 @@ def test_a_sync_takes_few_commands(tmp_path: Path) -> None:
     both.assert_same()
 
 
+@pytest.mark.parametrize("tar", TARS)
 @pytest.mark.parametrize("closes_stdin", [True, False])
-def test_the_way_is_measured_before_much_is_sent(tmp_path: Path, *, closes_stdin: bool) -> None:
+def test_the_way_is_measured_before_much_is_sent(
+    tmp_path: Path, tar: str, *, closes_stdin: bool
+) -> None:
     """Once for all of it; where nobody can be told that the stream ends it is sent as it is."""
     both = Both(tmp_path)
     both.shell.closes_stdin = closes_stdin
+    both.use_tar(tar)
     for name in ("large", "larger"):
         both.write(name, os.urandom(9 * 1024 * 1024))
 
@@ -229,12 +240,11 @@ def test_the_way_is_measured_before_much_is_sent(tmp_path: Path, *, closes_stdin
     both.assert_same()
 
 
-@pytest.mark.parametrize("tar", ["tar", "busybox tar"])
+@pytest.mark.parametrize("tar", TARS)
 def test_a_server_that_cannot_close_stdin(both: Both, tar: str) -> None:
     """Nothing tells the programs there where their input ends: what is sent does."""
     both.shell.closes_stdin = False
-    (both.tools / "tar").write_text(f'#!/bin/sh\nPATH={os.environ["PATH"]} exec {tar} "$@"\n')
-    (both.tools / "tar").chmod(0o755)
+    both.use_tar(tar)
 
     both.sync()
 
