@@ -311,6 +311,27 @@ exec {real} "$@"
     both.assert_same()
 
 
+def test_a_volume_that_was_full_is_nobodys_work(both: Both) -> None:
+    """What has arrived by half counts for nothing: with room again the next sync goes on."""
+    script = f"""#!/bin/sh
+PATH={os.environ["PATH"]} tar "$@"
+for each in before* after*; do head -c 100 "$each" > cut; mv cut "$each"; done
+echo 'tar: No space left on device' >&2
+exit 2
+"""
+    (both.tools / "tar").write_text(script)
+    (both.tools / "tar").chmod(0o755)
+    before = _tree(both.there)
+
+    with pytest.raises(ClusterError, match="No space left on device"):
+        both.sync()
+
+    assert _tree(both.there) == before
+    (both.tools / "tar").unlink()
+    assert both.sync().work == ()
+    both.assert_same()
+
+
 def test_a_link_in_place_of_the_folder_is_refused(both: Both, tmp_path: Path) -> None:
     """Nothing is written to where somebody's link leads."""
     other = tmp_path / "other"

@@ -110,6 +110,19 @@ def test_a_workspace_that_cannot_take_it(playground: Playground, tmp_path: Path)
             assert not found.startswith("/volume/shop"), (trouble, found)
 
 
+def test_an_image_without_a_shell_is_told(playground: Playground, tmp_path: Path) -> None:
+    """The pod that was made with it cannot start: it is removed, and the line says why."""
+    create(playground, claim())
+    workspace = Workspace(playground, tmp_path / "sources")
+    workspace.write("a", "a")
+
+    done = workspace.sync("--image", f"{playground.environment['SANDBOX_REGISTRY']}/pause:1")
+
+    assert done.returncode == 4
+    assert "ended before it was used: see whether its image has a shell" in done.stderr
+    assert staying_pods(playground) == []
+
+
 @pytest.mark.parametrize(
     ("sent", "code"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],

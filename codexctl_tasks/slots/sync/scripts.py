@@ -85,18 +85,20 @@ RECEIVE = (
     _START
     + """\
 set -eu
-target=$1 state=$2
+target=$1 state=$2 how=$3 count=$4
 mkdir -p -- "$target" "$state/staging" && cd -- "$state" && rm -f plan.sh || {
   code=$?
-  if [ "$3" = counted ]; then head -c "$4"; else cat; fi >/dev/null
+  if [ "$count" -gt 0 ]; then head -c "$count"; else cat; fi >/dev/null
   exit "$code"
 }
-unpack() { tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }; }
-case $3 in
-  gzip) { gzip -dc; cat >/dev/null; } | tar -xopf - ;;
-  counted) head -c "$4" | unpack ;;
-  *) unpack ;;
-esac
+if [ "$how" = gzip ]; then
+  { gzip -dc; cat >/dev/null; } | tar -xopf -
+elif [ "$count" -gt 0 ]; then
+  head -c "$count" | { tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }; }
+else
+  tar -xopf - || { code=$?; cat >/dev/null; exit "$code"; }
+  cat >/dev/null
+fi
 if [ ! -f plan.sh ]; then echo 'the stream ended too early' >&2; exit 75; fi
 mv -f before.new before
 mv -f after.new after
@@ -109,10 +111,9 @@ mv -f after synced
 rm -rf before plan.sh staging
 """
 )
-"""
-Arguments: the folder and where its state is, absolute; ``plain``, ``gzip``, or ``counted`` and the
-number of bytes, as tar reads on behind the end of an archive. Stdin: a tar archive with a plan.
-"""
+"""Arguments: the folder and where its state is, absolute; ``gzip`` or ``plain``; of the latter the
+number of bytes where stdin cannot be closed, as tar reads on behind the end of an archive, else 0.
+Stdin: a tar archive with a plan."""
 
 
 def plan(difference: Difference, local: Mapping[bytes, Entry]) -> bytes:

@@ -217,31 +217,24 @@ class _Sync:
             yield scripts.PLAN.encode(), scripts.plan(difference, sides.local)
 
         stream = archive.stream(difference.send, appendix)
-        if not self._closes_stdin:  # the other side has to count: made twice it has the same size
-            how = ["counted", str(sum(map(len, stream)))]
+        how, count = "plain", 0
+        if self._packs(difference, sides, archive):
+            how, stream = "gzip", compressed(stream)
+        elif not self._closes_stdin:  # it has to count: what is made twice has the same size
+            count = sum(map(len, stream))
             archive.begin_anew()
             stream = archive.stream(difference.send, appendix)
-        elif self._is_slow(difference, sides, archive):
-            how, stream = ["gzip"], compressed(stream)
-        else:
-            how = ["plain"]
-        self._execute(
-            scripts.RECEIVE,
-            self._place.folder,
-            self._place.state,
-            *how,
-            given=stream,
-        )
+        place = (self._place.folder, self._place.state)
+        self._execute(scripts.RECEIVE, *place, how, str(count), given=stream)
 
-    def _is_slow(self, difference: Difference, sides: Sides, archive: Archive) -> bool:
-        """Tell whether compressing pays: for much that is sent the way is measured."""
+    def _packs(self, difference: Difference, sides: Sides, archive: Archive) -> bool:
+        """Decide whether to compress what is sent; for much of it the way is measured."""
+        if not self._closes_stdin:
+            return False  # whoever does not see the end of stdin waits for more of a gzip file
         if sum(sides.local[path].size for path in difference.send) < _MUCH:
             return True
         sample, heard_s = archive.sample(difference.send), list[float]()
-
-        def take(_: bytes) -> None:
-            heard_s.append(time.monotonic())
-
+        take = lambda _: heard_s.append(time.monotonic())  # noqa: E731
         self._execute(scripts.PROBE, given=[sample], take=take)
         return pays(sample, heard_s[-1] - heard_s[0])
 
