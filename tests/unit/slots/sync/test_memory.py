@@ -144,7 +144,9 @@ def test_each_folder_has_its_own(folder: Path) -> None:
     caches = folder.parent / "caches"
     environ = {"XDG_CACHE_HOME": str(caches)}
     for each in (folder, folder.parent):
-        learn(memory_of(bytes(each), environ))
+        memory = memory_of(bytes(each), environ)
+        assert memory is not None
+        learn(memory)
     kept = sorted((caches / "codexctl" / "digests").iterdir())
     assert len(kept) == 2
     assert {path.stat().st_mode & 0o77 for path in [*kept, kept[0].parent]} == {0}
@@ -160,6 +162,15 @@ def test_where_nothing_can_be_written_nothing_is_remembered(folder: Path) -> Non
     (folder.parent / "home").write_text("")
     memory = memory_of(bytes(folder), {"HOME": str(folder.parent / "home")})
 
+    assert memory is not None
     learn(memory)
 
     assert (folder.parent / "home").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    "environ", [{}, {"HOME": ""}, {"HOME": "here", "XDG_CACHE_HOME": "there"}], ids=str
+)
+def test_without_a_home_nothing_is_remembered(folder: Path, environ: dict[str, str]) -> None:
+    """No folder is made at the root of the machine, or wherever somebody happens to be."""
+    assert memory_of(bytes(folder), environ) is None
