@@ -96,12 +96,15 @@ class Tenancy:
             raise
 
 
-def mark_recorded(cluster: Cluster, namespace: str, records: str) -> None:
+def mark_recorded(
+    cluster: Cluster, namespace: str, records: str, warn: Callable[[str], None]
+) -> None:
     """
-    Let a slot's namespace say which records know it, so that it can be found when its own is gone.
+    Let a slot's namespace say which records know it, so that gc finds it when its own is gone.
 
     Not as part of what is applied: a deploy by hand has no record, and would take it away again.
-    Where this account may not do that, nothing is lost but that.
+    The environment is no worse without it: what fails is told, and an account without the right to
+    do it is not reminded each time.
     """
     try:
         found = cluster.get(NAMESPACE, "", namespace)
@@ -111,7 +114,7 @@ def mark_recorded(cluster: Cluster, namespace: str, records: str) -> None:
             cluster.patch(NAMESPACE, "", namespace, _additions(found, {RECORDS_LABEL: records}))
     except ClusterError as error:
         if error.status != HTTPStatus.FORBIDDEN:
-            raise
+            warn(f"{error}: without its record gc will not find namespace {namespace}")
 
 
 def _additions(found: Mapping[str, Any], labels: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import math
 import queue
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -49,11 +49,10 @@ def in_parallel(
                 item = waiting.get_nowait()
             except queue.Empty:
                 return
-            try:
-                done.put((item, function(item), None))
-            except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+            result, error = _called(function, item)
+            if error is not None:
                 _empty(waiting)
-                done.put((item, None, error))
+            done.put((item, result, error))
 
     for _ in range(min(limit, len(items))):
         threading.Thread(target=work, daemon=True).start()
@@ -75,19 +74,13 @@ def begin(function: Callable[[], R]) -> Callable[[], R]:
     """Call *function* in a thread; return what waits for its end, and returns or raises as it."""
     done: queue.SimpleQueue[tuple[R | None, BaseException | None]] = queue.SimpleQueue()
 
-    def work() -> None:
-        try:
-            done.put((function(), None))
-        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
-            done.put((None, error))
-
     def end() -> R:
         result, error = done.get()
         if error is not None:
             raise error
         return result  # type: ignore[return-value]  # None only beside an error
 
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=lambda: done.put(_called(function)), daemon=True).start()
     return end
 
 
@@ -107,10 +100,7 @@ def in_order(
     done: queue.SimpleQueue[tuple[T, R | None, BaseException | None]] = queue.SimpleQueue()
 
     def work(item: T) -> None:
-        try:
-            done.put((item, function(item), None))
-        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
-            done.put((item, None, error))
+        done.put((item, *_called(function, item)))
 
     while waiting or running:
         ready = [item for item, before in waiting.items() if taken.issuperset(before)]
@@ -132,3 +122,11 @@ def _empty(waiting: queue.SimpleQueue[T]) -> None:
     with suppress(queue.Empty):
         while True:
             waiting.get_nowait()
+
+
+def _called(function: Callable[..., R], *arguments: Any) -> tuple[R | None, BaseException | None]:
+    """Return what a function returns, or what it raises, for the thread that asked for it."""
+    try:
+        return function(*arguments), None
+    except BaseException as error:  # noqa: BLE001 - nothing may be lost between two threads
+        return None, error

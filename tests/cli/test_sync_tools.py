@@ -14,6 +14,7 @@ import pytest
 from codexctl_tasks.errors import BrokenStreamError, ClusterError, ConfigurationError
 from codexctl_tasks.slots.sync.checkout import plain_config
 from codexctl_tasks.slots.sync.place import Place
+from codexctl_tasks.slots.sync.scripts import PROBE, RECEIVE, SURVEY
 from codexctl_tasks.slots.sync.syncing import Synced, sync
 from codexctl_tasks.world.execution import Executed
 from tests.support.fakes import FakeClock
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 20
 """Until a command that waits for ever is found out."""
+TARS = ["tar", "busybox tar"]
 PLACE_NAME = PurePosixPath("shop")
 
 
@@ -43,6 +45,8 @@ class Shell:
         self.is_gone = False
         self.closes_stdin = True
         self.received = 0
+        self.scripts: list[str] = []
+        """What was run, one after the other."""
 
     def execute(
         self,
@@ -58,6 +62,7 @@ class Shell:
         del namespace, pod, container
         if self.is_gone:
             raise BrokenStreamError("pod", "the stream of the command broke")
+        self.scripts.append(command[2])
         given = b"".join(stdin)
         is_cut = self.limit_bytes is not None and len(given) > self.limit_bytes
         with subprocess.Popen(
@@ -114,12 +119,19 @@ class Both:
         self.there = self.volume / PLACE_NAME
         self.shell = Shell(self.tools)
         self.told: list[str] = []
+        self.environ = {**os.environ, "XDG_CACHE_HOME": str(folder / "caches")}
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file here."""
         path = self.here / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def use_tar(self, tar: str) -> None:
+        """Unpack with this program."""
+        made = self.tools / "tar"
+        made.write_text(f'#!/bin/sh\nPATH={os.environ["PATH"]} exec {tar} "$@"\n')
+        made.chmod(0o755)
 
     def sync(self, *, overwrite: bool = False) -> Synced:
         """Sync once."""
@@ -132,7 +144,7 @@ class Both:
         )
         return sync(
             *(self.here, place, cast("Cluster", self.shell), FakeClock()),
-            environ=dict(os.environ),
+            environ=self.environ,
             overwrite=overwrite,
             announce=lambda repetition: self.told.append(str(repetition)),
         )
@@ -183,12 +195,56 @@ def test_a_second_sync_brings_the_changes(both: Both) -> None:
     assert both.sync().kept == 9
 
 
-@pytest.mark.parametrize("tar", ["tar", "busybox tar"])
+def age(folder: Path) -> None:
+    """Make files older than any clock could mistake for new."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (10**9, 10**9))
+
+
+def test_a_sync_takes_few_commands(tmp_path: Path) -> None:
+    """Each is a connection and a process in the pod: one to look, one to bring what is new."""
+    both = Both(tmp_path)
+    for name in ("a", "b/c"):
+        both.write(name, name)
+    age(both.here)
+    both.sync()
+    assert both.shell.scripts == [SURVEY, RECEIVE]
+
+    both.shell.scripts.clear()
+    both.sync()
+    assert both.shell.scripts == [SURVEY]
+
+    both.write("a", "changed")
+    both.sync()
+    assert both.shell.scripts == [SURVEY, SURVEY, RECEIVE]
+    both.assert_same()
+
+
+@pytest.mark.parametrize("tar", TARS)
+@pytest.mark.parametrize("closes_stdin", [True, False])
+def test_the_way_is_measured_before_much_is_sent(
+    tmp_path: Path, tar: str, *, closes_stdin: bool
+) -> None:
+    """Once for all of it; where nobody can be told that the stream ends it is sent as it is."""
+    both = Both(tmp_path)
+    both.shell.closes_stdin = closes_stdin
+    both.use_tar(tar)
+    for name in ("large", "larger"):
+        both.write(name, os.urandom(9 * 1024 * 1024))
+
+    both.sync()
+
+    probes = [PROBE] if closes_stdin else []
+    assert both.shell.scripts == [SURVEY, *probes, RECEIVE]
+    both.assert_same()
+
+
+@pytest.mark.parametrize("tar", TARS)
 def test_a_server_that_cannot_close_stdin(both: Both, tar: str) -> None:
     """Nothing tells the programs there where their input ends: what is sent does."""
     both.shell.closes_stdin = False
-    (both.tools / "tar").write_text(f'#!/bin/sh\nPATH={os.environ["PATH"]} exec {tar} "$@"\n')
-    (both.tools / "tar").chmod(0o755)
+    both.use_tar(tar)
 
     both.sync()
 

@@ -183,6 +183,8 @@ def test_from_the_first_time_to_a_change(shop: Shop) -> None:
 
     assert shop.told(slot) == {"infraReady": True, "created": True, "recreated": False}
     assert (shop.content(slot), shop.state(slot)) == ("first", "ready")
+    where = "jsonpath={.metadata.labels.codexctl/records}"
+    assert shop.kubectl("get", "namespace", shop.namespace(slot), "-o", where) != ""
     assert shop.hooks(slot) == ROUND * 2  # of the foundation, and of all
     before = shop.versions(slot)
 

@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,9 @@ class Workspace:
     """A claim with a pod that mounts all of it, and a folder that is synced into it."""
 
     def __init__(self, playground: Playground, folder: Path) -> None:
-        self.playground, self.folder = playground, folder
+        caches = {"XDG_CACHE_HOME": str(folder.parent / "caches")}
+        environment = {**playground.environment, **caches}
+        self.playground, self.folder = replace(playground, environment=environment), folder
         (playground.folder / "nothing.yaml").write_text(
             "{apiVersion: v1, kind: ConfigMap, metadata: {name: nothing}}"
         )

@@ -230,7 +230,7 @@ CONTROLLERS = (
     Scenario(
         "deadline-of-the-release-before",
         "The broken release before has exceeded its progress deadline; this one mends it.",
-        (deployment(pod(container()), progressDeadlineSeconds=5),),
+        (deployment(pod(container()), progressDeadlineSeconds=60),),
         before=(
             applied(deployment(_MISSING, progressDeadlineSeconds=5)),
             awaited("deployment/web", "condition=Progressing=false"),

@@ -35,6 +35,8 @@ _SET_STATUS = (
 )
 _BUCKETS_KNOWN = (
     applied(definition()),
+    # kubectl trips over the conditions of a definition so new that they are still null
+    awaited(f"crd/buckets.{_GROUP}", "jsonpath={.status.acceptedNames.plural}=buckets"),
     awaited(f"crd/buckets.{_GROUP}", "condition=Established"),
 )
 OLD_POD_BROKEN = (

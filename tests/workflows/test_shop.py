@@ -35,7 +35,7 @@ PROGRAMS = {
     "deploy": "codexctl ci deploy",
     "hook": r"bash .*/dev/fd/\d|^env$|^sleep 3$",
     "step": r"bash .*/workflow/",  # until it has become the command
-    "checkout": "^git ",
+    "checkout": r"^(/bin/sh -c )?(/\S+/)?git[ -]",  # and what git starts to fetch
     "builder": "buildah|docker |buildctl",
     "pod": r"/app/\w+\.py|redis",
 }
@@ -120,6 +120,7 @@ def watched(shop: Shop, deployed: Run) -> Watched:
                 "CODEXCTL_GH_PAT": SENTINELS["token"],
             },
             shows_secrets=True,
+            env={"CHECKOUT_STAYS": "yes"},
         )
     assert run.exit_code == 0, run.tail
     return Watched(run, witness, since_s)

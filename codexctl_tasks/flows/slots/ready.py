@@ -131,10 +131,11 @@ class _Preparation:
             return looked
         self._lease.change(state=State.PREPARING, fingerprint="")
         code = deploy.apply_and_wait(self._deploy_request(self._source), self._outside)
+        self._remember(code, wanted)
         slots = self._place.slots
         records = records_label(slots.namespace, slots.prefix)
-        mark_recorded(self._place.cluster, self._namespace, records)
-        return self._remember(code, wanted)
+        mark_recorded(self._place.cluster, self._namespace, records, self._console.warn)
+        return code
 
     @property
     def _source(self) -> Source:

@@ -92,32 +92,37 @@ def compare(sides: Sides, *, overwrite: bool) -> Difference:
 
 def in_question(tree: Tree, others: Iterable[Tree]) -> list[bytes]:
     """Return the files of a tree whose digest decides whether they are as in one of the others."""
-    counterparts = list(others)
+    counterparts = [each for each in others if each]
     return [
         path
         for path, entry in tree.items()
         if entry.kind is Kind.FILE
         and not entry.digest
+        and _has_same_size(path, entry, counterparts)
         and nature_of(path) is not Nature.ADDED
-        and any(
-            (other := each.get(path)) is not None
-            and other.kind is Kind.FILE
-            and other.size == entry.size
-            for each in counterparts
-        )
     ]
+
+
+def _has_same_size(path: bytes, entry: Entry, counterparts: Iterable[Tree]) -> bool:
+    for each in counterparts:
+        other = each.get(path)
+        if other is not None and other.size == entry.size and other.kind is Kind.FILE:
+            return True
+    return False
 
 
 def _work(sides: Sides) -> Iterable[bytes]:
     """Yield what somebody has made, changed or deleted on the other side."""
     for path, found in sides.remote.items():
+        if found.digest and found.is_same(sides.local.get(path)):
+            continue
         if found.kind in (Kind.FOLDER, Kind.OTHER) or path in sides.ignored:
             if _blocks(path, sides):
                 yield path
-        elif nature_of(path) in (Nature.SOURCE, Nature.HISTORY):
-            known = (*(base.get(path) for base in sides.bases), sides.local.get(path))
-            if not any(found.is_same(each) for each in known):
-                yield path
+        elif nature_of(path) in (Nature.SOURCE, Nature.HISTORY) and not any(
+            found.is_same(base.get(path)) for base in sides.bases
+        ):
+            yield path
     for path in _deleted(sides):
         yield path
 
@@ -148,25 +153,24 @@ def _news(sides: Sides) -> Iterable[bool]:
     """Yield for each path whether our side has changed since the last sync."""
     [base] = sides.bases
     for path, ours in sides.local.items():
-        nature = nature_of(path)
-        if nature is Nature.ADDED:
-            yield path not in base
-        elif nature is not Nature.REPLACED:  # an index changes whenever git looks at files
-            yield not ours.is_same(base.get(path))
+        if not ours.is_same(known := base.get(path)):
+            nature = nature_of(path)
+            # An index changes whenever git looks at files.
+            yield known is None if nature is Nature.ADDED else nature is not Nature.REPLACED
     yield from (path not in sides.local and nature_of(path) is Nature.SOURCE for path in base)
 
 
 def _is_wanted(path: bytes, sides: Sides) -> bool:
     """Tell whether the other side is to get what we have at a path."""
     ours, theirs = sides.local[path], sides.remote.get(path)
-    if theirs is None:
-        return True
+    if theirs is None or ours.is_same(theirs):
+        return theirs is None
     match nature_of(path):
         case Nature.ADDED if ours.kind is Kind.FILE:
             return theirs.size != ours.size
         case Nature.REPLACED if len(sides.bases) == 1:
-            return not ours.is_same(theirs) and not ours.is_same(sides.bases[0].get(path))
-    return not ours.is_same(theirs)
+            return not ours.is_same(sides.bases[0].get(path))
+    return True
 
 
 def _differs_in_mode(path: bytes, sides: Sides) -> bool:

@@ -45,7 +45,9 @@ class Entry:
 
     def is_same(self, other: Entry | None) -> bool:
         """Tell whether *other* is known to be the same; what is not known is not the same."""
-        return self == other and (self.kind is Kind.FOLDER or bool(self.digest))
+        if self is not other and self != other:
+            return False
+        return bool(self.digest) or self.kind is Kind.FOLDER
 
 
 Manifest = dict[bytes, Entry]

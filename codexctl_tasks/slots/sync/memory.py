@@ -68,9 +68,13 @@ class Memory:
             _forget(os.path.dirname(self._file))
 
 
-def memory_of(folder: bytes, environ: Mapping[str, str]) -> Memory:
-    """Return what is remembered of a folder, below the cache folder of the user."""
-    caches = environ.get("XDG_CACHE_HOME") or os.path.join(environ.get("HOME") or "/", ".cache")
+def memory_of(folder: bytes, environ: Mapping[str, str]) -> Memory | None:
+    """Return what is remembered of a folder; None: the user has no place for it."""
+    caches, home = environ.get("XDG_CACHE_HOME") or "", environ.get("HOME") or ""
+    if not os.path.isabs(caches):  # the XDG specification: such a value is to be ignored
+        if not os.path.isabs(home):
+            return None
+        caches = os.path.join(home, ".cache")
     name = hashlib.sha256(os.path.realpath(folder)).hexdigest()
     return Memory(os.path.join(caches, "codexctl", "digests", name))
 

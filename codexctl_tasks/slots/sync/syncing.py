@@ -234,7 +234,10 @@ class _Sync:
         if sum(sides.local[path].size for path in difference.send) < _MUCH:
             return True
         sample, heard_s = archive.sample(difference.send), list[float]()
-        take = lambda _: heard_s.append(time.monotonic())  # noqa: E731
+
+        def take(_: bytes) -> None:
+            heard_s.append(time.monotonic())
+
         self._execute(scripts.PROBE, given=[sample], take=take)
         return pays(sample, heard_s[-1] - heard_s[0])
 

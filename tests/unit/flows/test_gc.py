@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ from tests.support.slotted import FakeGitHub, Slotted
 from tests.support.stage import report_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.github_server import GitHubServer
     from tests.support.stage import Stage
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -41,6 +45,16 @@ def github() -> FakeGitHub:
     found = FakeGitHub()
     found.issues, found.runs = {12: True, 13: False}, {7: "in_progress"}
     return found
+
+
+@contextmanager
+def _served(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubServer]:
+    """Run a GitHub that gc finds by the variables of a run."""
+    with github_server() as server:
+        monkeypatch.setenv("GITHUB_API_URL", server.url)
+        monkeypatch.setenv("GITHUB_TOKEN", "secret-token")
+        monkeypatch.setenv("CODEXCTL_REPO", server.repository)
+        yield server
 
 
 def _collect(slotted: Slotted, github: FakeGitHub, **given: Any) -> int:
@@ -253,13 +267,7 @@ def test_what_somebody_wrote_into_one_record_does_not_stop_the_others(
     slotted: Slotted, monkeypatch: pytest.MonkeyPatch, fields: dict[str, str], code: int
 ) -> None:
     """Whatever becomes of that slot, the one that is closed goes."""
-    with github_server() as server:
-        for name, value in (
-            ("GITHUB_API_URL", server.url),
-            ("GITHUB_TOKEN", "secret-token"),
-            ("CODEXCTL_REPO", server.repository),
-        ):
-            monkeypatch.setenv(name, value)
+    with _served(monkeypatch) as server:
         server.facts.add_issue(13, state="closed")
         repo = {"repo": server.repository}
         _in_use(slotted, 2, issue=13, **repo)
@@ -289,13 +297,7 @@ def test_slots_of_other_projects_are_none_of_ours(slotted: Slotted, github: Fake
 
 def test_github_is_asked_as_it_is(slotted: Slotted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over HTTP: a closed Issue, an open one, one that is gone, and a run that is over."""
-    with github_server() as server:
-        for name, value in (
-            ("GITHUB_API_URL", server.url),
-            ("GITHUB_TOKEN", "secret-token"),
-            ("CODEXCTL_REPO", server.repository),
-        ):
-            monkeypatch.setenv(name, value)
+    with _served(monkeypatch) as server:
         server.facts.add_issue(13, state="closed")
         server.facts.add_pull(14, "codex/issue-13", state="closed", merged_at="2026-01-09")
         server.facts.deleted = {15}

@@ -110,6 +110,29 @@ def test_the_first_time(ready: Ready, capsys: pytest.CaptureFixture[str]) -> Non
     assert [told[flag] for flag in flags] == [0, True, False, True, False]
 
 
+def test_the_namespace_says_where_its_record_is(ready: Ready) -> None:
+    """So gc can tell it from one that somebody deployed by hand; once is enough."""
+    ready.ensure()
+    labels = ready.cluster.objects["Namespace", "", "shop-dev-3"]["metadata"]["labels"]
+    assert labels["codexctl/records"] == "codexctl.shop-slot"
+
+    ready.ensure(force=True)
+    assert "patch Namespace shop-dev-3" not in ready.cluster.calls
+
+
+@pytest.mark.parametrize(("status", "is_told"), [(403, False), (500, True)])
+def test_a_namespace_that_cannot_say_so_is_ready_all_the_same(
+    ready: Ready, status: int, *, is_told: bool
+) -> None:
+    """An environment that is healthy is not lost for a label."""
+    ready.cluster.patch_refusals = [ClusterError("PATCH", "refused", status=status)]
+
+    assert ready.ensure() == 0
+
+    assert ready.data_of(3)["state"] == "ready"
+    assert ("gc will not find namespace shop-dev-3" in ready.stage.shown) is is_told
+
+
 def test_nothing_has_changed(ready: Ready, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither a hook runs nor an object is sent; the environment is not called new again."""
     ready.ensure()

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from codexctl_tasks.world.parallel import in_order, in_parallel
+from codexctl_tasks.world.parallel import begin, in_order, in_parallel
 
 
 def test_every_item_comes_with_its_result() -> None:
@@ -35,6 +35,17 @@ def test_calls_run_side_by_side_up_to_the_limit() -> None:
 
     assert len(list(in_parallel(call, range(9), limit=3))) == 9
     assert most == 3
+
+
+def test_a_call_that_was_begun_goes_on_beside_its_caller() -> None:
+    """Its result, or what it raised, is there when somebody asks for it."""
+    asked = threading.Event()
+    end = begin(lambda: asked.wait(5))
+    asked.set()
+    assert end() is True
+
+    with pytest.raises(ZeroDivisionError):
+        begin(lambda: 1 // 0)()
 
 
 def test_a_result_is_there_before_the_slowest_call_ends() -> None:
