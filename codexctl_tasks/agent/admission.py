@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.errors import ConfigurationError
+from codexctl_tasks.requests.agents import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

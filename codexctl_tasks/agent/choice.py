@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import ConfigurationError
+from codexctl_tasks.requests.agents import EFFORTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
-"""How much a model can be told to think."""
 _LABEL = re.compile(r"\[\s*ai-(model|reasoning)-\s*([^\[\]]*?)\s*\]", re.IGNORECASE)
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}")
 

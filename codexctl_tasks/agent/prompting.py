@@ -16,12 +16,12 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from codexctl_tasks.agent.budget import Budget
 from codexctl_tasks.agent.sanitizing import fence_of, fenced
 from codexctl_tasks.errors import ConfigurationError
+from codexctl_tasks.requests.agents import LANGUAGES
 
 if TYPE_CHECKING:
     from codexctl_tasks.agent.context import Context, Place, Remark
-    from codexctl_tasks.agent.kinds import Kind
+    from codexctl_tasks.requests.agents import Kind
 
-LANGUAGES = ("en", "ru")
 MOST_CHARACTERS = 200_000
 """Of everything that comes from GitHub; about 50,000 tokens."""
 LONGEST_TEMPLATE = 2**20

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.errors import DONE, TIMED_OUT, WORKLOAD_FAILED, ConfigurationError
+from codexctl_tasks.requests.agents import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path

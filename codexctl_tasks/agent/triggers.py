@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.agent.kinds import Kind
+from codexctl_tasks.requests.agents import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from codexctl_tasks.errors import UsageError
+from codexctl_tasks.requests.agents import KINDS
 from codexctl_tasks.requests.basis import ReportFiles
 from codexctl_tasks.requests.gates import GateRequest
 from codexctl_tasks.settings.environment import path_of, step_files, switch, this_repository, value
 from codexctl_tasks.settings.values import choice, count, output_of, parts
 
-KINDS = ("dev", "review", "plan", "plan-review", "repair")
 DEFAULT_COMMAND = "/codex"
 DEFAULT_PREFIX = "codex/issue-"
 DEFAULT_MOST_RUNS = 20

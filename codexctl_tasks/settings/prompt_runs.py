@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from codexctl_tasks.errors import UsageError
+from codexctl_tasks.requests.agents import EFFORTS, KINDS, LANGUAGES
 from codexctl_tasks.requests.prompt_runs import PromptRunRequest
 from codexctl_tasks.settings.environment import event_subject, path_of, switch, value
 from codexctl_tasks.settings.slots import slot_fields, slot_lease_s
 from codexctl_tasks.settings.values import choice, count, timeout_s
 from codexctl_tasks.settings.workspaces import DEFAULT_CLAIM
 
-KINDS = ("dev", "review", "plan", "plan-review", "repair")
-LANGUAGES = ("en", "ru")
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 MOST_RETRIES = 3
 DEFAULT_RESULT = "agent-result"
 TOKEN = "CODEXCTL_MODEL_TOKEN"  # noqa: S105 - the variable, not its value

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codexctl_tasks.errors import UsageError
+from codexctl_tasks.requests.agents import KINDS
 from codexctl_tasks.requests.basis import ReportFiles
 from codexctl_tasks.requests.publishing import FinishRequest, PublishRequest
 from codexctl_tasks.settings.comments import LANGUAGES
@@ -23,7 +24,6 @@ from codexctl_tasks.settings.environment import (
 from codexctl_tasks.settings.sources import source
 from codexctl_tasks.settings.values import choice, count, output_of
 
-KINDS = ("dev", "review", "plan", "plan-review", "repair")
 DEFAULT_ENV = "ai"
 DEFAULT_SERVER = "https://github.com"
 

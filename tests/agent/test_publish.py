@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.agent.publication import FILE, read_publication
 from codexctl_tasks.agent.result import Result, Status, write_result
 from codexctl_tasks.agent.work import bundle
 from codexctl_tasks.errors import CodexctlError, UsageError
 from codexctl_tasks.flows.agent.publish import publish
 from codexctl_tasks.hooks.builtin.comment_body import JOINER
+from codexctl_tasks.requests.agents import Kind
 from codexctl_tasks.settings import publish_request
 from tests.agent.conftest import NAME
 from tests.support.fakes import FakeCluster, fake_outside

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codexctl_tasks.agent.choice import Choice, choose
 from codexctl_tasks.agent.context import read_context
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.agent.prompting import Facts, prompt
 from codexctl_tasks.errors import ConfigurationError, UsageError
+from codexctl_tasks.requests.agents import Kind
 from codexctl_tasks.stack.files import display, inside, read_text
 from codexctl_tasks.stack.links import pages_of
 from codexctl_tasks.world.github_access import Thread, open_github

@@ -11,7 +11,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.agent.ending import PUBLISH, Ending, ending_of, read_needs
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.agent.publication import load_publication
 from codexctl_tasks.agent.result import FILE, Result, Status, read_result
 from codexctl_tasks.agent.telling import MARKER, text_of
@@ -19,6 +18,7 @@ from codexctl_tasks.agent.wording import Language
 from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.flows.reporting import outputs_text, write_report
 from codexctl_tasks.hooks.builtin.comment_body import compose
+from codexctl_tasks.requests.agents import Kind
 from codexctl_tasks.requests.basis import looks_secret
 from codexctl_tasks.world.github_access import Thread, open_github
 from codexctl_tasks.world.github_comments import OwnComment

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.agent.admission import Case, Person, Policy, policy_of, refusal
 from codexctl_tasks.agent.choice import Choice, choose
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.agent.sanitizing import one_line
 from codexctl_tasks.agent.triggers import NoTriggerError, Rules, Trigger, trigger_of
 from codexctl_tasks.errors import DONE, ConfigurationError
 from codexctl_tasks.flows.reporting import outputs_text, write_report
+from codexctl_tasks.requests.agents import Kind
 from codexctl_tasks.world.github_access import open_github
 from codexctl_tasks.world.github_answers import GitHubError
 from codexctl_tasks.world.github_people import count_runs, read_account

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.agent.command import Invocation, arguments, as_shell, expected_version, is_codex
 from codexctl_tasks.agent.configuration import Configuration, configuration
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.agent.pod import LostRunError, Shell, Site
 from codexctl_tasks.agent.result import Result, Status, write_result
 from codexctl_tasks.agent.running import Run, Survey, cancel, close
@@ -34,6 +33,7 @@ from codexctl_tasks.flows.agent.site import find_site, workspace
 from codexctl_tasks.flows.agent.telling import Recording
 from codexctl_tasks.flows.agent.way import ModelAccess, way_to_model
 from codexctl_tasks.flows.slots.place import SlotPlace, wanted_record
+from codexctl_tasks.requests.agents import Kind
 from codexctl_tasks.slots.lease import SlotLease, refuse_if_held
 from codexctl_tasks.stack.files import display, read_text
 from codexctl_tasks.stack.loading import load_stack

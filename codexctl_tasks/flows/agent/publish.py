@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.agent import publication as publications
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.agent.message import harmless, pull_request_body, title_of
 from codexctl_tasks.agent.publication import Publication
 from codexctl_tasks.agent.result import Result, Status, read_result
@@ -28,6 +27,7 @@ from codexctl_tasks.flows.agent.showing import Showing
 from codexctl_tasks.flows.registries import variables_of
 from codexctl_tasks.flows.reporting import outputs_text, write_report
 from codexctl_tasks.hooks.builtin.comment_body import compose
+from codexctl_tasks.requests.agents import Kind
 from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.world.github_access import Thread, open_github, token_of
 from codexctl_tasks.world.github_comments import OwnComment

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from codexctl_tasks.agent.admission import Case, Person, policy_of, refusal
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.errors import ConfigurationError
+from codexctl_tasks.requests.agents import Kind
 
 WRITER = Person("octo", is_bot=False, may_write=True)
 READER = Person("reader", is_bot=False, may_write=False)

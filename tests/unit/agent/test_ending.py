@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from codexctl_tasks.agent.ending import Job, ending_of, read_needs
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.agent.publication import Publication, read_publication
 from codexctl_tasks.agent.result import Result, Status
+from codexctl_tasks.requests.agents import Kind
 
 SUBJECT = Result(status=Status.INFRA_FAILED, repo="shop/web", issue=12)
 DONE = replace(SUBJECT, status=Status.SUCCESS, slot=3, namespace="shop-dev-3")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from codexctl_tasks.agent.context import Context, Place, Remark
-from codexctl_tasks.agent.kinds import Kind
-from codexctl_tasks.agent.prompting import LANGUAGES, Facts, prompt
+from codexctl_tasks.agent.prompting import Facts, prompt
 from codexctl_tasks.errors import ConfigurationError
+from codexctl_tasks.requests.agents import LANGUAGES, Kind
 
 FACTS = Facts(
     namespace="shop-dev-3",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.agent.result import FILE, Result, Status, Usage, read_result, write_result
 from codexctl_tasks.errors import ConfigurationError
+from codexctl_tasks.requests.agents import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.agent.triggers import NoTriggerError, Rules, trigger_of
+from codexctl_tasks.requests.agents import Kind
 
 RULES = Rules(
     labels={"[ai-dev]": "dev", "[ai-plan]": "plan"},

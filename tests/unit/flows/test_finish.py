@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.agent.publication import FILE, Publication
 from codexctl_tasks.agent.result import Result, Status, Usage, write_result
 from codexctl_tasks.agent.wording import Language, words_of
 from codexctl_tasks.errors import UsageError
 from codexctl_tasks.flows.agent.finish import LONGEST_MESSAGE, finish
 from codexctl_tasks.hooks.builtin.comment_body import JOINER
+from codexctl_tasks.requests.agents import Kind
 from codexctl_tasks.settings import finish_request
-from codexctl_tasks.settings.publishing import KINDS
 from tests.support.fakes import FakeCluster, fake_outside
 from tests.support.github_server import GitHubServer, Trouble, github_server
 from tests.support.output_schema import check
@@ -224,8 +223,3 @@ def test_wrong_usage(desk: Desk, given: dict[str, str], said: str) -> None:
     """Exit code 2, in one line."""
     with pytest.raises(UsageError, match=said):
         desk.run(**given)
-
-
-def test_names_in_settings() -> None:
-    """Flags allow what there is."""
-    assert set(KINDS) == set(Kind)

@@ -9,12 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from codexctl_tasks.agent.choice import EFFORTS
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.flows.agent.gate import gate
 from codexctl_tasks.settings import gate_request
-from codexctl_tasks.settings.gates import KINDS
 from tests.support.fakes import FakeCluster, fake_outside
 from tests.support.github_server import GitHubServer, Trouble, github_server
 from tests.support.output_schema import check
@@ -242,9 +239,3 @@ def test_the_issue(door: Door) -> None:
     door.server.facts.add_issue(40)
     door.server.facts.moved[12] = f"{door.server.url}/repos/shop/web/issues/40"
     door.refused("has moved")
-
-
-def test_words_are_those_of_the_agent() -> None:
-    """Settings know every kind and effort that there is."""
-    assert tuple(KINDS) == tuple(kind.value for kind in Kind)
-    assert "xhigh" in EFFORTS

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.agent.choice import Choice
-from codexctl_tasks.agent.kinds import Kind
 from codexctl_tasks.agent.result import Result, Status
 from codexctl_tasks.errors import ConfigurationError, UsageError
 from codexctl_tasks.flows.agent.brief import Brief, brief
 from codexctl_tasks.flows.agent.site import find_site, workspace
+from codexctl_tasks.requests.agents import Kind
 from codexctl_tasks.settings import prompt_run_request
 from codexctl_tasks.stack.loading import load_stack
 from tests.support.github_server import GitHubServer, github_server

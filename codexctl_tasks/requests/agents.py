@@ -1,8 +1,13 @@
-"""What an agent can be asked for."""
+"""What can be asked of an agent."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+"""How much a model may think."""
+LANGUAGES = ("en", "ru")
+"""Of prompts."""
 
 
 class Kind(StrEnum):
@@ -23,3 +28,6 @@ class Kind(StrEnum):
     def makes_commits(self) -> bool:
         """Whether it ends with a branch; of the others only the last message counts."""
         return self in (Kind.DEV, Kind.REPAIR)
+
+
+KINDS: tuple[str, ...] = tuple(Kind)
