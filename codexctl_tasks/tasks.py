@@ -436,6 +436,7 @@ def comment_pr(_: Context, **given: Any) -> int:
     Flag("slot-lease", "For how long the slot is this run's after each renewal (default: 30m)."),
     *(flag for flag in WORKSPACE if flag.name == "claim"),
     Flag("path", "Folder on it in which the agent works (default: the name of the project)."),
+    Flag("folder", "Checkout that was synced; its commit is the base (default: services.yaml's)."),
     *SLOTS,
     *CLUSTER,
     OUTPUT,

@@ -80,7 +80,7 @@ def _imposed(model_url: str, folder: str) -> Table:
     return {
         "model_provider": _PROVIDER,
         "check_for_update_on_startup": False,
-        "project_doc_max_bytes": 0,  # AGENTS.md of an untrusted head
+        "project_doc_max_bytes": 0,  # AGENTS.md of a head that nobody trusts; the prompt has ours
         "analytics": {"enabled": False},
         "shell_environment_policy": {"ignore_default_excludes": False},
         "projects": {folder: {"trust_level": "untrusted"}},

@@ -21,6 +21,7 @@ GATE, SLOT, AGENT, PUBLISH = "gate", "slot", "agent", "publish"
 """Names of the jobs in the workflow."""
 _CANCELLED, _FAILED, _SKIPPED = "cancelled", "failure", "skipped"
 _LARGEST = 4 * 2**20
+_NO_RESULT = "the run has left no result"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,10 @@ class Job:
     result: str
     """``success``, ``failure``, ``cancelled`` or ``skipped``; empty: there was none."""
     outputs: Mapping[str, str] = field(default_factory=dict)
+
+    def told(self, name: str) -> str:
+        """Return one of its outputs; empty: it has not said so."""
+        return self.outputs.get(name, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +124,34 @@ def _with_subject(result: Result, subject: Result, jobs: Mapping[str, Job]) -> R
 
 def _without_result(subject: Result, jobs: Mapping[str, Job]) -> Result:
     """Return what can be said when the agent's job has left nothing."""
-    outputs = {**_of(jobs, GATE).outputs, **_of(jobs, SLOT).outputs, **_of(jobs, AGENT).outputs}
-    slot = outputs.get("slot", "")
+    gate, slot, agent = (_of(jobs, name) for name in (GATE, SLOT, AGENT))
+    number = slot.told("slot") or agent.told("slot")
     found = replace(
         subject,
-        slot=int(slot) if slot.isdecimal() and slot.isascii() else 0,
-        namespace=outputs.get("namespace", ""),
+        slot=int(number) if number.isdecimal() and number.isascii() else 0,
+        namespace=slot.told("namespace") or agent.told("namespace"),
+        thread_id=agent.told("thread-id"),
+        final_message=agent.told("final-message"),
     )
-    gate = _of(jobs, GATE)
-    if gate.result == "success" and gate.outputs.get("allowed") != "true":
-        return found.ended(Status.DENIED, gate.outputs.get("reason", ""))
-    told = outputs.get("status", "")
-    if told in tuple(Status) and Status(told) is not Status.SUCCESS:
-        return found.ended(Status(told), outputs.get("reason", ""))
-    status, why = _bad_job(jobs) or (Status.INFRA_FAILED, "the run has left no result")
+    if gate.result == "success" and gate.told("allowed") != "true":
+        return found.ended(Status.DENIED, gate.told("reason"))
+    for job in (agent, slot):
+        if (told := job.told("status")) in tuple(Status):
+            return _of_job(found, Status(told), job, jobs)
+    status, why = _bad_job(jobs) or (Status.INFRA_FAILED, _NO_RESULT)
     return found.ended(status, why)
+
+
+def _of_job(found: Result, status: Status, job: Job, jobs: Mapping[str, Job]) -> Result:
+    """Return how it ended as a job says, whose file is lost."""
+    if status is not Status.SUCCESS:
+        return found.ended(status, job.told("reason"))
+    before = {name: each for name, each in jobs.items() if name != PUBLISH}
+    if bad := _bad_job(before):
+        return found.ended(*bad)
+    if read_publication(_of(jobs, PUBLISH).outputs) is None:  # it has seen the file
+        return found.ended(*(_bad_job(jobs) or (Status.INFRA_FAILED, _NO_RESULT)))
+    return found.ended(status, "")
 
 
 def _unpublished(result: Result, jobs: Mapping[str, Job]) -> Publication:

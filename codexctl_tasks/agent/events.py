@@ -30,6 +30,7 @@ _PASSING = re.compile(
     re.IGNORECASE,
 )
 _LASTING = re.compile(r"quota|billing|status:? (?:400|401|403)|invalid_request", re.IGNORECASE)
+_REFUSED = re.compile(r"\bstatus:? 40[13]\b")
 _THREAD = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _NO_THREAD = re.compile(r"no rollout found for thread", re.IGNORECASE)
 
@@ -130,6 +131,8 @@ class Verdict:
     """The same thread may succeed later."""
     lacks_thread: bool = False
     """The thread that was to go on is not there."""
+    refuses_key: bool = False
+    """The model has not accepted the key, or not for this."""
 
 
 _CUT_SHORT = {
@@ -154,8 +157,7 @@ def judge(
     if ended.how in _CUT_SHORT:
         return _CUT_SHORT[ended.how]
     if account.failure:
-        may_pass = bool(_PASSING.search(account.failure) and not _LASTING.search(account.failure))
-        return Verdict(Status.AGENT_FAILED, _one_line(account.failure), may_pass)
+        return _failed_turn(account.failure)
     if ended.exit_code:
         return _failed_program(ended)
     what = _shortcoming(account, ended, schema, is_codex=is_codex)
@@ -190,6 +192,15 @@ def first_line(text: str, longest: int) -> str:
     """Return a message as one line, cut where it is too long."""
     line = " ".join(text.split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def _failed_turn(failure: str) -> Verdict:
+    return Verdict(
+        Status.AGENT_FAILED,
+        _one_line(failure),
+        may_pass=bool(_PASSING.search(failure) and not _LASTING.search(failure)),
+        refuses_key=bool(_REFUSED.search(failure)),
+    )
 
 
 def _failed_program(ended: Ended) -> Verdict:

@@ -46,6 +46,8 @@ class Facts:
     """``codex.servicesOverview``."""
     project_context: str = ""
     """``codex.projectContext``."""
+    instructions: str = ""
+    """Of the project for agents; from the base branch, for they say what the agent does."""
     unhealthy: tuple[str, ...] = ()
     """What is wrong with the environment; may hold lines of logs, which nobody vouches for."""
     mcp_tools: tuple[str, ...] = ()

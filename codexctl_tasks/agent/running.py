@@ -62,8 +62,10 @@ class Survey:
 
     version: str = ""
     """Of Codex; empty: there is none."""
-    base: str = ""
-    """Commit of the workspace; empty: it has none."""
+    head: str = ""
+    """Commit of the workspace; empty: it has none, or no git there can tell."""
+    holds_base: bool = False
+    """It is, or grew out of, the commit that was asked for."""
     used: Usage = _NOTHING
     """Of the thread that is to go on, by now."""
     has_key: bool = False
@@ -82,16 +84,17 @@ class Run:
         """Of its folder; empty: it was not started."""
         self._offset, self._token = 0, secrets.token_hex(16)
 
-    def survey(self, thread: str) -> Survey:
-        """Look at the container; *thread*: that is to go on, or empty."""
+    def survey(self, thread: str, base: str) -> Survey:
+        """Look at the container; *thread*, *base*: that the run is to go on with, or empty."""
         site = self._site
-        told = self._shell.run(scripts.SURVEY, site.runs, site.home, site.folder, thread)
+        told = self._shell.run(scripts.SURVEY, site.runs, site.home, site.folder, thread, base)
         lines = [line.partition(" ") for line in told.decode(errors="replace").splitlines()]
         found = {word: rest.strip() for word, _, rest in lines}
         running = [rest.split() for word, _, rest in lines if word == "run"]
         return Survey(
             version=found.get("version", "").rpartition(" ")[2],
-            base=found.get("base", ""),
+            head=found.get("head", ""),
+            holds_base="base" in found,
             used=_usage_of(found.get("usage", "")),
             has_key="key" in found,
             has_folder="folder" in found,

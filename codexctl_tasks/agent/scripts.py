@@ -171,6 +171,9 @@ if ! mkdir -- "$run" 2>/dev/null; then
   if is_ours "$next"; then echo "started $next"; exit 0; fi
   busy "$next"
 fi
+for each in AGENTS.md AGENTS.override.md skills prompts rules hooks.json; do
+  rm -rf -- "$home/$each" # an earlier run must not tell this one what to do
+done
 mv -f config.toml "$home/config.toml"
 mv -f -- * "$run"
 cd -- "$run"
@@ -269,9 +272,12 @@ SURVEY = (
     _PROCESSES
     + _GIT
     + """\
-runs=$1 home=$2 folder=$3 thread=$4
+runs=$1 home=$2 folder=$3 thread=$4 base=$5
 echo "version $(codex --version 2>/dev/null)"
-echo "base $(quiet_git rev-parse --verify -q HEAD 2>/dev/null)"
+echo "head $(quiet_git rev-parse --verify -q HEAD 2>/dev/null)"
+if [ -n "$base" ] && quiet_git merge-base --is-ancestor "$base" HEAD 2>/dev/null; then
+  echo 'base yes'
+fi
 [ -z "${OPENAI_API_KEY:-}${CODEX_API_KEY:-}" ] || echo 'key yes'
 [ -z "$thread" ] || echo "usage $(cat "$home/usage/$thread" 2>/dev/null)"
 for each in "$runs"/[0-9]*; do
@@ -283,8 +289,8 @@ done
 [ -d "$folder" ] && echo 'folder yes'
 """
 )
-"""Arguments: where runs are, the agent's home, where it works, a thread or nothing. Prints a word
-and what is known about it in each line."""
+"""Arguments: where runs are, the agent's home, where it works, a thread or nothing, a commit or
+nothing. Prints a word and what is known about it in each line."""
 
 REMEMBER = """\
 mkdir -p -- "$1/usage" && echo "$3" > "$1/usage/$2.new" && mv -f "$1/usage/$2.new" "$1/usage/$2"

@@ -11,6 +11,7 @@ from codexctl_tasks.apply.ownership import has_former_manager
 from codexctl_tasks.apply.plan import Action
 from codexctl_tasks.apply.sending import Change
 from codexctl_tasks.errors import CHANGES_PLANNED, DONE, CombinedError
+from codexctl_tasks.flows.agent.way import shown_proxy
 from codexctl_tasks.flows.reporting import Reporter
 from codexctl_tasks.flows.run import Run
 from codexctl_tasks.reports.outputs import public_address
@@ -79,6 +80,8 @@ class _Shown:
         self._rehearsed = {applied.name: applied for applied in rehearsal.applied}
         self._steps = [(step, self._action(step)) for step in run.steps]
         prunes = run.request.prunes and run.plan.steps  # an empty set prunes nothing
+        loaded = run.desired.loaded
+        self._proxy = shown_proxy(loaded) if loaded and loaded.source.slot else []
         self._pruned = {e.name for e in run.plan.leaving if not e.kept and prunes}
 
     @property
@@ -106,6 +109,9 @@ class _Shown:
                 yield "", f"  keep     {each.name}  ({kept})"
         if steps := self._run.hooks.count(*_STEPS):
             yield "", f"  hooks    {steps} {'step' if steps == 1 else 'steps'} run beside that"
+        if self._proxy:
+            yield "", "model proxy, made by prompt-run for each run of an agent:"
+            yield from (("", f"{_INDENT}{line}") for line in self._proxy)
         yield "", self.totals
 
     def as_json(self) -> dict[str, Any]:
@@ -139,6 +145,7 @@ class _Shown:
                 }
                 for each in self._run.plan.leaving
             ],
+            "proxy": self._proxy,
             "problems": summary.problems_as_json(self._problems),
         }
 

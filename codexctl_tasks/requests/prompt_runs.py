@@ -45,6 +45,8 @@ class PromptRunRequest(SlotRequest):
     """PersistentVolumeClaim of the workspace."""
     path: str
     """Of the folder on it; empty: the name of the project."""
+    folder: Path
+    """On this machine, which the workspace was synced with: its commit is the work's base."""
     lease_s: float
     """For how long the slot is this run's after each renewal."""
     result: Path

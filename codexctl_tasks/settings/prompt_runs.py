@@ -13,7 +13,7 @@ from codexctl_tasks.requests.prompt_runs import PromptRunRequest
 from codexctl_tasks.settings.environment import event_subject, path_of, switch, value
 from codexctl_tasks.settings.slots import slot_fields, slot_lease_s
 from codexctl_tasks.settings.values import choice, count, timeout_s
-from codexctl_tasks.settings.workspaces import DEFAULT_CLAIM
+from codexctl_tasks.settings.workspaces import DEFAULT_CLAIM, folder_of
 
 MOST_RETRIES = 3
 DEFAULT_RESULT = "agent-result"
@@ -38,6 +38,7 @@ def prompt_run_request(
     model_url: str = "",
     claim: str = "",
     path: str = "",
+    folder: str = "",
     slot_lease: str = "",
     result_dir: str = "",
     dry_run: bool = False,
@@ -71,6 +72,7 @@ def prompt_run_request(
         model_key=next(filter(None, (os.environ.get(n, "").strip() for n in KEYS)), ""),
         claim=value("claim", claim, DEFAULT_CLAIM),
         path=value("path", path),
+        folder=folder_of(folder, fields["source"].config),
         lease_s=slot_lease_s(slot_lease),
         result=Path(value("result-dir", result_dir, DEFAULT_RESULT)),
         dry_run=dry_run or switch("CODEXCTL_DRY_RUN"),

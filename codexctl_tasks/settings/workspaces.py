@@ -36,7 +36,7 @@ def sync_request(
         chosen=chosen_flags(kubeconfig=kubeconfig, context=context),
         claim=value("claim", claim, DEFAULT_CLAIM),
         path=_inner_path(value("path", path)),
-        folder=_folder(value("folder", folder), found.config),
+        folder=folder_of(folder, found.config),
         image=value("image", image),
         overwrite=overwrite or switch("CODEXCTL_OVERWRITE"),
         output=output_of(output),
@@ -51,7 +51,9 @@ def _inner_path(text: str) -> str:
     return text
 
 
-def _folder(text: str, config: Path) -> Path:
+def folder_of(given: str, config: Path) -> Path:
+    """Return the folder of this machine that a workspace is to be like: that of *config*."""
+    text = value("folder", given)
     folder = Path(text).absolute() if text else config.absolute().parent
     if not folder.is_dir():
         raise UsageError("--folder", f"{folder} is no folder", "name one that exists")

@@ -10,6 +10,7 @@ from codexctl_tasks.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
 _HARMLESS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
 
@@ -54,3 +55,12 @@ def ask_git(
         what = f"git {os.fsdecode(words[0])} failed: {said[0] if said else done.returncode}"
         raise ConfigurationError(where, what, "see whether git works there")
     return done.stdout
+
+
+def head_of(folder: Path, environ: Mapping[str, str]) -> str:
+    """Return the commit that a checkout is at; empty: it has none, or is no checkout."""
+    if not os.path.lexists(folder / ".git"):
+        return ""
+    words = ("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    told = ask_git(os.fsencode(folder), *words, environ=environ, accepts=(0, 1))
+    return told.decode("ascii", "replace").strip()

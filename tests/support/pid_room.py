@@ -147,7 +147,7 @@ class Trials:
             self._start("sleep 312")
         except CodexctlError as error:
             refused = str(error)
-        going_on = self._open().survey("").going_on
+        going_on = self._open().survey("", "").going_on
         os.kill(int(Path(self._site.runs, first.number, "pid").read_text().split()[0]), 9)
         third = self._start("exit 0")
         told = self._told(third)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MADE_BY, COMPONENT = "app.kubernetes.io/managed-by", "app.kubernetes.io/component"
 PROXY = "model-proxy"
 CONTAINER = "proxy"
+CLOSED = "closed"
+"""Policy of the namespace that lets nothing in or out."""
 RUN, SLOT, PROJECT = "codexctl.io/run", "codexctl.io/slot", "codexctl.io/project"
 LEASE = "codexctl.io/lease-until"
 """Label of the pod: until when its run is sure to live, in seconds since 1970."""
@@ -113,7 +115,7 @@ def frame(settings: ProxySettings) -> list[Object]:
             **_object("v1", "ServiceAccount", PROXY, settings.place, labels),
             "automountServiceAccountToken": False,
         },
-        {**_policy("closed", settings.place, labels), "spec": closed},
+        {**_policy(CLOSED, settings.place, labels), "spec": closed},
     ]
 
 
@@ -284,6 +286,17 @@ def own_rights(place: str) -> Object:
         },
     ]
     return {**_role("codexctl-model-proxy", place), "rules": rules}
+
+
+def own_roles(settings: ProxySettings) -> list[Object]:
+    """Return all Roles that codexctl itself needs for a proxy and the policy that goes with it."""
+    if not settings.agent_pods:
+        return [own_rights(settings.place)]
+    kinds = ["networkpolicies"]
+    verbs = ["get", "list", "create", "delete"]
+    rules = [{"apiGroups": ["networking.k8s.io"], "resources": kinds, "verbs": verbs}]
+    role = {**_role("codexctl-model-proxy", settings.slot_namespace), "rules": rules}
+    return [own_rights(settings.place), role]
 
 
 def agent_rights(namespace: str) -> Object:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
 USUAL_PREFIX = "codex/issue-"
 _LONGEST = 200
@@ -94,22 +94,22 @@ def check_branch(name: str, *, others: Collection[str], is_protected: bool) -> N
         raise RefusedBranchError(f"{what}: leave branches of agents out of the rule")
 
 
-def needs_push(*, tip: str, base: str, commit: str, may_be_new: bool) -> bool:
+def needs_push(*, tip: str, base: str, history: Sequence[str], may_be_new: bool) -> bool:
     """
     Tell whether a commit is to be pushed; False: it is there.
 
     Args:
         tip: Of the branch on the server; empty: it does not exist.
         base: Commit that the agent began with.
-        commit: Commit that it ended with.
+        history: All commits after that, the newest first; some may have been published before.
         may_be_new: The branch need not exist.
 
     Raises:
         RefusedBranchError: The branch has moved meanwhile.
     """
-    if tip == commit:
+    if tip == history[0]:
         return False
-    if tip == base or (not tip and may_be_new):
+    if tip in (base, *history) or (not tip and may_be_new):
         return True
     if not tip:
         raise RefusedBranchError("the branch of the pull request is gone: restore it and run again")

@@ -32,9 +32,15 @@ class Work:
 
     base: str
     commit: str
-    commits: int
+    history: Sequence[str]
+    """All commits after the base, the newest first."""
     changes: Sequence[Change]
     """Of all commits together, and what single ones do beside that."""
+
+    @property
+    def commits(self) -> int:
+        """How many there are."""
+        return len(self.history)
 
     @property
     def files(self) -> int:
@@ -90,7 +96,7 @@ def verify_work(
     if len(commits) > MOST_COMMITS:
         raise BadBundleError(f"it holds {len(commits):,} commits, more than {MOST_COMMITS:,}")
     changes = _changes(repository, base, commit, commits, largest_text)
-    return Work(base, commit, len(commits), changes)
+    return Work(base, commit, commits, changes)
 
 
 def _unpack(repository: Repository, pack: bytes, base: str, commit: str) -> None:

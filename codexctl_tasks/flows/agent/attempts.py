@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.agent.command import Invocation, arguments, is_codex, variables
 from codexctl_tasks.agent.configuration import TOKEN
 from codexctl_tasks.agent.events import Account, Verdict, judge, usage_since
-from codexctl_tasks.agent.result import Usage
+from codexctl_tasks.agent.result import Status, Usage
 from codexctl_tasks.agent.running import Order, Run
+from codexctl_tasks.errors import ClusterError
 from codexctl_tasks.flows.agent.telling import Telling
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.agent.configuration import Configuration
     from codexctl_tasks.agent.pod import Shell
     from codexctl_tasks.flows.agent.telling import Recording
+    from codexctl_tasks.flows.agent.way import ModelAccess
     from codexctl_tasks.stack.model import Agent
     from codexctl_tasks.world.outside import Outside
 
@@ -39,8 +42,7 @@ class Task:
     configuration: Configuration
     schema: Mapping[str, Any] | None
     schema_text: str
-    model_url: str
-    model_token: str
+    access: ModelAccess
     retries: int
     limit_s: float
     used: Usage
@@ -134,7 +136,19 @@ class Attempts:
         if self.thread and account.total:
             run.remember(self.thread, account.total)
         codex = is_codex(self._task.agent)
-        return judge(account, ended, is_codex=codex, schema=self._task.schema)
+        return self._named(judge(account, ended, is_codex=codex, schema=self._task.schema))
+
+    def _named(self, verdict: Verdict) -> Verdict:
+        """Tell a key that was refused from a failure of the agent; no further attempt helps it."""
+        if verdict.status is not Status.AGENT_FAILED:
+            return verdict
+        refused, access = verdict.refuses_key, self._task.access
+        with suppress(ClusterError):
+            refused = refused or access.is_key_refused()
+        if not refused:
+            return verdict
+        reason = f"the model has refused the key: {access.key_fix}: {verdict.reason}"
+        return Verdict(Status.INFRA_FAILED, reason, refuses_key=True)
 
     def _look(self, account: Account) -> None:
         self.thread = account.thread_id or self.thread
@@ -148,8 +162,8 @@ class Attempts:
             prompt=prompt,
             command=arguments(task.agent, invocation),
             configuration=task.configuration.text,
-            variables=variables(invocation, model_url=task.model_url),
-            secrets={**task.configuration.environment, TOKEN: task.model_token},
+            variables=variables(invocation, model_url=task.access.base_url),
+            secrets={**task.configuration.environment, TOKEN: task.access.token},
             schema=task.schema_text,
             limit_s=max(self._deadline_s - self._outside.clock.now(), 1.0),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.world.outside import Outside
 
+INSTRUCTIONS = "AGENTS.md"
+MOST_INSTRUCTIONS = 32_768
+"""Characters."""
 _LARGEST_EVENT_BYTES = 2**25
 
 
@@ -70,7 +74,7 @@ def brief(
     ) as github:
         context = read_context(github, Thread(subject.repo, number), _event(variables))
     language = request.language or codex.prompt_lang.strip().lower()
-    facts = _facts(subject, loaded, site)
+    facts = replace(_facts(subject, loaded, site), instructions=_instructions(loaded, outside))
     text = prompt(context, facts, Kind(request.kind), language, template, where=where)
     return Brief(text, choose(base, context.labels, given))
 
@@ -107,6 +111,23 @@ def _facts(subject: Result, loaded: LoadedStack, site: Site) -> Facts:
         mcp_tools=tuple(server.name for server in servers),
         tools=tuple(codex.extra_tools),
     )
+
+
+def _instructions(loaded: LoadedStack, outside: Outside) -> str:
+    """
+    Return what the project tells agents, from beside ``services.yaml``; empty: nothing.
+
+    That is the branch whose word counts. What lies in the workspace may be a stranger's: the
+    agent's configuration leaves it out.
+    """
+    found = inside(loaded.source.config.resolve().parent, INSTRUCTIONS)
+    if found is None or not found.is_file():
+        return ""
+    text = read_text(found, display(found)).strip()
+    if len(text) > MOST_INSTRUCTIONS:
+        what = f"has {len(text)} characters, of which agents are told {MOST_INSTRUCTIONS}"
+        outside.console.warn(f"{display(found)}: {what}: shorten it")
+    return text[:MOST_INSTRUCTIONS]
 
 
 def _event(variables: Mapping[str, str]) -> Mapping[str, Any]:

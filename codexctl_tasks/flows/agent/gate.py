@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.agent.admission import Case, Person, Policy, policy_of, refusal
 from codexctl_tasks.agent.choice import Choice, choose
+from codexctl_tasks.agent.result import Status
 from codexctl_tasks.agent.sanitizing import one_line
 from codexctl_tasks.agent.triggers import NoTriggerError, Rules, Trigger, trigger_of
 from codexctl_tasks.errors import DONE, ConfigurationError
@@ -56,7 +57,11 @@ class Decision:
     pr: int = 0
     """0: it is about an issue, or nothing."""
     ref: str = ""
-    """What to check out: a branch, of a fork a commit; empty: the default branch."""
+    """
+    What to check out: a branch, of a fork a commit; empty: the default branch.
+
+    Of an Issue the branch that earlier runs have pushed to, if there is one.
+    """
     model: str = ""
     """Chosen by labels or by whoever starts it; empty: what services.yaml says."""
     effort: str = ""
@@ -106,7 +111,7 @@ def _answer(github: GitHub, request: GateRequest, policy: Policy, trigger: Trigg
         raise _RefusedError(f"#{request.pr} is an issue, not a pull request")
     if request.issue and issue.is_pull_request:
         raise _RefusedError(f"#{request.issue} is a pull request, not an issue")
-    ref, is_fork = _head(github, issue)
+    ref, is_fork = _head(github, issue, request.branch_prefix)
     actor = _person(github, request.repo, request.actor)
     is_same = request.actor.casefold() == request.triggering_actor.casefold()
     case = Case(
@@ -178,10 +183,12 @@ def _number(given: Any) -> int:
     return int(text) if text.isascii() and text.isdecimal() else 0
 
 
-def _head(github: GitHub, issue: Issue) -> tuple[str, bool]:
+def _head(github: GitHub, issue: Issue, prefix: str) -> tuple[str, bool]:
     """Return what to check out, and whether it is a stranger's."""
     if not issue.is_pull_request:
-        return "", False
+        # A run goes on where the last one for the Issue has ended, or its work has no place to go.
+        own = f"{prefix}{issue.number}"
+        return (own if github.branch(issue.repository, own) else ""), False
     pull = github.pull_request(issue.repository, issue.number)
     # What a stranger pushes after the answer was given is not what was allowed.
     return (pull.head_sha, True) if pull.is_from_fork else (pull.head_ref, False)
@@ -210,6 +217,7 @@ def _tell(decision: Decision, request: GateRequest, outside: Outside) -> None:
     console.step("gate", line)
     told: dict[str, Any] = {
         "allowed": decision.allowed,
+        "status": "" if decision.allowed else Status.DENIED.value,
         "reason": decision.reason,
         "kind": decision.kind,
         "issue": decision.issue,

@@ -169,7 +169,7 @@ class _Publishing:
             branch, base_branch = self._branches(github, pull)
             tip = carrier.tip(branch)
             pushes = branches.needs_push(
-                tip=tip, base=work.base, commit=work.commit, may_be_new=pull is None
+                tip=tip, base=work.base, history=work.history, may_be_new=pull is None
             )
         except RefusedBranchError as error:
             raise BlockedError(str(error)) from error

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from codexctl_tasks.agent.proxy.access import model_access
 from codexctl_tasks.agent.proxy.choice import proxy_settings
-from codexctl_tasks.errors import ConfigurationError, UsageError
+from codexctl_tasks.agent.proxy.showing import shown_lines
+from codexctl_tasks.errors import ClusterError, ConfigurationError, DeadlineError, UsageError
 from codexctl_tasks.stack.files import display, inside, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from codexctl_tasks.agent.proxy.objects import ProxySettings
     from codexctl_tasks.requests.prompt_runs import PromptRunRequest
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
 
 
-class ModelAccess(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ModelAccess:
     """How the agent reaches a model."""
 
     base_url: str
     """What comes before ``/responses``."""
-    token: str
+    token: str = field(repr=False)
     """Of this run alone."""
+    key_fix: str
+    """What to do when the model refuses the key."""
+    is_key_refused: Callable[[], bool] = field(repr=False)
+    """Ask whether it has; ``ClusterError``: nobody can tell."""
+
+
+_SHOWN_RUN = "id-of-run"
 
 
 @contextmanager
@@ -45,25 +56,42 @@ def way_to_model(
         ConfigurationError, ClusterError, DeadlineError: No proxy can be started.
     """
     if request.model_url:
-        yield ModelAccess(request.model_url, request.model_token or secrets.token_hex(16))
+        token, fix = request.model_token or secrets.token_hex(16), "see CODEXCTL_MODEL_TOKEN"
+        yield ModelAccess(request.model_url, token, fix, lambda: False)
         return
     if not request.model_key:
         fix = "set CODEXCTL_MODEL_KEY to the model's key, or give the address of a server"
         raise UsageError("--model-url", "is required without a key", fix)
-    written, file = loaded.stack.codex.proxy, loaded.stack.codex.proxy.ca_file
-    settings = proxy_settings(
-        written,
+    settings = _settings(loaded, run=secrets.token_hex(6), key=request.model_key, life_s=life_s)
+    outside.console.step("model", "starting a proxy, which alone has the key")
+    with ExitStack() as stack:
+        try:
+            access = stack.enter_context(model_access(cluster, outside.clock, settings))
+        except DeadlineError as error:  # neither the agent's time ran out, nor that for a slot
+            raise ClusterError(error.where, error.what, error.fix) from error
+        fix = "give a valid one as OPENAI_API_KEY or CODEXCTL_MODEL_KEY"
+        yield ModelAccess(access.base_url, access.token, fix, access.is_key_refused)
+
+
+def shown_proxy(loaded: LoadedStack) -> list[str]:
+    """Return what a run would make for its proxy, a line each; empty: it has none."""
+    if not loaded.stack.codex.proxy.image:
+        return []
+    return list(shown_lines(_settings(loaded, run=_SHOWN_RUN, key="", life_s=0)))
+
+
+def _settings(loaded: LoadedStack, *, run: str, key: str, life_s: float) -> ProxySettings:
+    proxy = loaded.stack.codex.proxy
+    return proxy_settings(
+        proxy,
         project=loaded.context.project,
-        run=secrets.token_hex(6),
+        run=run,
         slot=loaded.source.slot,
         slot_namespace=loaded.context.namespace,
-        key=request.model_key,
+        key=key,
         life_s=round(life_s),
-        authorities=_project_file(loaded, file) if file else "",
+        authorities=_project_file(loaded, proxy.ca_file) if proxy.ca_file else "",
     )
-    outside.console.step("model", "starting a proxy, which alone has the key")
-    with model_access(cluster, outside.clock, settings) as access:
-        yield ModelAccess(access.base_url, access.token)
 
 
 def _project_file(loaded: LoadedStack, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.errors import DONE, ClusterError, CodexctlError, UsageError
+from codexctl_tasks.errors import DONE, ClusterError, CodexctlError, DeadlineError, UsageError
 from codexctl_tasks.flows.reporting import outputs_text, write_report
 from codexctl_tasks.flows.slots.place import SlotPlace
 from codexctl_tasks.reports import slots as report
@@ -45,13 +45,18 @@ def ensure_slot(request: EnsureSlotRequest, outside: Outside) -> int:
         namespace_of=place.namespace_of,
     )
     place.namespace_of(1)  # what is wrong with the pattern is told before anything is asked
-    taken = Taking(
+    taking = Taking(
         *(place.slots, wish, clock),
         open_feed=lambda: outside.watch(
             place.cluster, [place.slots.scope], clock, console.retrying
         ),
         announce=lambda line: console.step("slot", line),
-    ).take(request.wait_s)
+    )
+    try:
+        taken = taking.take(request.wait_s)
+    except DeadlineError as error:
+        _tell_timeout(request, error, outside)
+        raise
     record = taken.record
     how = "taken over" if taken.recreated else "new" if taken.created else "taken again"
     console.step(
@@ -61,6 +66,13 @@ def ensure_slot(request: EnsureSlotRequest, outside: Outside) -> int:
     )
     flags = {"created": taken.created, "recreated": taken.recreated}
     return _tell(request, outside, place, record, flags)
+
+
+def _tell_timeout(request: EnsureSlotRequest, error: DeadlineError, outside: Outside) -> None:
+    """Tell later jobs why there is no slot; `agent.ending` reads it."""
+    if outputs := request.files.step_outputs:
+        told = {"status": "slot-timeout", "reason": f"{error.where}: {error.what}"}
+        write_report(outputs, outputs_text(told), outside.console, "a")
 
 
 def slots(request: SlotRequest, outside: Outside) -> int:

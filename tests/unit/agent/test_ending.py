@@ -33,6 +33,12 @@ def published(result: str, **changes: Any) -> dict[str, Any]:
     return {"result": result, "outputs": replace(PUBLISHED, **changes).outputs}
 
 
+LOST = {
+    "gate": GATE,
+    "slot": {"result": "success", "outputs": {"slot": "3"}},
+    "agent": {"result": "success", "outputs": {"status": "success", "final-message": "Done."}},
+}
+"""Jobs of a run whose files nobody has kept."""
 WHOLE = {"gate": GATE, "slot": "success", "agent": "success"}
 
 
@@ -104,6 +110,45 @@ def test_a_result_that_is_no_success(status: Status) -> None:
             "infra-failed",
             "the run has left no result",
         ),
+        (
+            {
+                "gate": {"result": "success", "outputs": {"allowed": "true", "status": ""}},
+                "slot": {
+                    "result": "failure",
+                    "outputs": {"status": "slot-timeout", "reason": "all 3 are taken"},
+                },
+                "agent": {"result": "skipped", "outputs": {"status": "", "reason": ""}},
+                "publish": "skipped",
+            },
+            "slot-timeout",
+            "all 3 are taken",
+        ),
+        (
+            {"gate": GATE, "slot": "cancelled", "agent": "skipped"},
+            "cancelled",
+            "the job slot was cancelled",
+        ),
+        (
+            {"gate": GATE, "slot": "success", "agent": "failure"},
+            "infra-failed",
+            "the job agent failed",
+        ),
+        ({**LOST, "publish": published("success")}, "success", ""),
+        (
+            {**LOST, "publish": published("failure", status=Status.PUBLISH_BLOCKED, reason="no")},
+            "publish-blocked",
+            "no",
+        ),
+        ({**LOST, "publish": "cancelled"}, "cancelled", "the job publish was cancelled"),
+        (
+            {
+                **LOST,
+                "agent": {**LOST["agent"], "result": "failure"},
+                "publish": published("success"),
+            },
+            "infra-failed",
+            "the job agent failed",
+        ),
         ({}, "infra-failed", "the run has left no result"),
     ],
 )
@@ -118,6 +163,20 @@ def test_what_the_slot_told() -> None:
     slot = {"result": "success", "outputs": {"slot": "3", "namespace": "shop-dev-3"}}
     ending = ending_of(None, None, jobs(gate=GATE, slot=slot, agent="failure"), SUBJECT)
     assert (ending.outputs["slot"], ending.outputs["namespace"]) == ("3", "shop-dev-3")
+
+
+def test_what_the_agent_told() -> None:
+    """Its last message and its thread are told on although its files are lost."""
+    agent = {"status": "success", "final-message": "Done.", "thread-id": "t-1", "slot": "3"}
+    given = jobs(
+        gate=GATE,
+        slot="success",
+        agent={"result": "success", "outputs": agent},
+        publish=published("success"),
+    )
+    outputs = ending_of(None, None, given, SUBJECT).outputs
+    assert (outputs["final-message"], outputs["thread-id"]) == ("Done.", "t-1")
+    assert (outputs["slot"], outputs["pr-number"]) == ("3", "20")
 
 
 def test_a_result_of_another_run() -> None:

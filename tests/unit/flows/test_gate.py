@@ -84,6 +84,8 @@ class Door:
         """Run the task, whose answer is no, with a reason that holds these words."""
         answer = self.ask(**given)
         assert (answer["allowed"], answer["kind"], answer["ref"]) == (False, "", "")
+        assert answer["status"] == "denied"
+        assert "\ndenied\n" in (self.folder / "outputs").read_text("utf-8")
         assert part in answer["reason"]
         assert part in (self.folder / "summary").read_text("utf-8")
 
@@ -113,6 +115,7 @@ def test_a_label(door: Door) -> None:
         "version": 1,
         "exitCode": 0,
         "allowed": True,
+        "status": "",
         "reason": "",
         "kind": "dev",
         "issue": 12,
@@ -123,6 +126,13 @@ def test_a_label(door: Door) -> None:
         "isFork": False,
     }
     assert "dev for Issue #12" in (door.folder / "summary").read_text("utf-8")
+
+
+def test_a_second_label(door: Door) -> None:
+    """The run begins where the last one for the Issue has ended: at the branch with its work."""
+    door.server.facts.add_branch("codex/issue-12")
+    assert door.ask()["ref"] == "codex/issue-12"
+    assert door.ask(branch_prefix="bot/")["ref"] == ""
 
 
 def test_by_hand(door: Door) -> None:
@@ -176,14 +186,14 @@ def test_how_often(door: Door) -> None:
     assert "created=%3E%3D20" in asked
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(5))
 def test_what_cannot_be_found_out_is_refused(door: Door, number: int) -> None:
-    """Whichever question fails: about the Issue, the person, the right, the runs."""
+    """Whichever question fails: about the Issue, its branch, the person, the right, the runs."""
     door.ask()
     targets = [urlsplit(each.target).path for each in door.server.requests]
     door.server.fails = targets[number]
     door.refused("GitHub answered 403")
-    assert len(targets) == 4
+    assert len(targets) == 5
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 422])

@@ -119,6 +119,17 @@ def test_a_slot_is_told_to_later_steps(bench: Bench) -> None:
     assert (bench.outputs["slot"], bench.outputs["created"]) == (slot, "false")
 
 
+def test_no_slot_is_told_to_later_jobs(bench: Bench) -> None:
+    """Whoever has waited in vain is told so, and later jobs know that nothing else has failed."""
+    bench.stack("maxSlots: 3", "maxSlots: 1")
+    assert bench.run("ensure", issue="7") == 0
+    error = bench.refused("ensure", run_id=2, issue="8", slot_wait="0s")
+    assert error.exit_code == 70
+    assert bench.outputs["status"] == "slot-timeout"
+    assert "Issue 7 of acme/shop" in bench.outputs["reason"]
+    assert "slot" not in bench.outputs
+
+
 def test_slots_as_data(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     """Programs read all of a slot, as documented; a damaged record says what is wrong."""
     bench.put(1, issue="seven")

@@ -64,11 +64,18 @@ def test_branches_that_pull_requests_go_to() -> None:
 
 @pytest.mark.parametrize(
     ("tip", "is_new", "needs"),
-    [("base", False, True), ("base", True, True), ("", True, True), ("commit", False, False)],
+    [
+        ("base", False, True),
+        ("base", True, True),
+        ("", True, True),
+        ("before", False, True),
+        ("commit", False, False),
+    ],
 )
 def test_what_is_pushed(tip: str, *, is_new: bool, needs: bool) -> None:
-    """What is there already is not pushed again."""
-    assert needs_push(tip=tip, base="base", commit="commit", may_be_new=is_new) is needs
+    """What is there already is not pushed again; a branch that holds a part of it grows."""
+    history = ("commit", "before")
+    assert needs_push(tip=tip, base="base", history=history, may_be_new=is_new) is needs
 
 
 @pytest.mark.parametrize(
@@ -78,7 +85,7 @@ def test_what_is_pushed(tip: str, *, is_new: bool, needs: bool) -> None:
 def test_a_branch_that_moved(tip: str, said: str, *, is_new: bool) -> None:
     """It is left alone, and what to do is said."""
     with pytest.raises(RefusedBranchError, match=said):
-        needs_push(tip=tip, base="base", commit="commit", may_be_new=is_new)
+        needs_push(tip=tip, base="base", history=("commit",), may_be_new=is_new)
 
 
 @pytest.mark.parametrize(

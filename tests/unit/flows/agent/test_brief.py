@@ -12,7 +12,7 @@ import pytest
 from codexctl_tasks.agent.choice import Choice
 from codexctl_tasks.agent.result import Result, Status
 from codexctl_tasks.errors import ConfigurationError, UsageError
-from codexctl_tasks.flows.agent.brief import Brief, brief
+from codexctl_tasks.flows.agent.brief import MOST_INSTRUCTIONS, Brief, brief
 from codexctl_tasks.flows.agent.site import find_site, workspace
 from codexctl_tasks.requests.agents import Kind
 from codexctl_tasks.settings import prompt_run_request
@@ -115,6 +115,21 @@ def test_a_template_of_the_project(desk: Desk, stage: Stage) -> None:
     assert told.startswith("In shop-dev-1:\n<untrusted-")
     with pytest.raises(ConfigurationError, match="is outside of the project"):
         desk.brief(template="../ask.md")
+
+
+def test_instructions_of_the_project(desk: Desk, stage: Stage) -> None:
+    """Agents are told what stands in AGENTS.md beside services.yaml; too much of it is cut."""
+    (stage.folder / "AGENTS.md").write_text("Write British English.\n")
+    assert "Write British English." in desk.brief().prompt
+    (stage.folder / "AGENTS.md").write_text("x" * 40_000)
+    told = desk.brief().prompt
+    assert "x" * MOST_INSTRUCTIONS in told
+    assert "x" * (MOST_INSTRUCTIONS + 1) not in told
+    assert "AGENTS.md: has 40000 characters" in stage.shown
+    (stage.folder / "AGENTS.md").unlink()
+    (stage.folder.parent / "outside.md").write_text("planted")
+    (stage.folder / "AGENTS.md").symlink_to("../outside.md")
+    assert "planted" not in desk.brief().prompt
 
 
 def test_reviews_get_no_servers(desk: Desk) -> None:

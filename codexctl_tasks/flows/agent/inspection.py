@@ -1,0 +1,101 @@
+"""What a run finds in the container of its slot, before anything is started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codexctl_tasks.agent.command import expected_version
+from codexctl_tasks.agent.running import Run, cancel, close
+from codexctl_tasks.errors import ClusterError, ConfigurationError, DeadlineError
+from codexctl_tasks.requests.agents import Kind
+from codexctl_tasks.world.git import head_of
+
+if TYPE_CHECKING:
+    from codexctl_tasks.agent.pod import Shell
+    from codexctl_tasks.agent.running import Survey
+    from codexctl_tasks.requests.prompt_runs import PromptRunRequest
+    from codexctl_tasks.stack.model import Agent
+    from codexctl_tasks.world.outside import Outside
+
+CANCEL_OTHER_S = 45
+"""How long to wait for the end of a run that was in the way."""
+
+
+class Inspection:
+    """A look at the container; what is in the way of the run is cleared, or told of."""
+
+    def __init__(self, request: PromptRunRequest, shell: Shell, outside: Outside) -> None:
+        self._request, self._shell, self._outside = request, shell, outside
+        self._console = outside.console
+
+    def inspect(self, agent: Agent) -> tuple[Survey, str]:
+        """
+        Return what there is, and the commit with which the work begins; empty: nobody knows.
+
+        Raises:
+            ConfigurationError: It is not the container, or not the state, that the run needs.
+            DeadlineError: Another run goes on in the workspace.
+            ClusterError: It cannot be ended.
+        """
+        wanted = head_of(self._request.folder, self._request.source.environ)
+        found = Run(self._shell, self._outside.clock).survey(self._request.thread, wanted)
+        self._check_version(found, expected_version(agent))
+        if not found.has_folder:
+            fix = "sync the sources: ensure-ready or sync-sources"
+            raise ConfigurationError(self._where, "is no folder", fix)
+        if found.has_key:
+            what = "has the key of a model in its environment, where the agent can read it"
+            self._console.warn(f"{self._where}: {what}: take it out, the proxy has its own")
+        base = self._base(found, wanted)
+        for going_on in found.going_on:
+            self._clear(*going_on.split())
+        return found, base
+
+    @property
+    def _where(self) -> str:
+        return str(self._shell.site)
+
+    def _check_version(self, found: Survey, wanted: str) -> None:
+        if wanted and found.version != wanted:
+            held = f"holds Codex {found.version}" if found.version else "has no program codex"
+            fix = "build its image with that version, or set codex.agent.version"
+            raise ConfigurationError(self._where, f"{held}, not Codex {wanted}", fix)
+
+    def _base(self, found: Survey, wanted: str) -> str:
+        """
+        Return the commit that the work is compared with: that of our checkout.
+
+        The workspace may be further: what an earlier run has left there was perhaps never looked
+        at, and must not count as given.
+        """
+        makes_commits = Kind(self._request.kind).makes_commits
+        if not (wanted and found.head):
+            if makes_commits:
+                place = self._where if wanted else str(self._request.folder)
+                self._console.warn(f"{place}: has no commit: nothing can be published")
+            return ""
+        if not found.holds_base:
+            what = f"is at {found.head[:12]}, which did not grow out of our {wanted[:12]}"
+            fix = "sync them: sync-sources, with --overwrite if nobody needs what is there"
+            if makes_commits:
+                raise ConfigurationError(self._where, what, fix)
+            self._console.warn(f"{self._where}: {what}: {fix}")
+        elif found.head != wanted:
+            what = f"is at {found.head[:12]}: commits since {wanted[:12]} count as of this run"
+            self._console.step("agent", f"{self._where} {what}")
+        return wanted
+
+    def _clear(self, number: str, pod: str) -> None:
+        """Cancel a run that goes on in the workspace, if that is wanted."""
+        shell = self._shell
+        if pod != shell.site.pod[: len(pod)] and not shell.is_elsewhere(pod):
+            close(shell, number)  # it ended with its pod
+            return
+        if not self._request.force:
+            what = f"run {number} of an agent goes on in pod {pod}"
+            fix = "wait for it, or give --force to cancel it"
+            raise DeadlineError(self._where, what, fix)
+        self._console.step("agent", f"run {number} goes on in pod {pod}: cancelling it")
+        if not cancel(shell, number, CANCEL_OTHER_S):
+            what = f"run {number} of an agent cannot be ended"
+            raise ClusterError(self._where, what, f"delete pod {pod}")
