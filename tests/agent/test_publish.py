@@ -200,6 +200,32 @@ def test_a_second_round_on_the_same_branch(desk: Desk) -> None:
     assert len(desk.github.facts.pulls) == 1
 
 
+def test_a_second_round_in_a_workspace_that_was_kept(desk: Desk) -> None:
+    """It began at main again, but holds what is published: the branch grows, nothing is lost."""
+    desk.work("src/prices.py")
+    desk.run()
+    tip = desk.forge.tip(NAME, BRANCH)
+    bare = desk.forge.root / f"{NAME}.git"
+    desk.workspace.git("fetch", "--quiet", bare.as_uri(), BRANCH)
+    desk.workspace.git("reset", "--quiet", "--hard", tip)
+    desk.work("src/more.py")
+
+    assert desk.run() == 0
+
+    assert run_git(bare, "rev-parse", f"{BRANCH}^") == tip
+    assert desk.told().commit == desk.forge.tip(NAME, BRANCH) != tip
+
+
+def test_what_was_blocked_stays_blocked(desk: Desk) -> None:
+    """A next run in the same workspace does not bring along what the last one might not publish."""
+    desk.workspace.write(".github/workflows/evil.yml")
+    desk.workspace.commit("evil")
+    desk.work("src/prices.py")
+    assert ".github/workflows/evil.yml" in desk.blocked()
+    desk.work("src/more.py")
+    assert ".github/workflows/evil.yml" in desk.blocked()
+
+
 def test_the_branch_of_a_pull_request(desk: Desk) -> None:
     """A review is answered by commits; the author's own words stay."""
     bare = desk.forge.root / f"{NAME}.git"

@@ -210,3 +210,19 @@ def test_a_run_counts_only_what_it_used_of_a_thread() -> None:
     assert usage_since(Usage(100, 10, 20, 5), Usage(300, 20, 40, 10)) == Usage(200, 10, 20, 5)
     assert usage_since(Usage(100, 10, 20, 5), None) == Usage()
     assert usage_since(Usage(100, 10, 20, 5), Usage(50, 5, 5, 5)) == Usage()
+
+
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [
+        ("unexpected status 401 Unauthorized: Incorrect API key provided", True),
+        ("exceeded retry limit, last status: 403 Forbidden", True),
+        ("unexpected status 400 Bad Request: 401 apples", False),
+        ("exceeded retry limit, last status: 429 Too Many Requests", False),
+    ],
+)
+def test_a_key_that_was_refused_is_known(message: str, *, refused: bool) -> None:
+    """It is not the agent's fault, and another attempt would not help."""
+    account, _ = account_of(lines(TURN, failed(message)))
+    verdict = judge(account, Ended(1), is_codex=True, schema=None)
+    assert verdict.refuses_key is refused

@@ -305,3 +305,22 @@ def test_a_plan_that_cannot_be_made_in_github_actions(
 
     assert "field is unknown" in summary.read_text()
     assert "failed" in outputs.read_text()
+
+
+def test_the_proxy_of_agents(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever approves the environment of a slot sees what its runs make beside it."""
+    (stage.folder / "services.yaml").write_text(
+        "project: shop\n"
+        'namespace: {patterns: {ai: "shop-dev-{{ Slot }}"}}\n'
+        "services:\n- {name: web, manifests: [{path: app.yaml}]}\n"
+        "codex: {proxy: {image: 'python:3', agentPods: {app: codex}}}\n"
+    )
+    stage.write(_map("a"))
+    assert plan(deploy_request(env="ai", slot="2"), stage.outside) == 0
+    lines = capsys.readouterr().out.splitlines()
+    place = "shop-codexctl-model"
+    assert f"    Secret {place}/model-id-of-run-key: the key of the model" in lines
+    assert any(f"codexctl needs: Role {place}/codexctl-model-proxy" in line for line in lines)
+    assert any("NetworkPolicy shop-dev-2/model-id-of-run" in line for line in lines)
+    assert plan(deploy_request(env="ai"), stage.outside) == 0
+    assert place not in capsys.readouterr().out

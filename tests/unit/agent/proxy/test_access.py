@@ -16,11 +16,12 @@ from codexctl_tasks.agent.proxy.objects import (
     ProxySettings,
     agent_rights,
     binding,
-    own_rights,
+    own_roles,
     pod,
     shown_objects,
 )
 from codexctl_tasks.agent.proxy.program import read_settings
+from codexctl_tasks.agent.proxy.showing import shown_lines
 from codexctl_tasks.errors import ClusterError, ConfigurationError, DeadlineError
 from codexctl_tasks.stack.model import ModelProxy
 from tests.support.fakes import FakeClock, FakeCluster
@@ -268,9 +269,30 @@ def test_the_program_understands_its_settings() -> None:
     assert "def main" in config["data"]["program.py"]
 
 
+def test_what_people_read_before_they_approve_it() -> None:
+    """A line for each object and right, with what it is for; nothing of the key."""
+    lines = list(shown_lines(SHUT_IN))
+    objects = [line for line in lines if " need" not in line and "account should" not in line]
+    assert len(objects) == len(shown_objects(SHUT_IN))
+    assert f"Namespace {PLACE}: of proxies; stays" in lines
+    assert f"Secret {PLACE}/model-r1-key: the key of the model" in lines
+    assert (
+        f"NetworkPolicy {PLACE}/closed: nothing gets in or out but what others allow; stays"
+        in lines
+    )
+    assert any(
+        line.startswith("NetworkPolicy shop-dev-3/model-r1: pods of the agent") for line in lines
+    )
+    role = "Role shop-dev-3/codexctl-model-proxy: get, list, create, delete networkpolicies"
+    assert f"codexctl needs: {role}" in lines
+    assert any("Role shop-dev-3/codexctl-agent: get, list, watch pods" in line for line in lines)
+    assert not any(SHUT_IN.key in line for line in lines)
+    assert not any("shop-dev-3/" in line for line in shown_lines(SETTINGS) if "agent" not in line)
+
+
 def test_rights_are_minimal() -> None:
-    """Neither Role reads a Secret, and the agent's runs nothing in other pods."""
-    for role in (own_rights(PLACE), agent_rights("shop-dev-3")):
+    """No Role reads a Secret, and the agent's runs nothing in other pods."""
+    for role in (*own_roles(SHUT_IN), agent_rights("shop-dev-3")):
         for rule in role["rules"]:
             if "secrets" in rule["resources"]:
                 assert rule["verbs"] == ["create"]

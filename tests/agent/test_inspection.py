@@ -1,0 +1,81 @@
+"""Where the work of an agent begins: at our checkout's commit, whatever the workspace holds."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+
+from codexctl_tasks.errors import ConfigurationError
+from codexctl_tasks.flows.agent.inspection import Inspection
+from codexctl_tasks.settings import prompt_run_request
+from codexctl_tasks.stack.model import Agent
+from tests.support.fakes import FakeCluster, fake_outside
+from tests.support.git_server import run_git
+from tests.unit.agent.test_running import FakeShell
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.fakes import FakeClock
+
+OTHER = "b" * 40
+
+
+class Desk:
+    """Looks at a container beside a checkout of two commits."""
+
+    def __init__(self, folder: Path, clock: FakeClock) -> None:
+        self.folder, self._clock = folder, clock
+        self.stream = io.StringIO()
+        for words in (("init", "--quiet"), *[("commit", "-q", "--allow-empty", "-m", "x")] * 2):
+            run_git(folder, *words)
+        self.commit = run_git(folder, "rev-parse", "HEAD")
+
+    def base(self, *told: str, kind: str = "dev") -> str:
+        """Return where the work begins when the container tells this."""
+        shell = FakeShell(self._clock)
+        lines = ("version codex-cli 0.169.0", *told, "folder yes", "")
+        shell.answers = {"SURVEY": ["\n".join(lines).encode()]}
+        request = prompt_run_request(slot="1", kind=kind, folder=str(self.folder))
+        outside = fake_outside(FakeCluster(), self._clock, self.stream)
+        _, base = Inspection(request, shell, outside).inspect(Agent())  # type: ignore[arg-type]
+        [(_, words)] = shell.asked
+        assert words[-1] == (self.commit if (self.folder / ".git").exists() else "")
+        return base
+
+
+@pytest.fixture
+def desk(tmp_path: Path, clock: FakeClock) -> Desk:
+    """Give a checkout."""
+    return Desk(tmp_path, clock)
+
+
+def test_a_workspace_as_it_was_synced(desk: Desk) -> None:
+    """Nothing is to be told."""
+    assert desk.base(f"head {desk.commit}", "base yes") == desk.commit
+    assert desk.stream.getvalue() == ""
+
+
+def test_commits_that_an_earlier_run_has_left(desk: Desk) -> None:
+    """They are no base: they belong to the work, and are looked at before they are published."""
+    assert desk.base(f"head {OTHER}", "base yes") == desk.commit
+    assert "is at bbbbbbbbbbbb: commits since" in desk.stream.getvalue()
+
+
+def test_a_workspace_of_another_history(desk: Desk) -> None:
+    """What was made there could not be published: the run ends before it has cost anything."""
+    with pytest.raises(ConfigurationError, match=r"did not grow out of our .*sync-sources"):
+        desk.base(f"head {OTHER}")
+    assert desk.base(f"head {OTHER}", kind="plan") == desk.commit
+    assert "did not grow out of our" in desk.stream.getvalue()
+
+
+def test_no_history_at_all(desk: Desk) -> None:
+    """Without git on one of both sides the agent may work, but nothing can be published."""
+    assert desk.base("head ") == ""
+    assert "shop: has no commit: nothing can be published" in desk.stream.getvalue()
+    (desk.folder / ".git").rename(desk.folder / "elsewhere")
+    assert desk.base(f"head {OTHER}") == ""
+    assert f"{desk.folder}: has no commit" in desk.stream.getvalue()
