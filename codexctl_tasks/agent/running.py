@@ -130,17 +130,14 @@ class Run:
         check: Callable[[], None],
     ) -> events.Ended:
         """
-        Read what the agent tells, until it has ended.
+        Read what the agent tells into *account*, until it has ended.
 
         Args:
-            account: Takes the events.
+            account: Of this start.
             deadline_s: By our clock; the pod keeps it, we only make sure.
             hear: Is told each message of the agent.
             keep: Is given all events as they came.
             check: Is called several times a minute; what it raises ends the run.
-
-        Raises:
-            LostRunError: What it ran in is gone.
         """
         heard_s = self._clock.now()
         while True:
@@ -155,16 +152,14 @@ class Run:
             for message in account.read(news):
                 hear(message)
             if state[0] == scripts.OVER and self._offset >= int(state[-1]):
-                break
+                for message in account.finish():
+                    hear(message)
+                return self._left(int(state[1]), state[2])
             if state[0] in (scripts.DEAD, scripts.GONE):
                 return self._end_remains(state[0])
             if heard_s > deadline_s + LATE_S:
                 self.cancel()
                 return events.Ended(137, events.TIMED_OUT)
-        for message in account.finish():
-            hear(message)
-        code, how = int(state[1]), state[2]
-        return self._left(code, how)
 
     def cancel(self, wait_s: float = CANCEL_S) -> bool:
         """

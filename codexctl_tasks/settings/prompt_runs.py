@@ -33,24 +33,10 @@ def prompt_run_request(
     template: str = "",
     prompt_file: str = "",
     output_schema: str = "",
-    timeout: str = "",
-    retries: str = "",
-    model_url: str = "",
-    claim: str = "",
-    path: str = "",
-    folder: str = "",
-    slot_lease: str = "",
-    result_dir: str = "",
-    dry_run: bool = False,
-    force: bool = False,
     **given: Any,
 ) -> PromptRunRequest:
-    """Combine flags and ``CODEXCTL_*``; *given* are those of `slot_fields`."""
-    fields = slot_fields(**given)
-    if fields["issue"] and fields["pr"]:
-        raise UsageError("--issue", "cannot be combined with --pr", "say what it is about")
-    if not (fields["source"].slot or fields["issue"] or fields["pr"]):
-        fields |= _subject()
+    """Combine flags and ``CODEXCTL_*``; *given* are those of the run and of `slot_fields`."""
+    fields = _run(**given)
     language, thinking = value("lang", lang).lower(), value("effort", effort).lower()
     text, schema = value("prompt-file", prompt_file), value("output-schema", output_schema)
     if text and value("template", template):
@@ -65,19 +51,44 @@ def prompt_run_request(
         template=value("template", template),
         prompt=path_of(text),
         schema=path_of(schema),
-        timeout_s=timeout_s("timeout", timeout, 0.0),
-        retries=min(count("retries", retries, MOST_RETRIES), MOST_RETRIES),
-        model_url=_address(value("model-url", model_url)),
-        model_token=os.environ.get(TOKEN, "").strip(),
-        model_key=next(filter(None, (os.environ.get(n, "").strip() for n in KEYS)), ""),
-        claim=value("claim", claim, DEFAULT_CLAIM),
-        path=value("path", path),
-        folder=folder_of(folder, fields["source"].config),
-        lease_s=slot_lease_s(slot_lease),
-        result=Path(value("result-dir", result_dir, DEFAULT_RESULT)),
-        dry_run=dry_run or switch("CODEXCTL_DRY_RUN"),
-        force=force,
     )
+
+
+def _run(
+    *,
+    timeout: str = "",
+    retries: str = "",
+    model_url: str = "",
+    claim: str = "",
+    path: str = "",
+    folder: str = "",
+    slot_lease: str = "",
+    result_dir: str = "",
+    dry_run: bool = False,
+    force: bool = False,
+    **given: Any,
+) -> dict[str, Any]:
+    """Return where the agent works, how long, and with which model behind it."""
+    fields = slot_fields(**given)
+    if fields["issue"] and fields["pr"]:
+        raise UsageError("--issue", "cannot be combined with --pr", "say what it is about")
+    if not (fields["source"].slot or fields["issue"] or fields["pr"]):
+        fields |= _subject()
+    return {
+        **fields,
+        "timeout_s": timeout_s("timeout", timeout, 0.0),
+        "retries": min(count("retries", retries, MOST_RETRIES), MOST_RETRIES),
+        "model_url": _address(value("model-url", model_url)),
+        "model_token": os.environ.get(TOKEN, "").strip(),
+        "model_key": next(filter(None, (os.environ.get(n, "").strip() for n in KEYS)), ""),
+        "claim": value("claim", claim, DEFAULT_CLAIM),
+        "path": value("path", path),
+        "folder": folder_of(folder, fields["source"].config),
+        "lease_s": slot_lease_s(slot_lease),
+        "result": Path(value("result-dir", result_dir, DEFAULT_RESULT)),
+        "dry_run": dry_run or switch("CODEXCTL_DRY_RUN"),
+        "force": force,
+    }
 
 
 def _subject() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from codexctl_tasks.agent.proxy.objects import ProxySettings
@@ -44,19 +44,11 @@ def proxy_settings(
     Raises:
         ConfigurationError: A key of ``codex.proxy`` is missing or wrong.
     """
-    if not written.image:
-        fix = "name an image with Python 3.9 or newer, such as the agent's"
-        raise ConfigurationError("codex.proxy.image", "is not given", fix)
     if not _RUN.fullmatch(run):
         raise ValueError(run)
     upstream = (written.upstream or OPENAI).rstrip("/")
-    _check_address("codex.proxy.upstream", upstream)
-    if written.egress:
-        _check_address("codex.proxy.egress", written.egress)
     place = written.namespace or f"{project}-codexctl-model"
-    if place == slot_namespace:
-        what = "is the namespace of the slot, where the agent could read the key"
-        raise ConfigurationError("codex.proxy.namespace", what, "name another one")
+    _check(written, upstream, place, slot_namespace)
     return ProxySettings(
         project=project,
         run=run,
@@ -67,14 +59,32 @@ def proxy_settings(
         key=key,
         namespace=place,
         pull_secret=written.pull_secret,
-        models=written.models,
         authorities=authorities,
-        egress=written.egress,
-        max_requests=written.max_requests or 2000,
-        max_request_bytes=(written.max_request_megabytes or 64) * _MEGABYTE,
         life_s=life_s,
-        agent_pods=written.agent_pods,
+        **_limits(written),
     )
+
+
+def _limits(written: ModelProxy) -> dict[str, Any]:
+    return {
+        "models": written.models,
+        "egress": written.egress,
+        "max_requests": written.max_requests or 2000,
+        "max_request_bytes": (written.max_request_megabytes or 64) * _MEGABYTE,
+        "agent_pods": written.agent_pods,
+    }
+
+
+def _check(written: ModelProxy, upstream: str, place: str, slot_namespace: str) -> None:
+    if not written.image:
+        fix = "name an image with Python 3.9 or newer, such as the agent's"
+        raise ConfigurationError("codex.proxy.image", "is not given", fix)
+    _check_address("codex.proxy.upstream", upstream)
+    if written.egress:
+        _check_address("codex.proxy.egress", written.egress)
+    if place == slot_namespace:
+        what = "is the namespace of the slot, where the agent could read the key"
+        raise ConfigurationError("codex.proxy.namespace", what, "name another one")
 
 
 def _check_address(where: str, address: str) -> None:
