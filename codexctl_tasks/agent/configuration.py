@@ -69,6 +69,7 @@ def configuration(
             raise ConfigurationError(where, what, "describe each server once")
     else:
         table.pop("mcp_servers", None)
+    table.pop("skills", None)  # the launcher adds to it
     impose(table, _imposed(model_url, folder))
     text = write_table(table)
     if read_table(text, FILE, lambda line: Location(FILE, line)) != table:
@@ -81,6 +82,7 @@ def _imposed(model_url: str, folder: str) -> Table:
         "model_provider": _PROVIDER,
         "check_for_update_on_startup": False,
         "project_doc_max_bytes": 0,  # AGENTS.md of a head that nobody trusts; the prompt has ours
+        "skills": {"include_instructions": False},  # the same; `$name` would still start one
         "analytics": {"enabled": False},
         "shell_environment_policy": {"ignore_default_excludes": False},
         "projects": {folder: {"trust_level": "untrusted"}},

@@ -132,7 +132,7 @@ START = (
     + """\
 set -u
 runs=$1 home=$2 folder=$3 limit=$4 ours=$5
-for each in tar stat setsid tr grep; do
+for each in tar stat setsid tr grep find readlink; do
   command -v "$each" >/dev/null || { echo "$each is missing" >&2; cat >/dev/null; exit 127; }
 done
 for each in "${runs%/*}" "$runs" "$home"; do
@@ -165,6 +165,14 @@ if [ "$last" -gt 0 ]; then
     bury "$before" ended
   fi
 fi
+skills() { find -L "$folder/.agents" "$folder/.codex" -name SKILL.md "$@" 2>/dev/null; }
+if [ -n "$(skills -path '*[!A-Za-z0-9/._@+ -]*')" ]; then
+  echo "the path of a skill in $folder has a character that it must not have" >&2
+  exit 3
+fi
+skills | while IFS= read -r each; do # Codex takes them from heads that it does not trust, too
+  printf "\n[[skills.config]]\npath = '%s'\nenabled = false\n" "$(readlink -f -- "$each")"
+done >> config.toml
 next=$((last + 1)) run=$runs/$((last + 1))
 if ! mkdir -- "$run" 2>/dev/null; then
   sleep 1

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -99,6 +100,22 @@ def test_an_agent_that_removes_its_run_is_ended(play: Callable[[str], dict[str, 
     """Whoever removes what is known of him gains nothing by it."""
     told = play("removed")
     assert (told["stderr"], told["left"]) == ("its folder was removed", [STRANGER])
+
+
+def test_nobody_who_was_there_before_instructs_an_agent(
+    play: Callable[[str], dict[str, Any]],
+) -> None:
+    """Skills of the workspace are switched off, those of its home are gone."""
+    told = play("planted")
+    found = tomllib.loads(told["message"])
+    paths = [
+        f"{told['place']}/.{each}/SKILL.md" for each in ("agents/skills/one", "codex/skills/two")
+    ]
+    assert sorted(found["skills"]["config"], key=lambda each: each["path"]) == [
+        {"path": path, "enabled": False} for path in paths
+    ]
+    assert (found["a"], told["stderr"].split()) == (1, ["config.toml"])
+    assert "the path of a skill" in told["refused"]
 
 
 def test_one_agent_at_a_time(play: Callable[[str], dict[str, Any]]) -> None:

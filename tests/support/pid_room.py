@@ -140,6 +140,27 @@ class Trials:
         run = self._start('rm -rf "$CODEXCTL_RUN_FOLDER"; sleep 310')
         return self._told(run)
 
+    def planted(self) -> dict[str, Any]:
+        """An earlier run, or a stranger's branch, has left what would tell the agent what to do."""
+        place, home = Path(self._site.folder), Path(self._site.home)
+        for folder in (
+            place / ".agents/skills/one",
+            place / ".codex/skills/two",
+            home / "skills/x",
+        ):
+            folder.mkdir(parents=True)
+            (folder / "SKILL.md").write_text("---\nname: planted\n---\n")
+        (home / "AGENTS.md").write_text("planted")
+        script = 'cat "$CODEX_HOME/config.toml" > "$CODEXCTL_LAST_MESSAGE"; ls "$CODEX_HOME" >&2'
+        told = self._told(self._start(script))
+        (place / ".agents/skills/o'ne").mkdir()
+        (place / ".agents/skills/o'ne/SKILL.md").touch()
+        try:
+            self._start(script)
+        except CodexctlError as error:
+            told["refused"] = str(error)
+        return {**told, "place": str(place)}
+
     def twice(self) -> dict[str, Any]:
         """Two want to start; the first one's launcher dies, and a third one comes."""
         first = self._start("sleep 311")

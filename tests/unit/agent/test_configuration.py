@@ -48,6 +48,7 @@ def test_the_model_is_behind_the_proxy_and_the_workspace_configures_nothing(
     assert (provider["base_url"], provider["env_key"]) == (URL, "CODEXCTL_MODEL_TOKEN")
     assert found["projects"] == {FOLDER: {"trust_level": "untrusted"}}
     assert found["project_doc_max_bytes"] == 0
+    assert found["skills"] == {"include_instructions": False}
 
 
 def test_pieces_are_put_together_and_what_codexctl_needs_wins(project: Project) -> None:
