@@ -66,6 +66,8 @@ class Survey:
     """Commit of the workspace; empty: it has none, or no git there can tell."""
     holds_base: bool = False
     """It is, or grew out of, the commit that was asked for."""
+    thread: str = ""
+    """That is to go on; empty: none, or the last run has left none."""
     used: Usage = _NOTHING
     """Of the thread that is to go on, by now."""
     has_key: bool = False
@@ -85,7 +87,7 @@ class Run:
         self._offset, self._token = 0, secrets.token_hex(16)
 
     def survey(self, thread: str, base: str) -> Survey:
-        """Look at the container; *thread*, *base*: that the run is to go on with, or empty."""
+        """Look at the container; *thread*, *base*: what the run is to begin with, or empty."""
         site = self._site
         told = self._shell.run(scripts.SURVEY, site.runs, site.home, site.folder, thread, base)
         lines = [line.partition(" ") for line in told.decode(errors="replace").splitlines()]
@@ -95,6 +97,7 @@ class Run:
             version=found.get("version", "").rpartition(" ")[2],
             head=found.get("head", ""),
             holds_base="base" in found,
+            thread=found.get("thread", ""),
             used=_usage_of(found.get("usage", "")),
             has_key="key" in found,
             has_folder="folder" in found,

@@ -11,6 +11,8 @@ from __future__ import annotations
 RUNS, HOME = "runs", "agent"
 """Folders beside what source sync remembers: of the runs, and of the agent itself."""
 STARTED, BUSY = "started", "busy"
+LAST = "last"
+"""Stands for the thread of the last run."""
 OVER, RUNS_ON, DEAD, GONE = "over", "runs", "dead", "gone"
 """What a look at a run tells; DEAD: its launcher was killed; GONE: it has no folder."""
 CUT = 75
@@ -287,7 +289,12 @@ if [ -n "$base" ] && quiet_git merge-base --is-ancestor "$base" HEAD 2>/dev/null
   echo 'base yes'
 fi
 [ -z "${OPENAI_API_KEY:-}${CODEX_API_KEY:-}" ] || echo 'key yes'
-[ -z "$thread" ] || echo "usage $(cat "$home/usage/$thread" 2>/dev/null)"
+if [ "$thread" = last ]; then thread=$(head -c 100 "$home/last-thread" 2>/dev/null); fi
+case $thread in *[!A-Za-z0-9._-]*) thread= ;; esac
+if [ -n "$thread" ]; then
+  echo "thread $thread"
+  echo "usage $(cat "$home/usage/$thread" 2>/dev/null)"
+fi
 for each in "$runs"/[0-9]*; do
   if [ -d "$each" ] && [ ! -e "$each/rc" ]; then
     lives "$each"
@@ -297,10 +304,11 @@ done
 [ -d "$folder" ] && echo 'folder yes'
 """
 )
-"""Arguments: where runs are, the agent's home, where it works, a thread or nothing, a commit or
-nothing. Prints a word and what is known about it in each line."""
+"""Arguments: where runs are, the agent's home, where it works, a thread, LAST or nothing, a
+commit or nothing. Prints a word and what is known about it in each line."""
 
 REMEMBER = """\
+echo "$2" > "$1/last-thread.new" && mv -f "$1/last-thread.new" "$1/last-thread"
 mkdir -p -- "$1/usage" && echo "$3" > "$1/usage/$2.new" && mv -f "$1/usage/$2.new" "$1/usage/$2"
 """
 """Arguments: the agent's home, a thread, and what it has used by now."""

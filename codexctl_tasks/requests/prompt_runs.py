@@ -24,7 +24,7 @@ class PromptRunRequest(SlotRequest):
     effort: str
     """How much the model thinks; empty: what labels or services.yaml say."""
     thread: str
-    """Of the agent, to go on with; empty: a new one."""
+    """Of the agent, to go on with; `agent.scripts.LAST`: that of the slot; empty: a new one."""
     template: str
     """Of the prompt, a file of the project; empty: the one that ships with codexctl."""
     prompt: Path | None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from codexctl_tasks.agent.choice import Choice
     from codexctl_tasks.agent.pod import Site
-    from codexctl_tasks.agent.result import Usage
+    from codexctl_tasks.agent.running import Survey
     from codexctl_tasks.flows.agent.brief import Brief
     from codexctl_tasks.flows.agent.way import ModelAccess
     from codexctl_tasks.requests.prompt_runs import PromptRunRequest
@@ -40,9 +40,9 @@ class Assignment:
     loaded: LoadedStack
     site: Site
 
-    def task(self, told: Brief, access: ModelAccess, used: Usage) -> Task:
+    def task(self, told: Brief, access: ModelAccess, found: Survey) -> Task:
         """
-        Return all that the agent is to do; *used*: of its thread, before.
+        Return all that the agent is to do; *found*: in its container.
 
         Raises:
             ConfigurationError: The agent would refuse it.
@@ -56,24 +56,24 @@ class Assignment:
         return Task(
             agent=agent,
             prompt=told.prompt.encode(),
-            invocation=self.invocation(told.choice),
+            invocation=self.invocation(told.choice, found.thread),
             configuration=self.configuration(access.base_url),
             schema=schema,
             schema_text=schema_text,
             access=access,
             retries=self.request.retries,
             limit_s=self.limit_s,
-            used=used,
+            used=found.used,
         )
 
-    def invocation(self, choice: Choice) -> Invocation:
-        """Return how it is started."""
+    def invocation(self, choice: Choice, thread: str) -> Invocation:
+        """Return how it is started; *thread*: to go on with, or empty."""
         return Invocation(
             folder=self.site.folder,
             has_schema=self._schema[1] is not None,
             model=choice.model,
             effort=choice.effort,
-            thread=self.request.thread if is_codex(self.loaded.stack.codex.agent) else "",
+            thread=thread if is_codex(self.loaded.stack.codex.agent) else "",
         )
 
     def configuration(self, model_url: str) -> Configuration:

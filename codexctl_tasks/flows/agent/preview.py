@@ -24,7 +24,7 @@ def show(assignment: Assignment, subject: Result, outside: Outside) -> int:
     made = assignment.configuration(request.model_url or _NO_URL)
     outside.console.hide(made.environment.values())
     told = brief(request, subject, loaded, site, outside)
-    words = arguments(loaded.stack.codex.agent, assignment.invocation(told.choice))
+    words = arguments(loaded.stack.codex.agent, assignment.invocation(told.choice, request.thread))
     parts = {"prompt": told.prompt, "configuration": made.text, "command": as_shell(words)}
     proxy = [] if request.model_url else shown_proxy(loaded)
     if request.output == "json":

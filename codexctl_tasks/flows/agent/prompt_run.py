@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from codexctl_tasks.agent.pod import LostRunError, Shell, Site
 from codexctl_tasks.agent.result import Result, Status, write_result
+from codexctl_tasks.agent.scripts import LAST
 from codexctl_tasks.errors import (
     ClusterError,
     CodexctlError,
@@ -71,7 +72,7 @@ class _PromptRun:
             repo=request.repo,
             issue=request.issue,
             pr=request.pr,
-            thread_id=request.thread,
+            thread_id="" if request.thread == LAST else request.thread,
         )
 
     def run(self) -> int:
@@ -134,12 +135,12 @@ class _PromptRun:
         request, outside, loaded = self._request, self._outside, assignment.loaded
         inspection = Inspection(request, shell, outside)
         survey, base = inspection.inspect(loaded.stack.codex.agent)
-        self._result = replace(self._result, base=base)
+        self._result = replace(self._result, base=base, thread_id=survey.thread)
         told = brief(request, self._result, loaded, assignment.site, outside)
         life_s = assignment.limit_s + AROUND_S
         way = way_to_model(request, place.cluster, outside, loaded, life_s)
         access = stack.enter_context(way)
-        task = assignment.task(told, access, survey.used)
+        task = assignment.task(told, access, survey)
         chosen = task.invocation
         self._result = replace(self._result, model=chosen.model, effort=chosen.effort)
         self._console.hide([access.token, *task.configuration.environment.values()])
