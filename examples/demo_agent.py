@@ -194,8 +194,7 @@ class AgentDemo(Stage):
         tell.say("The draft that a reviewer finds, and the change on the git server:")
         for line in (pulls[0]["title"], f"{pulls[0]['head']['ref']} into main", ""):
             tell.output(line)
-        for line in pulls[0]["body"].splitlines():
-            tell.output(line)
+        self.show_text(pulls[0]["body"])
         self.run(self.diff_words(), made)
         tell.success(f"pull request #{pulls[0]['number']} is there")
 
@@ -207,9 +206,13 @@ class AgentDemo(Stage):
         comments = made.github.bodies
         if len(comments) != 1:
             raise DemoError(f"there are {len(comments)} comments on the Issue instead of one")
-        for line in comments[0].splitlines():
-            tell.output(line)
+        self.show_text(comments[0])
         tell.success("one comment, which the next run brings up to date")
+
+    def show_text(self, text: str) -> None:
+        """Show what people see of a text on GitHub: without the line by which it is found again."""
+        for line in text.splitlines()[1:]:
+            self.narrator.output(line)
 
     def say_what_next(self, seconds: float) -> None:
         """Leave the reader with commands to type."""
