@@ -14,8 +14,8 @@ from codexctl_tasks.agent.result import Kind, Status
 from codexctl_tasks.agent.work.branches import USUAL_PREFIX
 from codexctl_tasks.agent.work.policy import DEFAULTS, Policy
 from codexctl_tasks.agent.work.verification import MOST_BUNDLE_BYTES, MOST_COMMITS
+from codexctl_tasks.flows.agent.assignment import DEFAULT_LIMIT_S
 from codexctl_tasks.flows.agent.gate import PATIENCE_S
-from codexctl_tasks.flows.agent.prompt_run import DEFAULT_LIMIT_S
 from codexctl_tasks.settings import gate_request
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "ai-run.md"
