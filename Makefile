@@ -6,13 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint fix docs lock wheel clean
+.PHONY: help demo demo-agent test lint fix docs lock wheel clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(INSTALLED) ## Deploy the example shop to a real cluster, break it, and see what codexctl says
 	@$(BIN)/python examples/demo.py
+
+demo-agent: $(INSTALLED) ## Let an agent work on an Issue of the shop: from a label to a pull request, without a key
+	@$(BIN)/python examples/demo_agent.py
 
 test: $(INSTALLED) lint ## Check style, types and layers, then run every test, the demo included
 	@$(BIN)/python -m sandbox build

@@ -17,26 +17,20 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
-import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 
+from demo_stage import Stage, perform
 from demo_tools import (
     ROOT,
     Cluster,
     DemoError,
     Finished,
     Narrator,
-    SetupError,
     Shell,
     check_registry,
     find_codexctl,
-    parse_exports,
 )
 
 STEPS = 8
@@ -50,25 +44,14 @@ CAUSES = (
     "cannot connect to smtp:25",
 )
 """What the report of the broken services must say."""
-UPSTREAM = "upstream"
-"""Folder of the sandbox's registry that stands in for docker.io."""
-BASES = {"redis:7": "redis-server", "python:3.11-slim": "python3"}
-"""What the shop stands on, and the program of each."""
 PINS = "pins.json"
-_INTERRUPTED = 130
-_WRONG_SETUP = 2
 
 
-@dataclass
-class Demo:
+@dataclass(kw_only=True)
+class Demo(Stage):
     """The story, told and played step by step."""
 
-    narrator: Narrator
-    shell: Shell
-    codexctl: Path
-    sandbox: bool
     namespace: str
-    registry: str = ""
 
     def play(self) -> None:
         """Play all steps; raise `DemoError` at the first that does not go as told."""
@@ -85,37 +68,6 @@ class Demo:
         self.deploy_broken_services(cluster)
         self.say_what_next(cluster, time.monotonic() - began)
 
-    def start_cluster(self) -> None:
-        """Step 1: a Kubernetes to deploy to."""
-        tell = self.narrator
-        if not self.sandbox:
-            tell.step("Your own cluster, since SANDBOX=off")
-            self.registry = os.environ.get("SANDBOX_REGISTRY") or "localhost:5001"
-            check_registry(self.registry)
-            address = Cluster(self.shell.environment).address
-            tell.success(f"the cluster {address} and the registry {self.registry} answer")
-            return
-        tell.step("Start a Kubernetes")
-        tell.say(
-            "The sandbox is a real Kubernetes with one node, made from source on this "
-            "machine. The first start builds it, which takes some minutes; later ones "
-            "take seconds."
-        )
-        self.succeed("python3 -m sandbox up", hint="its last line says what is missing")
-        shown = subprocess.run(
-            [sys.executable, "-m", "sandbox", "env"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        variables = parse_exports(shown.stdout)
-        if "SANDBOX_REGISTRY" not in variables:
-            raise DemoError("the sandbox does not say how to use it: python3 -m sandbox env")
-        self.shell.environment.update(variables)
-        self.registry = variables["SANDBOX_REGISTRY"]
-        tell.success(f"Kubernetes runs, with a registry for images at {self.registry}")
-
     def make_images(self) -> None:
         """Step 2: what the pods will run."""
         tell = self.narrator
@@ -125,15 +77,9 @@ class Demo:
             "that fills Redis. Redis and Python come from elsewhere: they are mirrored into the "
             "shop's registry. The rest is built from Dockerfiles."
         )
-        if self.sandbox:
-            tell.say("The sandbox has no internet; these two stand in for docker.io:")
-            for image, program in BASES.items():
-                self.succeed(f"python3 -m sandbox push {UPSTREAM}/{image} -- {program}")
-        for line in self._preparations():
+        self.push_bases()
+        for line in self.preparations():
             tell.command(line)
-        self.shell.environment["SHOP_REGISTRY"] = self.registry
-        if self.sandbox:
-            self.shell.environment["SHOP_UPSTREAM"] = f"{self.registry}/{UPSTREAM}"
         (SHOP / PINS).unlink(missing_ok=True)
         self._images("")
         tell.say("The same again: nothing has changed, and nothing is built.")
@@ -264,7 +210,7 @@ class Demo:
         """Leave the reader with commands to type."""
         tell = self.narrator
         tell.title(f"That was all: 8 steps in {seconds:.0f} s. The shop still runs. Try next:")
-        for line in self._preparations():
+        for line in self.preparations():
             tell.command(line)
         tell.plain("")
         option = self._namespace_option()
@@ -291,14 +237,6 @@ class Demo:
         self.narrator.command(line)
         return self.shell.run([str(self.codexctl), *shlex.split(line)[1:]], SHOP)
 
-    def succeed(self, line: str, hint: str = "read its output above") -> None:
-        """Run a command of this repository, which begins with ``python3``."""
-        self.narrator.command(line)
-        done = self.shell.run([sys.executable, *shlex.split(line)[1:]], ROOT)
-        if done.exit_code:
-            what = " ".join(shlex.split(line)[1:4])
-            raise DemoError(f"`{what}` ended with exit code {done.exit_code}: {hint}")
-
     def expect_page(self, cluster: Cluster, version: str) -> None:
         """Show the page; it must be that of the given version of the web, with products."""
         lines = cluster.page(self.namespace, f"web {version}, api 1.0")
@@ -320,17 +258,9 @@ class Demo:
         self.narrator.say("An earlier demo left its shop here; it is deleted first, data included.")
         cluster.delete_namespace(self.namespace)
 
-    def _preparations(self) -> list[str]:
+    def preparations(self) -> list[str]:
         """Return what a person types once, before codexctl."""
-        lines = [f"cd {ROOT}"]
-        if shutil.which("codexctl") != str(self.codexctl):
-            lines.append(f'export PATH="{self.codexctl.parent}:$PATH"')
-        if self.sandbox:
-            lines.append('eval "$(python3 -m sandbox env)"')
-        lines.append(f"export SHOP_REGISTRY={self.registry}")
-        if self.sandbox:
-            lines.append(f"export SHOP_UPSTREAM={self.registry}/{UPSTREAM}")
-        return [*lines, "cd examples/shop"]
+        return [*super().preparations(), "cd examples/shop"]
 
     def _namespace_option(self) -> str:
         return f" --namespace {self.namespace}" if os.environ.get("DEMO_NAMESPACE") else ""
@@ -340,28 +270,6 @@ class Demo:
         return DemoError(
             f"the deploy ended with exit code {done.exit_code}: its report above names the cause"
         )
-
-
-def main() -> int:
-    """Play the demo; every failure is one line."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore SIGINT
-        signal.signal(number, signal.default_int_handler)
-    narrator = Narrator(STEPS)
-    try:
-        _use_the_right_python()
-        _prepare(narrator).play()
-    except SetupError as error:
-        return _fail(str(error), _WRONG_SETUP)
-    except DemoError as error:
-        return _fail(f"demo: step {narrator.step_number} failed: {error}", 1)
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return _fail(
-            "demo: interrupted: its commands have ended; run it again to start over", _INTERRUPTED
-        )
-    return 0
 
 
 def _prepare(narrator: Narrator) -> Demo:
@@ -374,21 +282,5 @@ def _prepare(narrator: Narrator) -> Demo:
     )
 
 
-def _use_the_right_python() -> None:
-    """Go on in the repository's environment when this Python lacks what codexctl needs."""
-    if find_spec("kubernetes"):
-        return
-    python = ROOT / ".venv" / "bin" / "python"
-    if not python.exists() or Path(sys.prefix) == python.parent.parent:
-        raise SetupError("python: has no package kubernetes: run `make demo`, which installs it")
-    os.execv(python, [str(python), *sys.argv])  # noqa: S606 - the same program, no shell
-
-
-def _fail(line: str, code: int) -> int:
-    sys.stdout.flush()
-    print(f"\n{line}" if sys.stdout.isatty() else line, file=sys.stderr)
-    return code
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(perform(STEPS, _prepare))

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.transport import Upgraded
 
 V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
-PIECE = 32 * 1024
-"""Bytes of stdin in a message, as kubectl sends them."""
+PIECE = 128 * 1024
+"""Bytes of stdin in a message: four times those of kubectl, a tenth less work for both sides."""
 SILENCE_S = 60.0
 """Without a byte in either direction, not even an answer to our pings: nobody is there."""
 PING_S = 10.0

@@ -315,7 +315,7 @@ def test_a_volume_that_was_full_is_nobodys_work(both: Both) -> None:
     """What has arrived by half counts for nothing: with room again the next sync goes on."""
     script = f"""#!/bin/sh
 PATH={os.environ["PATH"]} tar "$@"
-for each in before* after*; do head -c 100 "$each" > cut; mv cut "$each"; done
+for each in *.new; do head -c 100 "$each" > cut; mv cut "$each"; done
 echo 'tar: No space left on device' >&2
 exit 2
 """
@@ -343,6 +343,27 @@ def test_a_link_in_place_of_the_folder_is_refused(both: Both, tmp_path: Path) ->
         both.sync()
 
     assert list(other.iterdir()) == []
+
+
+def test_what_is_remembered_is_added_to(both: Both) -> None:
+    """A small change is told by itself; before the additions grow too long all is written anew."""
+    for number in range(40):
+        both.write(f"many/{number}", "x")
+    both.sync()
+    memory = both.volume / ".codexctl" / "shop" / "synced"
+    before, sizes = memory.read_bytes(), []
+
+    for turn in range(40):
+        both.write("many/7", "y" * turn)
+        (both.here / "many" / f"{turn}").unlink(missing_ok=True)
+        both.sync()
+        both.assert_same()
+        sizes.append(len(memory.read_bytes()))
+        if turn == 0:
+            assert memory.read_bytes().startswith(before)
+
+    assert max(sizes) < 2 * len(before)
+    assert both.sync().sent == 0
 
 
 def test_an_edited_memory_is_told(both: Both) -> None:

@@ -7,8 +7,10 @@ as git does it with its index.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import stat
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -50,7 +52,10 @@ def read_survey(data: bytes, token: str) -> Survey:
     Raises:
         ValueError: It is not what the script prints, or not all of it.
     """
-    parts = data.split(f"\n{token}\n".encode())
+    try:
+        parts = gzip.decompress(data).split(f"\n{token}\n".encode())
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(str(error)) from error
     now, *rest = parts
     tree, staged, (saved, synced, before, after, end) = rest[:3], rest[3:6], rest[6:]
     if end != b"done":

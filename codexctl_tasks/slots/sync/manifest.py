@@ -2,7 +2,8 @@
 What a tree of files consists of, and how that is written down.
 
 Paths are bytes, relative and with slashes: names of files are no text. A record is
-``KIND MODE SIZE MTIME DIGEST PATH`` and ends with a NUL, which no name contains.
+``KIND MODE SIZE MTIME DIGEST PATH`` and ends with a NUL, which no name contains. Of several for one
+path the last one counts, so that a change is written by adding to what is there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 PERMISSIONS = 0o777
 """What is kept of a mode: set-user-ID bits are nobody's sources."""
+_GONE = b"- 0 0 0 - "
+"""Begins the record of a path at which nothing stands any more."""
 
 
 class Kind(StrEnum):
@@ -65,10 +68,23 @@ def kind_of(mode: int) -> Kind:
 
 def write_manifest(manifest: Mapping[bytes, Entry]) -> bytes:
     """Return the records of a manifest."""
-    return b"".join(
-        f"{e.kind} {e.mode:o} {e.size} {e.mtime_s} {e.digest or '-'} ".encode() + path + b"\0"
-        for path, e in manifest.items()
+    return b"".join(_record(path, entry) for path, entry in manifest.items())
+
+
+def write_changes(old: Mapping[bytes, Entry], new: Mapping[bytes, Entry]) -> bytes:
+    """Return the records to be added to those of *old*, so that they are those of *new*."""
+    changed = (
+        _record(path, entry)
+        for path, entry in new.items()
+        if (known := old.get(path)) is not entry
+        and (known != entry or known.mtime_s != entry.mtime_s)
     )
+    return b"".join((*changed, *(_GONE + path + b"\0" for path in old if path not in new)))
+
+
+def _record(path: bytes, entry: Entry) -> bytes:
+    numbers = f"{entry.mode:o} {entry.size} {entry.mtime_s}"
+    return f"{entry.kind} {numbers} {entry.digest or '-'} ".encode() + path + b"\0"
 
 
 def read_manifest(data: bytes) -> Manifest:
@@ -81,6 +97,9 @@ def read_manifest(data: bytes) -> Manifest:
     found: Manifest = {}
     for record in data.split(b"\0")[:-1]:
         kind, mode, size, mtime_s, digest, path = record.split(b" ", 5)
+        if record.startswith(_GONE):
+            found.pop(path, None)
+            continue
         known = "" if digest == b"-" else digest.decode()
         entry = Entry(Kind(kind.decode()), int(mode, 8), int(size), known, int(mtime_s))
         found[path] = entry

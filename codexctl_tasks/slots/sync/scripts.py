@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 STATE = ".codexctl"
 """Folder at the top of the volume for what we remember and what has not been moved into place."""
-STAGING, PLAN, BEFORE, AFTER = "staging", "plan.sh", "before.new", "after.new"
+STAGING, PLAN, BEFORE = "staging", "plan.sh", "before.new"
+AFTER, CHANGES = "after.new", "changes.new"
 ENDED_EARLY = 75
 """Exit code: the stream was cut between two files."""
 _MOST_NAMES, _MOST_BYTES = 500, 60_000
@@ -56,18 +57,21 @@ done
 for each in "$target" "${state%/*}" "$state"; do
   if [ -L "$each" ]; then echo "$each is a symbolic link" >&2; exit 3; fi
 done
-date +%s
-part
-(list "$target")
-(list "$state/staging")
-for each in stats synced before after; do
-  if [ -f "$state/$each" ]; then cat -- "$state/$each"; fi
+{
+  date +%s
   part
-done
-printf done
+  (list "$target")
+  (list "$state/staging")
+  for each in stats synced before after; do
+    if [ -f "$state/$each" ]; then cat -- "$state/$each"; fi
+    part
+  done
+  printf done
+} | gzip -1
 """
 )
-"""Arguments: a token that separates the parts, the folder, and where its state is."""
+"""Arguments: a token that separates the parts, the folder, and where its state is. Prints a gzip
+file, a quarter of what 20,000 files would be."""
 
 HASH = 'cd -- "$1" && head -c "$2" | xargs -0 sha256sum --'
 """Arguments: the folder, the bytes on stdin. Stdin: ``./PATH`` with a NUL each."""
@@ -79,14 +83,16 @@ cd -- "$1" && head -c "$2" | xargs -0 sh -c \\
 PROBE = "echo begun; cat >/dev/null; echo arrived"
 """Stdin: anything, to see how long it takes; without an end of stdin it never ends."""
 
-# Whoever ends without having read all of its stdin hangs in the API server: cat reads the rest.
-# What a sync found and wanted counts when all has arrived: a full volume may have cut it.
+# Whoever ends without having read all of its stdin hangs in the API server: cat reads the rest. And
+# containerd closes stdin once nobody holds stdout any more, with exit code 0: the shell keeps it.
+# What a sync found and wanted counts when all has arrived: a full volume may have cut it. It is
+# told by what differs from what the last sync left; without a word on what was found, it was that.
 RECEIVE = (
     _START
     + """\
 set -eu
 target=$1 state=$2 how=$3 count=$4
-mkdir -p -- "$target" "$state/staging" && cd -- "$state" && rm -f plan.sh || {
+mkdir -p -- "$target" "$state/staging" && cd -- "$state" && rm -f ./*.new plan.sh || {
   code=$?
   if [ "$count" -gt 0 ]; then head -c "$count"; else cat; fi >/dev/null
   exit "$code"
@@ -100,6 +106,8 @@ else
   cat >/dev/null
 fi
 if [ ! -f plan.sh ]; then echo 'the stream ended too early' >&2; exit 75; fi
+if [ -f changes.new ]; then cat synced changes.new > after.new; fi
+if [ ! -f before.new ]; then cp synced before.new; fi
 mv -f before.new before
 mv -f after.new after
 . ./plan.sh
@@ -108,7 +116,7 @@ cd -- "$target"
 cd -- "$state"
 mv -f stats.new stats
 mv -f after synced
-rm -rf before plan.sh staging
+rm -rf before changes.new plan.sh staging
 """
 )
 """Arguments: the folder and where its state is, absolute; ``gzip`` or ``plain``; of the latter the

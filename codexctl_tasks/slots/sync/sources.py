@@ -46,7 +46,7 @@ class Sources:
         """Take a file, a link, or a folder, and the folders it is in; what is gone is left out."""
         if path.partition(b"/")[0] == STATE:
             return
-        if path in self.entries or not all(map(self._add_folder, parents_of(path))):
+        if path in self.entries or not self._add_parents(path):
             return
         try:
             found = os.lstat(os.path.join(self.root, path))
@@ -127,6 +127,12 @@ class Sources:
             digest.update(piece)
         self.learn(path, digest.hexdigest())
         return digest.hexdigest()
+
+    def _add_parents(self, path: bytes) -> bool:
+        """Take the folders that a path is in, mostly known ones; False if one of them is none."""
+        known = self.entries.get(path.rpartition(b"/")[0])
+        is_known = known is not None and known.kind is Kind.FOLDER
+        return is_known or all(map(self._add_folder, parents_of(path)))
 
     def _add_folder(self, path: bytes) -> bool:
         """Take a folder; False if something else is there, which is taken in its place."""

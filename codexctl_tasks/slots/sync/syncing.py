@@ -23,7 +23,13 @@ from codexctl_tasks.slots.sync import listing, scripts
 from codexctl_tasks.slots.sync.archive import Archive, compressed, pays
 from codexctl_tasks.slots.sync.checkout import ignored_paths, read_sources
 from codexctl_tasks.slots.sync.difference import Difference, Sides, compare, in_question
-from codexctl_tasks.slots.sync.manifest import Entry, Kind, read_manifest, write_manifest
+from codexctl_tasks.slots.sync.manifest import (
+    Entry,
+    Kind,
+    read_manifest,
+    write_changes,
+    write_manifest,
+)
 from codexctl_tasks.slots.sync.memory import memory_of
 from codexctl_tasks.slots.sync.sources import shown
 from codexctl_tasks.world.parallel import begin
@@ -43,6 +49,8 @@ if TYPE_CHECKING:
 _SHOWN_PATHS = 10
 _MUCH = 16 * 1024 * 1024
 """Bytes; of less it does not matter how they are sent."""
+_MOST_RECORDS = 1.5
+"""For each path, of what is remembered: beyond that it is written anew."""
 
 
 class UncommittedWorkError(CodexctlError):
@@ -145,7 +153,8 @@ class _Sync:
             return _told(difference, sides, None, sources)
         archive = Archive(sources, scripts.STAGING.encode())
         if not difference.is_nothing or len(sides.bases) != 1:
-            self._send(difference, sides, archive)
+            left = survey.manifests[0] if len(sides.bases) == 1 else b""
+            self._send(difference, sides, archive, left)
         return _told(difference, sides, archive, sources)
 
     def _survey(self) -> listing.Survey:
@@ -209,11 +218,14 @@ class _Sync:
         gone = 123  # xargs: a file could not be read
         return self._execute(script, folder, str(len(given)), given=[given], accepts=(0, gone))
 
-    def _send(self, difference: Difference, sides: Sides, archive: Archive) -> None:
+    def _send(self, difference: Difference, sides: Sides, archive: Archive, left: bytes) -> None:
+        """Bring it all; *left*: the records of the last sync, if they are as they should be."""
+
         def appendix() -> Iterable[tuple[bytes, bytes]]:
             after = _after(sides, archive.sent)
-            yield scripts.BEFORE.encode(), write_manifest(sides.remote)
-            yield scripts.AFTER.encode(), write_manifest(after)
+            if not left or difference.work:
+                yield scripts.BEFORE.encode(), write_manifest(sides.remote)
+            yield _notes(after, sides.bases[0] if left else {}, left.count(b"\0"))
             yield scripts.PLAN.encode(), scripts.plan(difference, sides.local)
 
         stream = archive.stream(difference.send, appendix)
@@ -297,6 +309,15 @@ def _after(sides: Sides, sent: Mapping[bytes, Entry]) -> Manifest:
         else:
             found[path] = ours
     return found
+
+
+def _notes(after: Manifest, base: Mapping[bytes, Entry], records: int) -> tuple[bytes, bytes]:
+    """Return what tells the other side what it will have: all, or what is added to *records*."""
+    if records:
+        changes = write_changes(base, after)
+        if records + changes.count(b"\0") <= _MOST_RECORDS * len(after):
+            return scripts.CHANGES.encode(), changes
+    return scripts.AFTER.encode(), write_manifest(after)
 
 
 def _told(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -84,7 +85,7 @@ def survey(stats: str = "", synced: str = "") -> Any:
 
     def run(command: Sequence[str], _: bytes) -> bytes:
         parts = ["1000", stats, *[""] * 6, synced, "", "", "done"]
-        return f"\n{command[4]}\n".join(parts).encode()
+        return gzip.compress(f"\n{command[4]}\n".join(parts).encode())
 
     return run
 

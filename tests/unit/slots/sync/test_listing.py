@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from codexctl_tasks.slots.sync.listing import (
@@ -13,7 +15,13 @@ from codexctl_tasks.slots.sync.listing import (
     read_survey,
     trusted_digests,
 )
-from codexctl_tasks.slots.sync.manifest import Entry, Kind, read_manifest, write_manifest
+from codexctl_tasks.slots.sync.manifest import (
+    Entry,
+    Kind,
+    read_manifest,
+    write_changes,
+    write_manifest,
+)
 
 TOKEN = "5f3c"
 FILE = Entry(Kind.FILE, 0o644, 5, "d", 100)
@@ -21,7 +29,7 @@ STATS = b"81a4 5 7 100 100"
 
 
 def _told(*parts: bytes) -> bytes:
-    return f"\n{TOKEN}\n".encode().join(parts)
+    return gzip.compress(f"\n{TOKEN}\n".encode().join(parts))
 
 
 def test_a_survey_is_read_with_any_name() -> None:
@@ -48,8 +56,14 @@ def test_a_survey_is_read_with_any_name() -> None:
 
 def test_half_a_survey_is_no_survey() -> None:
     """Without its end nothing of it counts: missing files would be taken for deleted."""
+    whole = _told(b"99", *[b""] * 10, b"done")
+    assert read_survey(whole, TOKEN).now_s == 99
+
     with pytest.raises(ValueError, match="don"):
-        read_survey(_told(b"99", b"", b"", b"", b"", b"", b"", b"", b"", b"", b"", b"don"), TOKEN)
+        read_survey(_told(b"99", *[b""] * 10, b"don"), TOKEN)
+    for part in (whole[:-1], whole[:-9], b"", b"sh: not found", whole[:12] + bytes(9)):
+        with pytest.raises(ValueError, match=r"\S"):
+            read_survey(part, TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +104,22 @@ def test_a_manifest_is_read_as_it_was_written() -> None:
 
     assert found == manifest
     assert [each.mtime_s for each in found.values()] == [100, 0, 0, -5]
+
+
+def test_changes_are_added_to_a_manifest() -> None:
+    """What is appended makes it the new one, whatever it was: also what is gone and comes back."""
+    old = {b"same": FILE, b"gone": FILE, b"touched": FILE, b"other": Entry(Kind.LINK, digest="d")}
+    touched = Entry(FILE.kind, FILE.mode, FILE.size, FILE.digest, FILE.mtime_s + 1)
+    new = {b"same": FILE, b"touched": touched, b"other": FILE, b"new\n": Entry(Kind.FOLDER)}
+
+    changes = write_changes(old, new)
+
+    assert changes.count(b"\0") == 4
+    there = write_manifest(old) + changes
+    assert read_manifest(there) == new
+    assert read_manifest(there)[b"touched"].mtime_s == touched.mtime_s
+    assert read_manifest(there + write_changes(new, old)) == old
+    assert write_changes(new, new) == b""
 
 
 def test_an_edited_manifest_is_refused() -> None:
