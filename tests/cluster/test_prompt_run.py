@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -34,7 +36,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.cluster
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
+"""For what takes seconds: other tests run at the same time."""
+GONE_S = 60.0
+"""What is promised: so long after a cancellation nothing of the agent is left."""
+MOST_CUTS = 12
 COMMIT = (
     "echo new > new.txt && git add new.txt && "
     "git -c user.name=Agent -c user.email=agent@example.com commit -qm 'Add new.txt'"
@@ -79,9 +85,9 @@ def slot(ready_slot: AgentSlot) -> Iterator[AgentSlot]:
     ready_slot.started.clear()
 
 
-def wait_until(holds: Callable[[], bool], what: str) -> None:
+def wait_until(holds: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
     """Wait for something that has to happen."""
-    end_s = time.monotonic() + PATIENCE_S
+    end_s = time.monotonic() + patience_s
     while not holds():
         assert time.monotonic() < end_s, f"never: {what}"
         time.sleep(0.2)
@@ -145,6 +151,30 @@ def test_a_thread_that_is_gone_begins_anew(slot: AgentSlot) -> None:
     assert slot.result["thread_id"] not in ("", unknown)
 
 
+def test_what_an_earlier_run_left_is_no_base(slot: AgentSlot, tmp_path: Path) -> None:
+    """Commits that nobody has looked at belong to the work; the base is our checkout's commit."""
+    ours = run_program_in(slot.folder, "git", "rev-parse", "HEAD").decode().strip()
+    place = f"/workspace/{slot.name}"
+    slot.sh(f"cd {place} && {COMMIT}")
+    try:
+        done = slot.ask()
+        assert done.returncode == 0, done.stderr
+        assert (slot.result["status"], slot.result["base"]) == ("success", ours)
+        assert "commits since" in done.stderr
+        bundle = str(slot.result_folder / "work.bundle")
+        run_program_in(tmp_path, "git", "clone", "-q", str(slot.folder), "clone")
+        run_program_in(tmp_path / "clone", "git", "fetch", "-q", bundle, "codexctl/work:work")
+        log = run_program_in(tmp_path / "clone", "git", "log", "--format=%s", "main..work")
+        assert log == b"Add new.txt\n"
+        slot.sh(f"cd {place} && git checkout -q --orphan other && {COMMIT.replace('new', 'other')}")
+        done = slot.ask()
+        assert done.returncode == 3
+        assert "did not grow out of our" in slot.result["reason"]
+        assert slot.result["status"] == "infra-failed"
+    finally:
+        slot.sh(f"cd {place} && git checkout -qf -B main {ours} && git clean -qfd")
+
+
 def test_nothing_changed(slot: AgentSlot) -> None:
     """An agent that is content and has changed nothing is no success to publish."""
     done = slot.ask()
@@ -156,12 +186,11 @@ def test_nothing_changed(slot: AgentSlot) -> None:
 @pytest.mark.parametrize(
     ("step", "reason", "requests"),
     [
-        (refuses(401, "Incorrect API key provided", "invalid_api_key"), "401 Unauthorized", 0),
         (refuses(400, "Bad request", "invalid_request_error"), "Bad request", 0),
         (refuses(429, "You exceeded your quota", "insufficient_quota"), "Quota exceeded", 0),
         (says(""), "it said nothing at the end", 1),
     ],
-    ids=["401", "400", "quota", "empty"],
+    ids=["400", "quota", "empty"],
 )
 def test_what_will_not_pass_is_not_repeated(
     slot: AgentSlot, step: object, reason: str, requests: int
@@ -174,6 +203,18 @@ def test_what_will_not_pass_is_not_repeated(
     assert reason in slot.result["reason"]
     assert slot.result["attempts"] == 1
     assert not requests or len(slot.model.asked) == requests
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused(slot: AgentSlot, status: int) -> None:
+    """It is not the agent's fault: the result says so, and what to do."""
+    slot.model.play(refuses(status, "Incorrect API key provided", "invalid_api_key"))
+    done = slot.ask("--kind", "plan")
+    assert done.returncode == 1
+    assert (slot.result["status"], slot.result["attempts"]) == ("infra-failed", 1)
+    reason = "the model has refused the key: see CODEXCTL_MODEL_TOKEN: "
+    assert slot.result["reason"].startswith(reason)
+    assert str(status) in slot.result["reason"]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +300,7 @@ def test_a_cancelled_run_ends_in_the_pod(slot: AgentSlot, number: signal.Signals
     assert process.returncode == 128 + number
     assert slot.result["status"] == "cancelled"
     assert slot.result["thread_id"]
-    wait_until(lambda: not slot.processes(), "nothing runs")
+    wait_until(lambda: not slot.processes(), "nothing runs", GONE_S)
 
 
 def test_a_client_that_died_leaves_a_run_that_the_next_one_finds(slot: AgentSlot) -> None:
@@ -285,10 +326,10 @@ def test_a_stream_that_is_cut_changes_nothing(slot: AgentSlot, tmp_path: Path) -
     with Proxy(slot.environment["KUBECONFIG"]) as proxy:
         config = str(proxy.kubeconfig(tmp_path / "cut.conf"))
         process = slot.start("--kind", "plan", "--kubeconfig", config)
-        while process.poll() is None:
+        for _ in range(MOST_CUTS):
             time.sleep(1.5)
             proxy.cut()
-        _, told = process.communicate()
+        _, told = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, told
     assert (slot.result["final_message"], slot.result["attempts"]) == ("Third.", 1)
     for message in ("First.", "Second."):
@@ -350,18 +391,40 @@ def test_another_program_can_be_the_agent(slot: AgentSlot) -> None:
 
 
 def test_planted_servers_and_instructions_do_nothing(slot: AgentSlot) -> None:
-    """What lies in the workspace, perhaps from a stranger's branch, configures no agent."""
+    """What lies in the workspace, perhaps from a stranger's branch, neither runs nor instructs."""
     place = f"/workspace/{slot.name}"
+    hook = '{"hooks": [{"type": "command", "command": "touch /tmp/planted"}]}'
+    planted = {
+        ".codex/config.toml": '[mcp_servers.x]\ncommand = "touch"\nargs = ["/tmp/planted"]\n',
+        ".codex/hooks.json": f'{{"hooks": {{"SessionStart": [{hook}]}}}}',
+        ".agents/skills/x/SKILL.md": "---\nname: x\ndescription: PLANTED-WORDS\n---\nPLANTED-WORDS",
+        ".git/hooks/post-commit": "#!/bin/sh\ntouch /tmp/planted\n",
+        "AGENTS.md": "PLANTED-WORDS",
+        "../.codexctl/agent/AGENTS.md": "PLANTED-WORDS",
+    }
+    files = [f"printf %s {shlex.quote(text)} > {name}" for name, text in planted.items()]
+    more = ["chmod +x .git/hooks/post-commit", "git config core.fsmonitor 'touch /tmp/planted'"]
     slot.sh(
-        f'mkdir -p {place}/.codex && cd {place} && printf \'[mcp_servers.x]\\ncommand = "touch"\\n'
-        "args = [\"/tmp/planted\"]\\n' > .codex/config.toml && echo 'PLANTED-WORDS' > AGENTS.md"
+        " && ".join(
+            [
+                f"cd {place}",
+                "mkdir -p .codex .agents/skills/x .git/hooks ../.codexctl/agent",
+                *files,
+                *more,
+            ]
+        )
     )
     try:
-        assert slot.ask("--kind", "plan").returncode == 0
+        done = slot.ask(prompt="Use $x.")
+        assert done.returncode == 0, done.stderr
+        assert slot.result["status"] == "success", "what was planted is a change, too"
         assert slot.sh("ls /tmp/planted 2>/dev/null || echo none").strip() == "none"
         assert "PLANTED-WORDS" not in slot.model.asked[0].text
     finally:
-        slot.sh(f"rm -rf {place}/.codex {place}/AGENTS.md")
+        slot.sh(
+            f"cd {place} && rm -rf .codex .agents AGENTS.md .git/hooks/post-commit && "
+            "git config --unset core.fsmonitor"
+        )
 
 
 def test_the_token_of_the_model_is_written_nowhere(slot: AgentSlot) -> None:
@@ -389,25 +452,53 @@ def test_the_token_of_the_model_is_written_nowhere(slot: AgentSlot) -> None:
 
 
 def test_the_key_of_the_model_stays_in_the_proxy(slot: AgentSlot) -> None:
-    """Without an address codexctl starts a proxy: the model sees the key, the agent a token."""
+    """The model sees the key; the agent, its pod, its slot, its work and what is told do not."""
     key = "sk-SENTINEL-of-the-model"
     slot.write(proxy={"image": slot.image, "upstream": slot.model.url})
+    search = "grep -rl SENTINE[L] /workspace /tmp /etc /run /var 2>/dev/null"
     look = (
-        "env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; echo looked"
+        "env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ';"
+        f" {search}; echo looked; echo w > work.txt"
     )
-    slot.model.play(runs(look), says("Done."))
-    done = slot.ask("--kind", "plan", CODEXCTL_MODEL_KEY=key, by_url=False)
+    found = {}
+
+    def see_the_slot(answer: Conversation) -> None:
+        kinds = "pods,secrets,configmaps,events"
+        found["slot"] = slot.kubectl("get", kinds, "-o", "json")
+        runs(look)(answer)
+
+    slot.model.play(see_the_slot, says("Done."))
+    done = slot.ask(CODEXCTL_MODEL_KEY=key, by_url=False)
     slot.write()
     assert done.returncode == 0, done.stderr
     assert {asked.headers["Authorization"] for asked in slot.model.asked} == {f"Bearer {key}"}
     assert "looked" in slot.model.asked[1].text
-    assert "SENTINEL" not in slot.model.asked[1].text
-    assert "SENTINEL" not in done.stderr.replace(f"::add-mask::{key}", "")
+    found["agent"] = slot.model.asked[1].text
+    found["log"] = done.stdout + done.stderr.replace(f"::add-mask::{key}", "")
+    found["volume"] = slot.sh(f"{search}; rm -f /workspace/*/work.txt")
+    for file in slot.result_folder.iterdir():
+        found[file.name] = file.read_text("latin-1")
+    assert {"slot", "work.bundle", "result.json", "events.jsonl"} <= set(found)
+    encoded = base64.b64encode(key.encode()).decode()
+    leaks = [name for name, text in found.items() if "SENTINEL" in text or encoded in text]
+    assert not leaks
     everywhere = ("get", "pods", "-A", "-o", "name")
     wait_until(
         lambda: "pod/model-" not in run_kubectl(slot.environment, *everywhere),
         "the proxy goes with its run",
     )
+
+
+def test_a_key_that_the_proxy_saw_refused(slot: AgentSlot) -> None:
+    """The proxy hides the model's own words; what to mend is told all the same."""
+    slot.write(proxy={"image": slot.image, "upstream": slot.model.url})
+    slot.model.play(refuses(401, "Incorrect API key provided: sk-SENTI***L", "invalid_api_key"))
+    done = slot.ask("--kind", "plan", CODEXCTL_MODEL_KEY="sk-SENTINEL", by_url=False)
+    slot.write()
+    assert done.returncode == 1, done.stderr
+    assert (slot.result["status"], slot.result["attempts"]) == ("infra-failed", 1)
+    reason = "the model has refused the key: give a valid one as OPENAI_API_KEY"
+    assert slot.result["reason"].startswith(reason)
 
 
 def test_dry_run_shows_prompt_and_command(slot: AgentSlot) -> None:
