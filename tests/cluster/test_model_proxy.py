@@ -45,14 +45,24 @@ class Model(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"data: hello\\n\\n")
 http.server.ThreadingHTTPServer(("", 9000), Model).serve_forever()
 """
+PATIENCE_S = 240
 ASK = """
-import sys, urllib.error, urllib.request
+import sys, time, urllib.error, urllib.request
 url, token = sys.stdin.read().split()
 headers = {"Authorization": "Bearer " + token, "Content-Type": "application/json"}
-try:
-    print(urllib.request.urlopen(urllib.request.Request(url, b"{}", headers), timeout=20).read())
-except urllib.error.HTTPError as error:
-    print(error.code)
+ends = time.monotonic() + 60
+while True:  # nodes learn of a Service a moment after its pod is ready; agents try again, too
+    try:
+        request = urllib.request.Request(url, b"{}", headers)
+        print(urllib.request.urlopen(request, timeout=20).read())
+    except urllib.error.HTTPError as error:
+        print(error.code)
+    except urllib.error.URLError:
+        if time.monotonic() > ends:
+            raise
+        time.sleep(0.5)
+        continue
+    break
 """
 KILLED = """
 import sys, time
@@ -111,7 +121,7 @@ class Site:
 
     def await_nothing_left(self, *, but: str = "nothing") -> None:
         """Return once the garbage collector has done its work."""
-        ends_s = time.monotonic() + 60
+        ends_s = time.monotonic() + PATIENCE_S
         while left := {each for each in self.left() if but not in each}:
             assert time.monotonic() < ends_s, left
             time.sleep(0.5)
