@@ -1,7 +1,7 @@
 """
 Workflows without GitHub: act runs a caller's workflow against the files of this checkout.
 
-Nothing is fetched: the caller's ``uses:`` of this repository and the checkout action lead to
+Nothing is fetched: the caller's ``uses:`` of this repository and the actions that it uses lead to
 folders. act knows no ``$/``, no ``concurrency``, ``permissions`` and ``environment``, and nobody
 starts runs by ``types:`` or ``branches:``: docs/workflows/staging-deploy.md says what is untested.
 """
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OURS = "org/codexctl"
-CHECKOUT = ROOT / "tests/workflows/checkout"
+STAND_INS = {
+    "actions/checkout": ROOT / "tests/workflows/checkout",
+    "actions/upload-artifact": ROOT / "tests/workflows/artifacts/upload",
+    "actions/download-artifact": ROOT / "tests/workflows/artifacts/download",
+}
+"""Folders that do what these do, by what callers and our workflows use."""
 EXPORTED = ("pyproject.toml", "README.md", "requirements.txt", "requirements-build.txt")
 USES = re.compile(r"""^(\s*(?:-\s+)?uses:\s*["']?)([^\s"'#]+)""", re.MULTILINE)
 SELF = re.compile(r"(uses: )\$/(\S+)")
@@ -125,7 +130,8 @@ class Forge:
         """Return the command that runs a workflow of a caller."""
         event_file = self.folder / "event.json"
         event_file.write_text(json.dumps(payload or PUSH))
-        env = {"CHECKOUT_ROOT": str(self.repositories), **env}
+        artifacts = str(self.folder / "artifacts")
+        env = {"CHECKOUT_ROOT": str(self.repositories), "ARTIFACT_ROOT": artifacts, **env}
         files = {"secret": secrets, "env": env, "var": variables, "input": {}}
         flags = ["--insecure-secrets"] if shows_secrets else []
         for kind, values in files.items():
@@ -205,8 +211,8 @@ class Forge:
                 repository = "/".join(name.split("/")[:2])
                 if repository == OURS:
                     found[f"{OURS}@{ref}"] = self.repositories / OURS
-                elif repository == "actions/checkout":
-                    found[f"{repository}@{ref}"] = CHECKOUT
+                elif repository in STAND_INS:
+                    found[f"{repository}@{ref}"] = STAND_INS[repository]
                 elif not use.startswith("./"):
                     raise LookupError(f"{path}: nothing stands in for {use}")
         return found

@@ -55,6 +55,7 @@ class Shop:
         event: str = "push",
         payload: dict[str, Any] | None = None,
         secrets: dict[str, str] | None = None,
+        variables: dict[str, str] | None = None,
         env: dict[str, str] | None = None,
         interrupt: Callable[[subprocess.Popen[str]], None] | None = None,
         shows_secrets: bool = False,
@@ -68,6 +69,7 @@ class Shop:
             event: What starts the workflow.
             payload: What GitHub says about that.
             secrets: In place of those that the repository has.
+            variables: Further ones of the repository.
             env: Further variables of the runner.
             interrupt: Called with act while it runs.
             shows_secrets: What a step writes is shown as it is; GitHub masks secrets itself.
@@ -79,7 +81,7 @@ class Shop:
         command = forge.command(
             *(workflow, event, payload),
             secrets={**known, **(secrets or {})},
-            variables={"SHOP_REGISTRY": self.registry},
+            variables={"SHOP_REGISTRY": self.registry, **(variables or {})},
             env={
                 "CODEXCTL_NAMESPACE": self.namespace,
                 "CODEXCTL_LOGS": str(self.folder / "logs"),  # act removes the runner's own folder
