@@ -125,9 +125,10 @@ class Forge:
         secrets: dict[str, str],
         variables: dict[str, str],
         env: dict[str, str],
+        actor: str = "somebody",
         shows_secrets: bool = False,
     ) -> list[str]:
-        """Return the command that runs a workflow of a caller."""
+        """Return the command that runs a workflow of a caller; *actor*: whoever started it."""
         event_file = self.folder / "event.json"
         event_file.write_text(json.dumps(payload or PUSH))
         artifacts = str(self.folder / "artifacts")
@@ -147,7 +148,7 @@ class Forge:
         return [
             *(str(BIN / "act"), event, "--json", "--rm", "--no-cache-server"),
             *("--workflows", f".github/workflows/{workflow}", "--eventpath", str(event_file)),
-            *("--defaultbranch", "main", *flags),
+            *("--defaultbranch", "main", "--actor", actor, *flags),
         ]
 
     @contextmanager

@@ -57,6 +57,7 @@ class Shop:
         secrets: dict[str, str] | None = None,
         variables: dict[str, str] | None = None,
         env: dict[str, str] | None = None,
+        actor: str = "somebody",
         interrupt: Callable[[subprocess.Popen[str]], None] | None = None,
         shows_secrets: bool = False,
     ) -> Run:
@@ -71,6 +72,7 @@ class Shop:
             secrets: In place of those that the repository has.
             variables: Further ones of the repository.
             env: Further variables of the runner.
+            actor: Whoever started the run.
             interrupt: Called with act while it runs.
             shows_secrets: What a step writes is shown as it is; GitHub masks secrets itself.
         """
@@ -89,6 +91,7 @@ class Shop:
                 **{name: v for name, v in self.cluster.items() if name != "KUBECONFIG"},
                 **(env or {}),
             },
+            actor=actor,
             shows_secrets=shows_secrets,
         )
         with forge.started(caller, command) as process:

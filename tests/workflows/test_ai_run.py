@@ -84,20 +84,23 @@ class Team:
             variables={"SHOP_AGENT_IMAGE": self.image},
             env={
                 "CHECKOUT_ROOT": str(self.forge.root),
-                "GITHUB_ACTOR": who,
-                "GITHUB_TRIGGERING_ACTOR": who,
                 "GITHUB_API_URL": self.github.url,
                 "GITHUB_SERVER_URL": self.forge.url,
                 "GITHUB_WORKFLOW_REF": f"{REPOSITORY}/.github/workflows/ai-run.yml@refs/heads/main",
                 "SHOP_MODEL_URL": self.model.url,
                 "CODEXCTL_NAMESPACE": "",
             },
+            actor=who,
         )
 
     @property
     def image(self) -> str:
         """What agents work in."""
         return push_agent_image(self.shop.registry)
+
+    def artifacts(self) -> list[Path]:
+        """Return the files that jobs have left for each other."""
+        return [path for path in self.shop.folder.glob("*/artifacts/*/*") if path.is_file()]
 
     def log(self) -> list[str]:
         """Return the commits of the agent's branch that main has not, the newest first."""
@@ -163,8 +166,14 @@ def test_from_a_label_to_a_pull_request(team: Team) -> None:
     assert (pull["draft"], pull["head"]["ref"], pull["base"]["ref"]) == (True, BRANCH, "main")
     assert len(team.github.comments) == 1
     assert {asked.headers["Authorization"] for asked in team.model.asked} == {f"Bearer {KEY}"}
-    assert MARK not in done.log
-    assert all(MARK not in str(each) for each in (team.github.bodies, pull))
+    shown = (*done.lines, done.summary, done.outputs, team.github.bodies, pull)
+    assert not [each for each in shown if MARK in str(each)]
+    assert {path.name for path in team.artifacts()} >= {
+        "result.json",
+        "work.bundle",
+        "events.jsonl",
+    }
+    assert not [path for path in team.artifacts() if MARK.encode() in path.read_bytes()]
     assert MARK not in team.shop.objects()
 
 
