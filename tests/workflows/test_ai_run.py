@@ -71,6 +71,8 @@ class Team:
 
     def event(self, name: str, about: dict[str, Any], who: str = PERSON) -> Run:
         """Let something happen that the workflow listens to."""
+        for branch in self.forge.branches(REPOSITORY):
+            self.github.facts.add_branch(branch)
         repository = {"default_branch": "main", "full_name": REPOSITORY}
         return self.shop.push(
             workflow="ai-run.yml",
