@@ -16,9 +16,7 @@ demo: $(INSTALLED) ## Deploy the example shop to a real cluster, break it, and s
 
 test: $(INSTALLED) lint ## Check style, types and layers, then run every test, the demo included
 	@$(BIN)/python -m sandbox build
-	@$(BIN)/pytest --numprocesses 4 --dist loadfile || { \
-	    [ $$? -eq 1 ] && echo "Once more, alone: what failed beside other tests on a busy machine." && \
-	    $(BIN)/pytest --last-failed --last-failed-no-failures none --maxfail 3; }
+	@$(BIN)/pytest --numprocesses 4 --dist loadfile
 
 lint: $(INSTALLED) ## Check style, types, layers and workflows
 	@$(BIN)/ruff check --quiet
