@@ -7,7 +7,6 @@ as git does it with its index.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import stat
 import zlib
@@ -19,6 +18,8 @@ from codexctl_tasks.slots.sync.manifest import PERMISSIONS, Entry, Kind, Manifes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LONGEST = 2**30
+"""Bytes of a survey, some million files; the other side could send a gzip file without end."""
 _RACY_S = 2
 """A file that was changed so shortly before it was looked at may change again unseen."""
 
@@ -45,18 +46,14 @@ class Survey:
     """What the last sync left, and of one that was broken off: what it found, what it wanted."""
 
 
-def read_survey(data: bytes, token: str) -> Survey:
+def read_survey(data: bytes, token: str, longest: int = LONGEST) -> Survey:
     """
-    Read what the script has printed.
+    Read what the script has printed; *longest*: bytes of it, unpacked.
 
     Raises:
         ValueError: It is not what the script prints, or not all of it.
     """
-    try:
-        parts = gzip.decompress(data).split(f"\n{token}\n".encode())
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(str(error)) from error
-    now, *rest = parts
+    now, *rest = _unpacked(data, longest).split(f"\n{token}\n".encode())
     tree, staged, (saved, synced, before, after, end) = rest[:3], rest[3:6], rest[6:]
     if end != b"done":
         raise ValueError(end)
@@ -67,6 +64,18 @@ def read_survey(data: bytes, token: str) -> Survey:
         before=_plain_stats(lines),
         manifests=(synced, before, after),
     )
+
+
+def _unpacked(data: bytes, longest: int) -> bytes:
+    """Return the content of a gzip file; raise `ValueError` if it is not whole, or far too long."""
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS + 16)
+    try:
+        content = unpacking.decompress(data, longest)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if not unpacking.eof:
+        raise ValueError("it has no end" if unpacking.unconsumed_tail else "its end is missing")
+    return content
 
 
 def _stats(parts: list[bytes]) -> Stats:

@@ -121,7 +121,7 @@ def test_a_bad_certificate_is_named(bench: Bench, tmp_path: Path, case: str) -> 
     issued, expected = CERTIFICATES[case]
 
     with listening(OK, pem=issued.write(tmp_path)) as port:
-        said = bench.ask(f"{port}/https", caFile="ca.pem")
+        said = bench.ask(f"{port}/https", caFile="ca.pem", timeout="30s")
 
     assert said.startswith("warning: ")
     assert expected in said

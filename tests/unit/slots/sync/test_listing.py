@@ -66,6 +66,15 @@ def test_half_a_survey_is_no_survey() -> None:
             read_survey(part, TOKEN)
 
 
+def test_a_survey_without_end_is_refused() -> None:
+    """A pod could send a small file that would fill the memory of whoever unpacks it."""
+    bomb = gzip.compress(bytes(2**20))
+    assert len(bomb) < 2000
+
+    with pytest.raises(ValueError, match="no end"):
+        read_survey(bomb, TOKEN, longest=2**19)
+
+
 @pytest.mark.parametrize(
     ("now", "then", "known", "is_trusted"),
     [
