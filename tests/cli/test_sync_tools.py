@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -14,7 +15,7 @@ import pytest
 from codexctl_tasks.errors import BrokenStreamError, ClusterError, ConfigurationError
 from codexctl_tasks.slots.sync.checkout import plain_config
 from codexctl_tasks.slots.sync.place import Place
-from codexctl_tasks.slots.sync.scripts import PROBE, RECEIVE, SURVEY
+from codexctl_tasks.slots.sync.scripts import HASH, PROBE, RECEIVE, SURVEY
 from codexctl_tasks.slots.sync.syncing import Synced, sync
 from codexctl_tasks.world.execution import Executed
 from tests.support.fakes import FakeClock
@@ -364,6 +365,86 @@ def test_what_is_remembered_is_added_to(both: Both) -> None:
 
     assert max(sizes) < 2 * len(before)
     assert both.sync().sent == 0
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Both:
+    """Give both sides with the same forty old files."""
+    sides = Both(tmp_path)
+    for number in range(40):
+        sides.write(f"many/{number}", "x")
+    age(sides.here)
+    sides.sync()
+    sides.shell.scripts.clear()
+    return sides
+
+
+def looks_of(both: Both) -> list[str]:
+    """Return what the other side knows of how its files look, a line each."""
+    return (both.volume / ".codexctl" / "shop" / "stats").read_text().splitlines()
+
+
+def test_only_what_was_brought_is_looked_at(old: Both) -> None:
+    """A look at all files takes longer than all else; what was looked at is not read again."""
+    before = looks_of(old)
+    for name in ("many/7", "many/new"):
+        old.write(name, "changed")
+    age(old.here)
+
+    old.sync()
+
+    after = looks_of(old)
+    assert after[: len(before)] == before
+    assert [line.rpartition(" ")[2] for line in after[len(before) + 1 :]] == [
+        "./many/7",
+        "./many/new",
+    ]
+    old.write("many/8", "changed")
+    old.sync()
+    old.assert_same()
+    assert old.shell.scripts == [SURVEY, RECEIVE] * 2
+
+
+def test_a_file_that_was_read_there_is_looked_at(old: Both) -> None:
+    """Touched, with the content that it had: it is read once, not before each sync from now on."""
+    time.sleep(1.1)  # what stat tells are whole seconds
+    for number in range(10):
+        (old.there / "many" / f"{number}").chmod(0o600)
+        (old.there / "many" / f"{number}").chmod(0o644)
+
+    for turn in range(2):
+        old.write("many/39", f"turn {turn}")
+        age(old.here)
+        old.sync()
+
+    old.assert_same()
+    assert old.shell.scripts == [SURVEY, HASH, RECEIVE, SURVEY, RECEIVE]
+
+
+def test_all_is_looked_at_when_much_is_new(old: Both) -> None:
+    """Before it knows more looks than half as many again as there are files, it forgets them."""
+    for turn in range(20):
+        for number in range(10):
+            old.write(f"many/{number}", f"turn {turn}")
+        age(old.here)
+        old.sync()
+        assert len(looks_of(old)) < 1.5 * 43
+
+    old.assert_same()
+    assert old.shell.scripts == [SURVEY, RECEIVE] * 20
+
+
+def test_a_name_forges_no_look(old: Both) -> None:
+    """What follows a line feed in a name is no line: nobody's change is hidden by it."""
+    look = "81a4 1 1 1 1 ./many/1"
+    old.write(f"x\n{look}", "forged")
+    age(old.here)
+
+    old.sync()
+
+    old.assert_same()
+    assert look not in looks_of(old)
+    assert looks_of(old)[-1].isdigit()
 
 
 def test_an_edited_memory_is_told(both: Both) -> None:

@@ -27,6 +27,8 @@ class Sides:
     bases: Sequence[Tree]
     """What the last sync left; of one that was broken off what it found and what it wanted; none:
     there was no sync."""
+    read: Collection[bytes] = frozenset()
+    """Files of the other side that had to be read."""
     ignored: Collection[bytes] = frozenset()
     """Paths of the other side alone that git ignores."""
 

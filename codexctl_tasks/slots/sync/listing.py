@@ -25,6 +25,8 @@ _RACY_S = 2
 
 Stats = dict[bytes, bytes]
 """What `stat` says of each path: hexadecimal mode, size, inode, mtime and ctime in seconds."""
+Looks = dict[bytes, tuple[bytes, int]]
+"""That of earlier times, and when it was, by the clock there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,10 @@ class Survey:
     """Where the links among them lead."""
     staged: Stats
     staged_links: Mapping[bytes, bytes]
-    before_s: int = 0
-    """Its clock at the end of the last sync; 0: there was none."""
-    before: Stats = field(default_factory=dict)
-    """`stats` at that time."""
+    looks: Looks = field(default_factory=dict)
+    """How files looked at the end of the sync that brought or read them last."""
+    look_records: int = 0
+    """Of `looks`: more than there are files, as some are known from several times."""
     manifests: tuple[bytes, bytes, bytes] = (b"", b"", b"")
     """What the last sync left, and of one that was broken off: what it found, what it wanted."""
 
@@ -54,14 +56,13 @@ def read_survey(data: bytes, token: str, longest: int = LONGEST) -> Survey:
         ValueError: It is not what the script prints, or not all of it.
     """
     now, *rest = _unpacked(data, longest).split(f"\n{token}\n".encode())
-    tree, staged, (saved, synced, before, after, end) = rest[:3], rest[3:6], rest[6:]
+    tree, staged, (looks, synced, before, after, end) = rest[:2], rest[2:4], rest[4:]
     if end != b"done":
         raise ValueError(end)
-    first, _, lines = saved.partition(b"\n")
     return Survey(
-        *(int(now), _stats(tree), _links(tree[2]), _stats(staged), _links(staged[2])),
-        before_s=int(first or 0),
-        before=_plain_stats(lines),
+        *(int(now), *_listed(*tree), *_listed(*staged)),
+        looks=_looks(looks),
+        look_records=looks.count(b"\n"),
         manifests=(synced, before, after),
     )
 
@@ -78,12 +79,16 @@ def _unpacked(data: bytes, longest: int) -> bytes:
     return content
 
 
-def _stats(parts: list[bytes]) -> Stats:
-    found = _plain_stats(parts[0])
-    for record in parts[1].split(b"\0")[:-1]:  # names with line feeds
-        meta, _, name = record.partition(b"\n")
-        found[name[2:]] = meta
-    return found
+def _listed(lines: bytes, records: bytes) -> tuple[Stats, dict[bytes, bytes]]:
+    """Return how all looks, and where links lead; *records* tell of links and of odd names."""
+    found, links = _plain_stats(lines), dict[bytes, bytes]()
+    words = records.split(b"\0")
+    for told, target in zip(words[0::2], words[1::2], strict=False):
+        meta, _, name = (b"", b"", told) if told.startswith(b"./") else told.partition(b"\n")
+        links[name[2:]] = target
+        if meta:
+            found[name[2:]] = meta
+    return found, links
 
 
 def _plain_stats(lines: bytes) -> Stats:
@@ -92,9 +97,17 @@ def _plain_stats(lines: bytes) -> Stats:
     return {name: meta for meta, _, name in split if name}
 
 
-def _links(part: bytes) -> dict[bytes, bytes]:
-    words = part.split(b"\0")
-    return {name[2:]: target for name, target in zip(words[0::2], words[1::2], strict=False)}
+def _looks(lines: bytes) -> Looks:
+    """Read a time, what was seen then, the next time, and so on; what comes later counts."""
+    found: Looks = {}
+    looked_s = 0
+    for line in lines.split(b"\n"):
+        meta, _, name = line.partition(b" ./")
+        if name:
+            found[name] = (meta, looked_s)
+        elif meta.isdigit():
+            looked_s = int(meta)
+    return found
 
 
 def entries_of(
@@ -127,9 +140,10 @@ def trusted_digests(survey: Survey, synced: Mapping[bytes, Entry]) -> dict[bytes
     found = {}
     for path, meta in survey.stats.items():
         known = synced.get(path)
-        if known and known.digest and survey.before.get(path) == meta:
+        look, looked_s = survey.looks.get(path, (b"", 0))
+        if known and known.digest and look == meta:
             mtime_s = int(meta.split(b" ")[3])
-            if mtime_s == known.mtime_s and mtime_s <= survey.before_s - _RACY_S:
+            if mtime_s == known.mtime_s and mtime_s <= looked_s - _RACY_S:
                 found[path] = known.digest
     return found
 

@@ -71,14 +71,19 @@ def write_manifest(manifest: Mapping[bytes, Entry]) -> bytes:
     return b"".join(_record(path, entry) for path, entry in manifest.items())
 
 
-def write_changes(old: Mapping[bytes, Entry], new: Mapping[bytes, Entry]) -> bytes:
-    """Return the records to be added to those of *old*, so that they are those of *new*."""
-    changed = (
-        _record(path, entry)
+def changed_paths(old: Mapping[bytes, Entry], new: Mapping[bytes, Entry]) -> list[bytes]:
+    """Return the paths of *new* at which *old* has something else, or nothing."""
+    return [
+        path
         for path, entry in new.items()
         if (known := old.get(path)) is not entry
         and (known != entry or known.mtime_s != entry.mtime_s)
-    )
+    ]
+
+
+def write_changes(old: Mapping[bytes, Entry], new: Mapping[bytes, Entry]) -> bytes:
+    """Return the records to be added to those of *old*, so that they are those of *new*."""
+    changed = (_record(path, new[path]) for path in changed_paths(old, new))
     return b"".join((*changed, *(_GONE + path + b"\0" for path in old if path not in new)))
 
 

@@ -35,19 +35,17 @@ class Memory:
         self._looks: dict[bytes, bytes] = {}
         self._is_changed = False
 
-    def look(self, path: bytes, found: os.stat_result) -> None:
-        """Note how a file looks, before it is read."""
-        if max(found.st_mtime_ns, found.st_ctime_ns) < self._newest_ns:
-            numbers = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-            self._looks[path] = b"%d %d %d %d" % numbers
-
-    def digest(self, path: bytes) -> str:
-        """Return the digest of a file that looks as it did; empty: read it."""
+    def digest(self, path: bytes, found: os.stat_result) -> str:
+        """Note how a file looks, and return its digest if it looked so before; empty: read it."""
+        if max(found.st_mtime_ns, found.st_ctime_ns) >= self._newest_ns:
+            return ""
+        numbers = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        self._looks[path] = now = b"%d %d %d %d" % numbers
         look, digest = self._known.get(path, (b"", b""))
-        return digest.decode() if look and look == self._looks.get(path) else ""
+        return digest.decode() if look == now else ""
 
     def learn(self, path: bytes, digest: str) -> None:
-        """Take the digest of what was read after `look`."""
+        """Take the digest of what was read after it was looked at."""
         look = self._looks.get(path)
         if look is not None:
             known = (look, digest.encode())

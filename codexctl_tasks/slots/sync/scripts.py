@@ -30,7 +30,8 @@ _START = """\
 export LC_ALL=C
 NL='
 '
-stats() {
+look() { stat -c '%f %s %i %Y %Z %n' "$@"; }
+look_at_all() {
   find . -path ./.codexctl -prune -o ! -path "*$NL*" -exec stat -c '%f %s %i %Y %Z %n' {} +
 }
 """
@@ -41,14 +42,16 @@ SURVEY = (
 token=$1 target=$2 state=$3
 part() { printf '\\n%s\\n' "$token"; }
 list() {
-  cd -- "$1" 2>/dev/null || { part; part; part; return; }
-  stats
+  cd -- "$1" 2>/dev/null || { part; part; return; }
+  look_at_all
   part
-  find . -path ./.codexctl -prune -o -path "*$NL*" -exec sh -c \\
-    'for f do stat -c "%f %s %i %Y %Z" "$f"; printf "%s\\0" "$f"; done' sh {} +
-  part
-  find . -path ./.codexctl -prune -o -type l -exec sh -c \\
-    'for f do t=$(readlink "$f"; echo x); printf "%s\\0%s\\0" "$f" "${t%?x}"; done' sh {} +
+  find . -path ./.codexctl -prune -o \\( -type l -o -path "*$NL*" \\) -exec sh -c '
+    for f do
+      case $f in *"$0"*) stat -c "%f %s %i %Y %Z" "$f"; esac
+      printf "%s\\0" "$f"
+      if [ -L "$f" ]; then t=$(readlink "$f"; echo x); printf %s "${t%?x}"; fi
+      printf "\\0"
+    done' "$NL" {} +
   part
 }
 for each in find stat xargs sha256sum tar gzip head; do
@@ -112,7 +115,7 @@ mv -f before.new before
 mv -f after.new after
 . ./plan.sh
 cd -- "$target"
-{ date +%s; stats; } > "$state/stats.new"
+looks > "$state/stats.new"
 cd -- "$state"
 mv -f stats.new stats
 mv -f after synced
@@ -124,8 +127,15 @@ number of bytes where stdin cannot be closed, as tar reads on behind the end of 
 Stdin: a tar archive with a plan."""
 
 
-def plan(difference: Difference, local: Mapping[bytes, Entry]) -> bytes:
-    """Return the script that moves what has arrived into place; ``$target`` is where."""
+def plan(
+    difference: Difference, local: Mapping[bytes, Entry], looks: Sequence[bytes] | None
+) -> bytes:
+    """
+    Return the script that moves what has arrived into place; ``$target`` is where.
+
+    *looks*: The files that it looks at afterwards, and notes that behind earlier looks; None: it
+    looks at all that is there.
+    """
     staged, target = b'"staging"/', b'"$target"/'
     lines = [
         *_commands(b"rm -rf --", staged, difference.unstage),
@@ -140,7 +150,11 @@ def plan(difference: Difference, local: Mapping[bytes, Entry]) -> bytes:
         modes.setdefault(local[path].mode, []).append(path)
     for mode, paths in modes.items():
         lines += _commands(f"chmod {mode:o} --".encode(), target, paths)
-    return b"\n".join([*lines, b""])
+    body = [b"date +%s", b"look_at_all"]
+    if looks is not None:
+        newly = _commands(b"look", b"./", looks, b"|| :")
+        body = [b'cat -- "$state/stats"', b"date +%s", *newly]
+    return b"\n".join([*lines, b"looks() {", *body, b"}", b""])
 
 
 def _by_folder(paths: Iterable[bytes]) -> dict[bytes, list[bytes]]:

@@ -33,7 +33,7 @@ class Sources:
 
     root: bytes
     entries: dict[bytes, Entry] = field(default_factory=dict)
-    """Without digests of files, until `hash`; of those with a content of ours with them."""
+    """Of files that would have to be read without a digest, until `hash`."""
     contents: dict[bytes, bytes] = field(default_factory=dict)
     """Of files that are sent with another content than they have."""
     warnings: list[str] = field(default_factory=list)
@@ -59,9 +59,8 @@ class Sources:
             self.entries[path] = Entry(kind, digest=digest_of(self.target(path)))
         elif kind is Kind.FILE:
             mode = stat.S_IMODE(found.st_mode) & PERMISSIONS
-            self.entries[path] = Entry(kind, mode, found.st_size, "", int(found.st_mtime))
-            if self.memory:
-                self.memory.look(path, found)
+            known = self.memory.digest(path, found) if self.memory else ""
+            self.entries[path] = Entry(kind, mode, found.st_size, known, int(found.st_mtime))
         else:
             self.warnings.append(f"{shown(path)}: not sent: it is neither file, folder nor link")
 
@@ -111,8 +110,9 @@ class Sources:
         """Set the digests of these files; threads would only wait for each other."""
         for path in paths:
             entry = self.entries[path]
-            values = (entry.mode, entry.size, self._digest(path), entry.mtime_s)
-            self.entries[path] = Entry(entry.kind, *values)
+            if not entry.digest:
+                values = (entry.mode, entry.size, self._digest(path), entry.mtime_s)
+                self.entries[path] = Entry(entry.kind, *values)
 
     def learn(self, path: bytes, digest: str) -> None:
         """Remember the digest of a file that was read."""
@@ -120,8 +120,6 @@ class Sources:
             self.memory.learn(path, digest)
 
     def _digest(self, path: bytes) -> str:
-        if self.memory and path not in self.contents and (known := self.memory.digest(path)):
-            return known
         digest = hashlib.sha256()
         for piece in self.read(path, self.entries[path].size):
             digest.update(piece)

@@ -26,6 +26,7 @@ from codexctl_tasks.slots.sync.difference import Difference, Sides, compare, in_
 from codexctl_tasks.slots.sync.manifest import (
     Entry,
     Kind,
+    changed_paths,
     read_manifest,
     write_changes,
     write_manifest,
@@ -50,7 +51,7 @@ _SHOWN_PATHS = 10
 _MUCH = 16 * 1024 * 1024
 """Bytes; of less it does not matter how they are sent."""
 _MOST_RECORDS = 1.5
-"""For each path, of what is remembered: beyond that it is written anew."""
+"""For each path, of what is remembered there: beyond that it is written anew."""
 
 
 class UncommittedWorkError(CodexctlError):
@@ -153,8 +154,7 @@ class _Sync:
             return _told(difference, sides, None, sources)
         archive = Archive(sources, scripts.STAGING.encode())
         if not difference.is_nothing or len(sides.bases) != 1:
-            left = survey.manifests[0] if len(sides.bases) == 1 else b""
-            self._send(difference, sides, archive, left)
+            self._send(difference, sides, archive, survey)
         return _told(difference, sides, archive, sources)
 
     def _survey(self) -> listing.Survey:
@@ -179,7 +179,8 @@ class _Sync:
         waiting = in_question(staged, [sources.entries])
         ours = in_question(sources.entries, [remote, staged, *bases])
         sources.hash(ours)
-        _set_digests(remote, self._hash(self._place.folder, theirs))
+        read = self._hash(self._place.folder, theirs)
+        _set_digests(remote, read)
         _set_digests(staged, self._hash(f"{self._place.state}/{scripts.STAGING}", waiting))
         alone = [
             path
@@ -191,6 +192,7 @@ class _Sync:
             remote=remote,
             staged=staged,
             bases=bases,
+            read=frozenset(read),
             ignored=ignored_paths(sources, alone, self._environ),
         )
 
@@ -218,15 +220,20 @@ class _Sync:
         gone = 123  # xargs: a file could not be read
         return self._execute(script, folder, str(len(given)), given=[given], accepts=(0, gone))
 
-    def _send(self, difference: Difference, sides: Sides, archive: Archive, left: bytes) -> None:
-        """Bring it all; *left*: the records of the last sync, if they are as they should be."""
+    def _send(
+        self, difference: Difference, sides: Sides, archive: Archive, survey: listing.Survey
+    ) -> None:
+        """Bring it all."""
 
         def appendix() -> Iterable[tuple[bytes, bytes]]:
             after = _after(sides, archive.sent)
-            if not left or difference.work:
+            base = sides.bases[0] if len(sides.bases) == 1 else {}
+            if not base or difference.work:
                 yield scripts.BEFORE.encode(), write_manifest(sides.remote)
-            yield _notes(after, sides.bases[0] if left else {}, left.count(b"\0"))
-            yield scripts.PLAN.encode(), scripts.plan(difference, sides.local)
+            yield _notes(after, base, survey.manifests[0].count(b"\0"))
+            new = {*changed_paths(base, after), *archive.sent, *sides.read}
+            looks = _looks(new, after, survey.look_records if base else 0)
+            yield scripts.PLAN.encode(), scripts.plan(difference, sides.local, looks)
 
         stream = archive.stream(difference.send, appendix)
         how, count = "plain", 0
@@ -313,11 +320,18 @@ def _after(sides: Sides, sent: Mapping[bytes, Entry]) -> Manifest:
 
 def _notes(after: Manifest, base: Mapping[bytes, Entry], records: int) -> tuple[bytes, bytes]:
     """Return what tells the other side what it will have: all, or what is added to *records*."""
-    if records:
+    if base:
         changes = write_changes(base, after)
         if records + changes.count(b"\0") <= _MOST_RECORDS * len(after):
             return scripts.CHANGES.encode(), changes
     return scripts.AFTER.encode(), write_manifest(after)
+
+
+def _looks(new: Iterable[bytes], after: Manifest, records: int) -> list[bytes] | None:
+    """Return the files that the other side has to look at, besides *records*; None: at all."""
+    files = [p for p in new if p in after and after[p].kind is Kind.FILE and b"\n" not in p]
+    is_short = records + len(files) <= _MOST_RECORDS * len(after)
+    return sorted(files) if records and is_short else None
 
 
 def _told(

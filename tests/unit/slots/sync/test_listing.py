@@ -26,6 +26,8 @@ from codexctl_tasks.slots.sync.manifest import (
 TOKEN = "5f3c"
 FILE = Entry(Kind.FILE, 0o644, 5, "d", 100)
 STATS = b"81a4 5 7 100 100"
+OLDER = b"81a4 5 7 99 99"
+LOOKS = b"90\n" + STATS + b" ./a b\xff\n" + OLDER + b" ./again\n95\n" + STATS + b" ./again\n"
 
 
 def _told(*parts: bytes) -> bytes:
@@ -35,12 +37,11 @@ def _told(*parts: bytes) -> bytes:
 def test_a_survey_is_read_with_any_name() -> None:
     """Line feeds, blanks and bytes that are no text do not change where a name ends."""
     listing = b"41ed 0 1 1 1 .\n" + STATS + b" ./a b\xff\na1ff 3 9 1 1 ./link\n"
-    odd = STATS + b"\n./line\n81a4 9 9 9 9 ./forged\0"
+    odd = STATS + b"\n./line\n81a4 9 9 9 9 ./forged\0\0"
     links = b"./link\0to\nthere\0"
-    saved = b"90\n" + STATS + b" ./a b\xff\n"
 
     survey = read_survey(
-        _told(b"99\n", listing, odd, links, b"", b"", b"", saved, b"S", b"", b"", b"done"), TOKEN
+        _told(b"99\n", listing, odd + links, b"", b"", LOOKS, b"S", b"", b"", b"done"), TOKEN
     )
 
     assert survey.stats == {
@@ -48,7 +49,8 @@ def test_a_survey_is_read_with_any_name() -> None:
         b"link": b"a1ff 3 9 1 1",
         b"line\n81a4 9 9 9 9 ./forged": STATS,
     }
-    assert (survey.now_s, survey.before_s, survey.manifests) == (99, 90, (b"S", b"", b""))
+    assert (survey.now_s, survey.look_records, survey.manifests) == (99, 5, (b"S", b"", b""))
+    assert survey.looks == {b"a b\xff": (STATS, 90), b"again": (STATS, 95)}
     entries = entries_of(survey.stats, survey.links, {b"a b\xff": "d"})
     assert entries[b"a b\xff"] == FILE
     assert entries[b"link"] == Entry(Kind.LINK, digest=digest_of(b"to\nthere"))
@@ -56,11 +58,11 @@ def test_a_survey_is_read_with_any_name() -> None:
 
 def test_half_a_survey_is_no_survey() -> None:
     """Without its end nothing of it counts: missing files would be taken for deleted."""
-    whole = _told(b"99", *[b""] * 10, b"done")
+    whole = _told(b"99", *[b""] * 8, b"done")
     assert read_survey(whole, TOKEN).now_s == 99
 
     with pytest.raises(ValueError, match="don"):
-        read_survey(_told(b"99", *[b""] * 10, b"don"), TOKEN)
+        read_survey(_told(b"99", *[b""] * 8, b"don"), TOKEN)
     for part in (whole[:-1], whole[:-9], b"", b"sh: not found", whole[:12] + bytes(9)):
         with pytest.raises(ValueError, match=r"\S"):
             read_survey(part, TOKEN)
@@ -89,7 +91,7 @@ def test_only_untouched_files_are_not_hashed(
     now: bytes, then: bytes, known: Entry, *, is_trusted: bool
 ) -> None:
     """A file that may have changed since is read again, also one of the last second."""
-    survey = Survey(300, {b"a": now}, {}, {}, {}, before_s=200, before={b"a": then})
+    survey = Survey(300, {b"a": now}, {}, {}, {}, looks={b"a": (then, 200)})
 
     assert trusted_digests(survey, {b"a": known}) == ({b"a": "d"} if is_trusted else {})
 
