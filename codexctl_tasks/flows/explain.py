@@ -76,6 +76,23 @@ def explain(request: ExplainRequest, outside: Outside) -> int:
     return exit_code
 
 
+def unhealthy_lines(namespace: str, cluster: Cluster, outside: Outside) -> tuple[str, ...]:
+    """
+    Return what `explain` tells of a namespace, without colours; empty: all in it is ready.
+
+    Raises:
+        ClusterError: It cannot be looked at.
+        DeadlineError: Not in time.
+    """
+    resources = [*_workloads(), _CLAIM]
+    view = _picture(resources, namespace, cluster, outside)
+    results = [
+        _result(judge(target, view, cluster.now()), view, cluster)
+        for target in _targets(resources, namespace, "", view, {})
+    ]
+    return tuple(outside.console.masked(line) for _, line in report.text_lines(results, ()))
+
+
 def _namespace(
     request: ExplainRequest, outside: Outside
 ) -> tuple[str, Mapping[ObjectName, Location], ExplainRequest]:

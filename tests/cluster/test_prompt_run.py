@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.agent_image import push_agent_image
-from tests.support.agents import AgentSlot
+from tests.support.agents import ISSUE, REPO, AgentSlot
+from tests.support.github_server import github_server
 from tests.support.model_server import (
     Conversation,
     cuts,
@@ -511,6 +512,40 @@ def test_dry_run_shows_prompt_and_command(slot: AgentSlot) -> None:
     assert 'model_reasoning_effort="high"' in done.stdout
     assert slot.model.asked == []
     check(json.loads(slot.ask("--dry-run", "--output", "json").stdout), "prompt-run-shown")
+
+
+@pytest.fixture
+def broken(slot: AgentSlot) -> Iterator[str]:
+    """Break the environment: something in it does not start, and says why."""
+    script = "echo no such table: cheese; exit 3"
+    image = f"{slot.environment['SANDBOX_REGISTRY']}/base:1"
+    made = ("create", "deployment", "page", "--image", image, "--", "sh", "-c", script)
+    slot.kubectl(*made)
+    path = "{.items[*].status.containerStatuses[*].restartCount}"
+    query = ("get", "pods", "-l", "app=page", "-o", f"jsonpath={path}")
+    wait_until(lambda: slot.kubectl(*query).strip() not in ("", "0"), "it has crashed twice")
+    yield "no such table: cheese"
+    slot.kubectl("delete", "deployment", "page")
+
+
+def test_who_repairs_is_told_what_is_wrong(slot: AgentSlot, broken: str) -> None:
+    """The workload, its state and the last lines of its log; other kinds only hear their task."""
+    with github_server() as github:
+        github.repository = github.facts.repository = REPO
+        github.facts.add_issue(ISSUE, title="The page is gone", body="Since noon.")
+        env = {"GITHUB_API_URL": github.url, "GITHUB_TOKEN": "secret-token"}
+        words = ("prompt-run", "--issue", str(ISSUE), "--dry-run", "--model-url", slot.model.url)
+        repair = slot.codexctl(*words, "--kind", "repair", **env)
+        develop = slot.codexctl(*words, **env)
+    assert (repair.returncode, develop.returncode) == (0, 0), repair.stderr + develop.stderr
+    told = repair.stdout
+    assert "The page is gone" in told
+    _, _, found = told.partition("The environment is not healthy. What was found:")
+    assert found.split()[0].startswith("<untrusted-")
+    assert "Deployment" in found
+    assert "exit code 3" in found
+    assert broken in found
+    assert broken not in develop.stdout
 
 
 def test_a_pod_that_is_deleted_is_no_failure_of_the_agent(slot: AgentSlot) -> None:

@@ -34,11 +34,13 @@ MOST_CHARACTERS = 2**20
 
 @dataclass(frozen=True)
 class Assignment:
-    """What was asked for, what the project says, and where the agent works."""
+    """What was asked for, what the project says, where the agent works, and what is wrong there."""
 
     request: PromptRunRequest
     loaded: LoadedStack
     site: Site
+    unhealthy: tuple[str, ...] = ()
+    """Lines; may hold those of logs, which nobody vouches for."""
 
     def task(self, told: Brief, access: ModelAccess, found: Survey) -> Task:
         """

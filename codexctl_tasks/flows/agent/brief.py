@@ -20,8 +20,8 @@ from codexctl_tasks.world.github_access import Thread, open_github
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from codexctl_tasks.agent.pod import Site
     from codexctl_tasks.agent.result import Result
+    from codexctl_tasks.flows.agent.assignment import Assignment
     from codexctl_tasks.requests.prompt_runs import PromptRunRequest
     from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.world.outside import Outside
@@ -40,17 +40,13 @@ class Brief(NamedTuple):
     """Model and effort; what is empty is left to the agent's own configuration."""
 
 
-def brief(
-    request: PromptRunRequest, subject: Result, loaded: LoadedStack, site: Site, outside: Outside
-) -> Brief:
+def brief(assignment: Assignment, subject: Result, outside: Outside) -> Brief:
     """
     Return what the agent is told: a text that was given, or what GitHub knows of the subject.
 
     Args:
-        request: What was asked for.
+        assignment: What was asked for, and what is known of the slot.
         subject: Whose repository, Issue and pull request are known by now.
-        loaded: The stack of the slot.
-        site: Where the agent works.
         outside: For GitHub.
 
     Raises:
@@ -58,6 +54,7 @@ def brief(
         ConfigurationError: The template is none, or labels contradict each other.
         GitHubError: Something cannot be read.
     """
+    request, loaded = assignment.request, assignment.loaded
     codex = loaded.stack.codex
     base = Choice(codex.model, codex.model_reasoning_effort)
     given = Choice(request.model, request.effort)
@@ -74,7 +71,7 @@ def brief(
     ) as github:
         context = read_context(github, Thread(subject.repo, number), _event(variables))
     language = request.language or codex.prompt_lang.strip().lower()
-    facts = replace(_facts(subject, loaded, site), instructions=_instructions(loaded, outside))
+    facts = replace(_facts(assignment, subject), instructions=_instructions(loaded, outside))
     text = prompt(context, facts, Kind(request.kind), language, template, where=where)
     return Brief(text, choose(base, context.labels, given))
 
@@ -97,17 +94,19 @@ def _template(request: PromptRunRequest, loaded: LoadedStack) -> tuple[str, str]
     return display(found), read_text(found, display(found), "name another with --template")
 
 
-def _facts(subject: Result, loaded: LoadedStack, site: Site) -> Facts:
+def _facts(assignment: Assignment, subject: Result) -> Facts:
+    loaded = assignment.loaded
     codex = loaded.stack.codex
     reviews = Kind(subject.kind) in (Kind.REVIEW, Kind.PLAN_REVIEW)
     servers = codex.mcp.servers if codex.review_mcp_enabled or not reviews else ()
     return Facts(
         namespace=loaded.context.namespace,
         slot=subject.slot,
-        folder=site.folder,
+        folder=assignment.site.folder,
         links=tuple((page.title, page.url) for page in pages_of(loaded)),
         services_overview=codex.services_overview.strip(),
         project_context=codex.project_context.strip(),
+        unhealthy=assignment.unhealthy,
         mcp_tools=tuple(server.name for server in servers),
         tools=tuple(codex.extra_tools),
     )

@@ -20,10 +20,10 @@ _NO_URL = "http://MODEL-PROXY/v1"
 
 def show(assignment: Assignment, subject: Result, outside: Outside) -> int:
     """Print the prompt, the configuration, the exact command, and the objects of the proxy."""
-    request, loaded, site = assignment.request, assignment.loaded, assignment.site
+    request, loaded = assignment.request, assignment.loaded
     made = assignment.configuration(request.model_url or _NO_URL)
     outside.console.hide(made.environment.values())
-    told = brief(request, subject, loaded, site, outside)
+    told = brief(assignment, subject, outside)
     words = arguments(loaded.stack.codex.agent, assignment.invocation(told.choice, request.thread))
     parts = {"prompt": told.prompt, "configuration": made.text, "command": as_shell(words)}
     proxy = [] if request.model_url else shown_proxy(loaded)

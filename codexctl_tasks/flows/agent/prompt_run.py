@@ -28,15 +28,18 @@ from codexctl_tasks.flows.agent.inspection import Inspection
 from codexctl_tasks.flows.agent.site import find_site, workspace
 from codexctl_tasks.flows.agent.telling import Recording
 from codexctl_tasks.flows.agent.way import way_to_model
+from codexctl_tasks.flows.explain import unhealthy_lines
 from codexctl_tasks.flows.slots.place import SlotPlace, wanted_record
 from codexctl_tasks.requests.agents import Kind
 from codexctl_tasks.slots.lease import SlotLease, refuse_if_held
+from codexctl_tasks.slots.record import State
 from codexctl_tasks.stack.loading import load_stack
 
 if TYPE_CHECKING:
     from codexctl_tasks.requests.prompt_runs import PromptRunRequest
     from codexctl_tasks.slots.record import Record
     from codexctl_tasks.stack.loading import LoadedStack
+    from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
 
 EVENTS = "events.jsonl"
@@ -136,7 +139,7 @@ class _PromptRun:
         inspection = Inspection(request, shell, outside)
         survey, base = inspection.inspect(loaded.stack.codex.agent)
         self._result = replace(self._result, base=base, thread_id=survey.thread)
-        told = brief(request, self._result, loaded, assignment.site, outside)
+        told = brief(assignment, self._result, outside)
         life_s = assignment.limit_s + AROUND_S
         way = way_to_model(request, place.cluster, outside, loaded, life_s)
         access = stack.enter_context(way)
@@ -178,7 +181,19 @@ class _PromptRun:
 
     def _assignment(self, place: SlotPlace, record: Record) -> Assignment:
         loaded = self._load(record)
-        return Assignment(self._request, loaded, self._site(place, loaded))
+        site = self._site(place, loaded)
+        return Assignment(self._request, loaded, site, self._unhealthy(place.cluster, record))
+
+    def _unhealthy(self, cluster: Cluster, record: Record) -> tuple[str, ...]:
+        """Return what is wrong with the environment, if somebody says that something is."""
+        is_asked = self._kind is Kind.REPAIR or record.state is State.UNHEALTHY
+        if self._request.prompt is not None or not is_asked:
+            return ()
+        try:
+            return unhealthy_lines(self._result.namespace, cluster, self._outside)
+        except (ClusterError, DeadlineError) as error:
+            self._console.warn(f"the agent is not told what is wrong: {error}")
+            return ()
 
     def _site(self, place: SlotPlace, loaded: LoadedStack) -> Site:
         path = self._request.path or loaded.context.project
