@@ -84,7 +84,7 @@ def survey(stats: str = "", synced: str = "") -> Any:
     """Return what lists the files of the other side; *synced*: the memory of the last sync."""
 
     def run(command: Sequence[str], _: bytes) -> bytes:
-        parts = ["1000", stats, *[""] * 6, synced, "", "", "done"]
+        parts = ["1000", stats, *[""] * 4, synced, "", "", "done"]
         return gzip.compress(f"\n{command[4]}\n".join(parts).encode())
 
     return run
