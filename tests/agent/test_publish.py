@@ -390,7 +390,8 @@ def test_a_dry_run(desk: Desk) -> None:
     """All is verified and judged, nothing written."""
     desk.work("src/prices.py")
     assert desk.run(dry_run=True) == 0
-    assert "would push 1 files, 1 commits on codex/issue-12, for main" in desk.stream.getvalue()
+    would = "would be pushed to codex/issue-12, for main; files: 1, commits: 1"
+    assert would in desk.stream.getvalue()
     assert (desk.github.sent("POST"), desk.forge.branches(NAME)) == ([], ["main"])
     assert not (desk.folder / FILE).exists()
 

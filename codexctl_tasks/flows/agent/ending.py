@@ -90,7 +90,7 @@ def tell_end(result: Result, request: PromptRunRequest, outside: Outside) -> Non
     reason = f": {result.reason}" if result.reason else ""
     console.step(
         "agent",
-        f"{result.status}{reason}; {result.duration_s:.0f} s, {result.attempts} attempts, "
+        f"{result.status}{reason}; {result.duration_s:.0f} s; attempts: {result.attempts}; "
         f"{used.input} tokens in ({used.cached_input} cached), {used.output} out",
     )
     if outputs := request.files.step_outputs:

@@ -178,15 +178,15 @@ class _Publishing:
         done = Publication(
             status=Status.SUCCESS, branch=branch, commit=work.commit, review=tuple(judgement.review)
         )
-        size = f"{work.files} files, {work.commits} commits"
+        size = f"files: {work.files}, commits: {work.commits}"
         if self._request.dry_run:
-            would = "would push" if pushes else "would find"
-            self._console.step("publish", f"{would} {size} on {branch}, for {base_branch}")
+            would = "would be pushed to" if pushes else "already on"
+            self._console.step("publish", f"{would} {branch}, for {base_branch}; {size}")
             return replace(done, pr=pull.number if pull else 0)
         if pushes:
             carrier.push(work.commit, branch)
-        told = "pushed" if pushes else "there already:"
-        self._console.step("publish", f"{told} {size} on {branch} at {work.commit[:12]}")
+        told = "pushed to" if pushes else "already on"
+        self._console.step("publish", f"{told} {branch}; {size}; commit {work.commit[:12]}")
         shown = self._show(github, pull, branch, base_branch, judgement)
         return replace(done, pr=shown.number, url=shown.url)
 
