@@ -7,7 +7,7 @@ import socket
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from codexctl_tasks.registry.failures import broken
 from codexctl_tasks.registry.interface import RegistryError
@@ -136,8 +136,8 @@ def _new_manager(proxy: str) -> Any:
     if not proxy:
         return PoolManager(**limits)  # type: ignore[arg-type]
     user = urlsplit(proxy)
-    secret = f"{user.username}:{user.password or ''}" if user.username else None
-    headers = make_headers(proxy_basic_auth=secret)
+    account = f"{unquote(user.username)}:{unquote(user.password or '')}" if user.username else None
+    headers = make_headers(proxy_basic_auth=account)
     return ProxyManager(proxy, proxy_headers=headers, **limits)  # type: ignore[arg-type]
 
 

@@ -110,7 +110,7 @@ def test_a_certificate_that_nobody_has_signed(tmp_path: Path) -> None:
 def test_through_the_proxy(server: ApiServer, no_proxy: str) -> None:
     """With the name and password that the environment gives for it."""
     server.will(Answer({}, 401))
-    proxy = server.address.replace("http://", "http://me:hunter2@")
+    proxy = server.address.replace("http://", "http://me:hunt%40r2@")
     variables = {"http_proxy": proxy, "NO_PROXY": no_proxy}
 
     found = find_registry("registry.example:5000", variables, allows_http=True)
@@ -118,7 +118,7 @@ def test_through_the_proxy(server: ApiServer, no_proxy: str) -> None:
     assert found == "http://registry.example:5000"
     [request] = server.requests
     assert request.target == "http://registry.example:5000/v2/"
-    assert request.headers["proxy-authorization"] == "Basic bWU6aHVudGVyMg=="
+    assert request.headers["proxy-authorization"] == "Basic bWU6aHVudEByMg=="
 
 
 @pytest.mark.parametrize("no_proxy", ["*", "127.1", ".1", "x, 127.1"])
