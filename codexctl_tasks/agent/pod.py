@@ -11,8 +11,8 @@ from codexctl_tasks.errors import (
     ClusterError,
     CodexctlError,
 )
-from codexctl_tasks.world.cluster import Resource
 from codexctl_tasks.world.retrying import TRANSFER, retrying
+from codexctl_tasks.world.starting import POD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.cluster import Cluster
 
-POD = Resource("v1", "Pod", "pods", namespaced=True)
 _LONGEST_HOST = 63
 """Characters of a pod's name that are its host name."""
 

@@ -21,9 +21,9 @@ from codexctl_tasks.errors import (
     ClusterError,
     CodexctlError,
     ConfigurationError,
-    DeadlineError,
 )
 from codexctl_tasks.world.cluster import Resource
+from codexctl_tasks.world.starting import ENDED, POD, is_ready, wait_until_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,21 +37,16 @@ RESOURCES = {
     for each in (
         Resource("v1", "Namespace", "namespaces", namespaced=False),
         Resource("v1", "ServiceAccount", "serviceaccounts", namespaced=True),
-        Resource("v1", "Pod", "pods", namespaced=True),
+        POD,
         Resource("v1", "Secret", "secrets", namespaced=True),
         Resource("v1", "ConfigMap", "configmaps", namespaced=True),
         Resource("v1", "Service", "services", namespaced=True),
         Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", namespaced=True),
     )
 }
-POD, POLICY = RESOURCES["Pod"], RESOURCES["NetworkPolicy"]
+POLICY = RESOURCES["NetworkPolicy"]
 LEASE_S = 300.0
 _RENEWALS = 3
-_START_S = 120.0
-"""Until the proxy is ready: its image may have to be pulled."""
-_LOOK_S = 0.2
-_HOPELESS = ("ErrImageNeverPull", "ImagePullBackOff", "InvalidImageName", "CreateContainerError")
-_ENDED = ("Failed", "Succeeded")
 _LOG_LINES = 500
 
 
@@ -102,7 +97,7 @@ def remove_leftovers(cluster: Cluster, settings: ProxySettings) -> None:
             continue
         until = labels.get(objects.LEASE, "")
         is_over = now is not None and until.isdigit() and int(until) < now.timestamp()
-        if is_over or (pod.get("status") or {}).get("phase") in _ENDED:
+        if is_over or (pod.get("status") or {}).get("phase") in ENDED:
             cluster.delete(POD, settings.place, metadata["name"], metadata["uid"])
         else:
             living.add(labels.get(objects.RUN))
@@ -218,22 +213,10 @@ class _Proxy:
                 self._cluster.patch(POD, self._settings.place, self._settings.name, operations)
 
     def _await_ready(self) -> None:
-        ends_s = min(self._clock.now() + _START_S, self._cluster.deadline_s)
-        while True:
-            pod = self._cluster.get(POD, self._settings.place, self._settings.name)
-            status = (pod or {}).get("status") or {}
-            if pod is None or status.get("phase") in _ENDED:
-                self._raise_ended()
-            if _is_ready(status):
-                return
-            reason, why = _why_waiting(status)
-            if reason in _HOPELESS:
-                fix = "see codex.proxy.image, and whether the nodes may pull it"
-                raise ClusterError(self._where, f"{reason}: {why}", fix)
-            if self._clock.now() > ends_s:
-                what = f"does not become ready: {reason or why}"
-                raise DeadlineError(self._where, what, "mend that and run again")
-            self._clock.sleep(_LOOK_S)
+        where = (self._settings.place, self._settings.name, self._cluster, self._clock)
+        fix = "see codex.proxy.image, and whether the nodes may pull it"
+        if not wait_until_up(*where, is_up=is_ready, fix=fix):
+            self._raise_ended()
 
     def _raise_ended(self) -> None:
         said = self._said()
@@ -247,21 +230,3 @@ class _Proxy:
     def _said(self) -> list[str]:
         where = (self._settings.place, self._settings.name, objects.CONTAINER)
         return self._cluster.logs(*where, previous=False, lines=_LOG_LINES)
-
-
-def _is_ready(status: Mapping[str, Any]) -> bool:
-    return any(
-        each["type"] == "Ready" and each["status"] == "True"
-        for each in status.get("conditions") or ()
-    )
-
-
-def _why_waiting(status: Mapping[str, Any]) -> tuple[str, str]:
-    """Return reason and message of a pod that is not ready; empty where nothing is told."""
-    for each in status.get("containerStatuses") or ():
-        if waiting := (each.get("state") or {}).get("waiting"):
-            return waiting.get("reason", ""), waiting.get("message", "")
-    for each in status.get("conditions") or ():
-        if each.get("status") == "False" and each.get("message"):
-            return "", str(each["message"])
-    return "", "no reason is given"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.agent.pod import POD, Site, site_in
+from codexctl_tasks.agent.pod import Site, site_in
 from codexctl_tasks.errors import ClusterError
 from codexctl_tasks.slots.sync.place import COMPONENT, Volume, is_running, places_in, volume_of
 from codexctl_tasks.slots.sync.scripts import STATE
+from codexctl_tasks.world.starting import POD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.errors import ClusterError, DeadlineError
+from codexctl_tasks.errors import ClusterError
 from codexctl_tasks.slots.sync.place import (
     COMPONENT,
     CONTAINER,
@@ -22,7 +22,9 @@ from codexctl_tasks.slots.sync.place import (
     pod_body,
     volume_of,
 )
+from codexctl_tasks.world import starting
 from codexctl_tasks.world.cluster import Resource
+from codexctl_tasks.world.starting import ENDED, POD, wait_until_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -31,11 +33,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.cluster import Cluster
 
-POD = Resource("v1", "Pod", "pods", namespaced=True)
 CLAIM = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims", namespaced=True)
-_START_S = 120.0
-"""Until a pod runs: its image may have to be pulled."""
-_LOOK_S = 0.2
 
 
 @contextmanager
@@ -73,7 +71,7 @@ def _remove_ended(pods: Iterable[Mapping[str, Any]], volume: Volume, cluster: Cl
     for pod in pods:
         labels = pod["metadata"].get("labels") or {}
         is_ours = (labels.get(MADE_BY), labels.get(COMPONENT)) == ("codexctl", "source-sync")
-        if is_ours and (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded"):
+        if is_ours and (pod.get("status") or {}).get("phase") in ENDED:
             _delete(pod["metadata"], volume, cluster)
 
 
@@ -84,27 +82,8 @@ def _delete(pod: Mapping[str, Any], volume: Volume, cluster: Cluster) -> None:
 
 def _await(name: str, volume: Volume, cluster: Cluster, clock: Clock) -> None:
     """Wait until a pod runs."""
-    ends_s = min(clock.now() + _START_S, cluster.deadline_s)
-    while True:
-        pod = cluster.get(POD, volume.namespace, name)
-        if pod is None or (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded"):
-            what, fix = "ended before it was used", "see whether its image has a shell"
-            raise ClusterError(f"Pod {volume.namespace}/{name}", what, fix)
-        if pod["status"].get("phase") == "Running":
-            return
-        if clock.now() > ends_s:
-            what = f"does not start: {_why_waiting(pod)}"
-            raise DeadlineError(f"Pod {volume.namespace}/{name}", what, "mend that and run again")
-        clock.sleep(_LOOK_S)
-
-
-def _why_waiting(pod: Mapping[str, Any]) -> str:
-    """Return what the cluster says about a pod that does not run."""
-    for each in pod["status"].get("containerStatuses") or ():
-        waiting = each["state"].get("waiting") or {}
-        if waiting:
-            return ": ".join(filter(None, (waiting.get("reason"), waiting.get("message"))))
-    for each in pod["status"].get("conditions") or ():
-        if each.get("status") == "False" and each.get("message"):
-            return str(each["message"])
-    return "no reason is given"
+    fix = "name an image that the nodes may pull: --image"
+    where = (volume.namespace, name, cluster, clock)
+    if not wait_until_up(*where, is_up=starting.is_running, fix=fix):
+        what, fix = "ended before it was used", "see whether its image has a shell"
+        raise ClusterError(f"Pod {volume.namespace}/{name}", what, fix)

@@ -257,6 +257,20 @@ def test_a_pod_that_never_starts_is_given_up(desk: Desk, status: dict[str, Any],
     assert desk.helpers == []
 
 
+def test_an_image_that_cannot_be_had_is_told_at_once(desk: Desk) -> None:
+    """Its name is wrong: nobody waits two minutes for it."""
+    waiting = {"reason": "ImagePullBackOff", "message": "not found"}
+    status = {"phase": "Pending", "containerStatuses": [{"state": {"waiting": waiting}}]}
+    desk.cluster.on_create = becomes(status)
+
+    refused = desk.refused(image="agent:1")
+
+    assert refused.exit_code == 4
+    assert "ImagePullBackOff: not found: name an image that the nodes may pull" in str(refused)
+    assert desk.clock.time < 1
+    assert desk.helpers == []
+
+
 def test_a_pod_that_ends_at_once_is_told(desk: Desk) -> None:
     """An image without a shell: the pod is removed, and the line says where to look."""
     desk.cluster.on_create = becomes({"phase": "Failed"})

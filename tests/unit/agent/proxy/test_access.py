@@ -133,7 +133,7 @@ def test_a_namespace_that_may_not_be_made() -> None:
     [
         (
             {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {"reason": "X"}}}]},
-            *(DeadlineError, "does not become ready: X"),
+            *(DeadlineError, "does not start: X"),
         ),
         (
             {
