@@ -141,12 +141,14 @@ class Cluster(Protocol):
         *,
         version: str = "",
         propagation: str = "Foreground",
+        grace_s: int | None = None,
     ) -> bool:
         """
         Delete exactly the object with this UID; False if it is gone already.
 
         *version*: only if it still has this resource version; empty: whichever it has.
         *propagation*: ``Foreground``: after what it owns; ``Background``: before.
+        *grace_s*: of a pod, until its processes are killed; None: as long as it says itself.
         """
         ...
 

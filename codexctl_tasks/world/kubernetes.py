@@ -237,10 +237,16 @@ class KubernetesCluster:
         *,
         version: str = "",
         propagation: str = "Foreground",
+        grace_s: int | None = None,
     ) -> bool:
         """Delete the object with this UID after what it owns; False if it is gone already."""
         preconditions = {"uid": uid, **({"resourceVersion": version} if version else {})}
-        options = {"preconditions": preconditions, "propagationPolicy": propagation}
+        options: dict[str, Any] = {
+            "preconditions": preconditions,
+            "propagationPolicy": propagation,
+        }
+        if grace_s is not None:
+            options["gracePeriodSeconds"] = grace_s
         try:
             self._transport.request("DELETE", resource.path(namespace, name), body=options)
         except ClusterError as error:

@@ -292,8 +292,10 @@ class FakeCluster:
         *,
         version: str = "",
         propagation: str = "Foreground",
+        grace_s: int | None = None,
     ) -> bool:
         """Forget the object, unless finalizers hold it."""
+        del grace_s
         after = "" if propagation == "Foreground" else f" {propagation}"
         self.calls.append(f"delete {resource.kind} {name}{after}")
         key = (resource.kind, namespace if resource.namespaced else "", name)

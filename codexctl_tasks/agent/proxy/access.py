@@ -48,6 +48,8 @@ POLICY = RESOURCES["NetworkPolicy"]
 LEASE_S = 300.0
 _RENEWALS = 3
 _LOG_LINES = 500
+_REPLACE_S, _LOOK_S = 20.0, 0.2
+"""For how long to wait for the end of an agent's pod, and between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +80,21 @@ def model_access(
     if not settings.key.strip():
         raise ConfigurationError("model key", "is empty", "set the secret of the workflow")
     _prepare(cluster, settings)
-    remove_leftovers(cluster, settings)
+    living = remove_leftovers(cluster, settings)
     proxy = _Proxy(cluster, clock, settings, lease_s)
     try:
-        yield proxy.start()
+        access = proxy.start()
+        if settings.agent_pods:  # not before: what is shut in never finds a moment without a policy
+            _remove_policies(cluster, settings, {*living, settings.run})
+        yield access
     finally:
         proxy.remove()
 
 
-def remove_leftovers(cluster: Cluster, settings: ProxySettings) -> None:
-    """Remove proxies, and policies in the slot's namespace, of runs that are dead."""
+def remove_leftovers(cluster: Cluster, settings: ProxySettings) -> set[str]:
+    """Remove proxies of runs that are dead; return the runs that live."""
     now = cluster.now()
-    living = set()
+    living: set[str] = set()
     for pod in cluster.list_objects(POD, settings.place)[0]:
         metadata = pod["metadata"]
         labels = metadata.get("labels") or {}
@@ -100,12 +105,12 @@ def remove_leftovers(cluster: Cluster, settings: ProxySettings) -> None:
         if is_over or (pod.get("status") or {}).get("phase") in ENDED:
             cluster.delete(POD, settings.place, metadata["name"], metadata["uid"])
         else:
-            living.add(labels.get(objects.RUN))
-    if settings.agent_pods:
-        _remove_policies(cluster, settings, living)
+            living.add(labels.get(objects.RUN, ""))
+    return living
 
 
-def _remove_policies(cluster: Cluster, settings: ProxySettings, living: set[Any]) -> None:
+def _remove_policies(cluster: Cluster, settings: ProxySettings, living: set[str]) -> None:
+    """Remove policies in the slot's namespace of runs that are dead."""
     where = settings.slot_namespace
     for policy in cluster.list_objects(POLICY, where)[0]:
         metadata = policy["metadata"]
@@ -155,6 +160,7 @@ class _Proxy:
         self._lease_s, self._ended = lease_s, threading.Event()
         self._where = f"Pod {settings.place}/{settings.name}"
         self._uid = ""
+        self._was_up = False
 
     def start(self) -> ModelAccess:
         """Make everything and wait until it is ready."""
@@ -171,6 +177,7 @@ class _Proxy:
             _create(self._cluster, body)
         threading.Thread(target=self._keep, daemon=True).start()
         self._await_ready()
+        self._was_up = True
         return ModelAccess(self._settings.base_url, token, self._is_key_refused)
 
     def remove(self) -> None:
@@ -180,17 +187,47 @@ class _Proxy:
         self._ended.set()
         settings = self._settings
         with suppress(ClusterError):
-            for policy in objects.confinement(settings):
-                name = policy["metadata"]["name"]
-                found = self._cluster.get(POLICY, settings.slot_namespace, name)
-                if found and found["metadata"]["labels"].get(objects.RUN) == settings.run:
-                    uid = found["metadata"]["uid"]
-                    self._cluster.delete(POLICY, settings.slot_namespace, name, uid)
-        with suppress(ClusterError):
             self._uid = self._uid or self._uid_of_started()
             if self._uid:
                 where = (POD, settings.place, settings.name, self._uid)
                 self._cluster.delete(*where, propagation="Background")
+        with suppress(ClusterError):
+            if settings.agent_pods and (not self._was_up or self._end_agents()):
+                self._remove_policy()
+
+    def _end_agents(self) -> bool:
+        """
+        Replace the pods that were shut in; False: one of them lives, and its policy has to stay.
+
+        Whatever an agent has left there would be free without it. Their controller makes new ones.
+        """
+        space = self._settings.slot_namespace
+        left = self._shut_in()
+        for pod in left.values():
+            owners = pod["metadata"].get("ownerReferences") or ()
+            if not any(each.get("controller") for each in owners):
+                return False  # nobody would make it again
+            where = (POD, space, pod["metadata"]["name"], pod["metadata"]["uid"])
+            self._cluster.delete(*where, propagation="Background", grace_s=1)
+        ends_s = min(self._clock.now() + _REPLACE_S, self._cluster.deadline_s)
+        while left.keys() & self._shut_in().keys():
+            if self._clock.now() > ends_s:
+                return False
+            self._clock.sleep(_LOOK_S)
+        return True
+
+    def _shut_in(self) -> dict[str, Mapping[str, Any]]:
+        """Return the pods that are shut in, by UID."""
+        pods, _ = self._cluster.list_objects(POD, self._settings.slot_namespace)
+        wanted = self._settings.agent_pods.items()
+        shut_in = (p for p in pods if wanted <= (p["metadata"].get("labels") or {}).items())
+        return {pod["metadata"]["uid"]: pod for pod in shut_in}
+
+    def _remove_policy(self) -> None:
+        space, name = self._settings.slot_namespace, self._settings.name
+        found = self._cluster.get(POLICY, space, name)
+        if found and found["metadata"]["labels"].get(objects.RUN) == self._settings.run:
+            self._cluster.delete(POLICY, space, name, found["metadata"]["uid"])
 
     def _uid_of_started(self) -> str:
         """Return the UID of a pod whose creation was interrupted; empty: there is none."""

@@ -294,7 +294,10 @@ def own_roles(settings: ProxySettings) -> list[Object]:
         return [own_rights(settings.place)]
     kinds = ["networkpolicies"]
     verbs = ["get", "list", "create", "delete"]
-    rules = [{"apiGroups": ["networking.k8s.io"], "resources": kinds, "verbs": verbs}]
+    rules = [
+        {"apiGroups": ["networking.k8s.io"], "resources": kinds, "verbs": verbs},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "delete"]},
+    ]
     role = {**_role("codexctl-model-proxy", settings.slot_namespace), "rules": rules}
     return [own_rights(settings.place), role]
 

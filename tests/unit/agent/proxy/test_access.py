@@ -177,6 +177,64 @@ def test_what_dead_runs_left_is_removed_and_others_are_not() -> None:
     assert server.left() == {"Pod/model-alive", "NetworkPolicy/model-alive"}
 
 
+_POD = {"apiVersion": "v1", "kind": "Pod"}
+
+
+def _agent(server: Server, *, owner: str = "codex-1", **more: Any) -> str:
+    """Put an agent's pod into the slot; return its UID."""
+    owners = [{"kind": "ReplicaSet", "name": owner, "uid": "0", "controller": True}]
+    about = {"name": "codex-1-x", "labels": {"app": "codex"}, **more}
+    if owner:
+        about["ownerReferences"] = owners
+    made = server.create(_resource("Pod"), "shop-dev-3", {**_POD, "metadata": about})
+    return str(made["metadata"]["uid"])
+
+
+def _is_confined(server: Server) -> bool:
+    return ("NetworkPolicy", "shop-dev-3", "model-r1") in server.objects
+
+
+def test_a_pod_that_was_shut_in_is_replaced() -> None:
+    """Before its policy goes: what the agent has left in it is never free."""
+    server = Server()
+    _agent(server)
+    other = {**_POD, "metadata": {"name": "web", "labels": {"app": "web"}}}
+    server.create(_resource("Pod"), "shop-dev-3", other)
+
+    with _use(server, SHUT_IN):
+        assert _is_confined(server)
+
+    calls = [call for call in server.calls if call.startswith("delete")]
+    assert calls[-2:] == ["delete Pod codex-1-x Background", "delete NetworkPolicy model-r1"]
+    assert ("Pod", "shop-dev-3", "web") in server.objects
+
+
+@pytest.mark.parametrize("more", [{"owner": ""}, {"finalizers": ["example.com/slow"]}])
+def test_a_pod_that_stays_stays_shut_in(more: dict[str, Any]) -> None:
+    """Nobody would make it again, or it does not end: the policy is left for the next run."""
+    server = Server()
+    _agent(server, **more)
+
+    with _use(server, SHUT_IN):
+        pass
+
+    assert _is_confined(server)
+    assert server.left() == {"NetworkPolicy/model-r1"}
+    with _use(server, replace(SHUT_IN, run="r2")):
+        assert server.left() >= {"NetworkPolicy/model-r2"}
+        assert not _is_confined(server)
+
+
+def test_an_agent_that_never_began_is_left_alone() -> None:
+    """Its proxy does not start: nothing has run in the pod."""
+    server = Server({"phase": "Failed"})
+    _agent(server)
+    with pytest.raises(ClusterError):
+        _use(server, SHUT_IN).__enter__()
+    assert not _is_confined(server)
+    assert ("Pod", "shop-dev-3", "codex-1-x") in server.objects
+
+
 def _resource(kind: str) -> Any:
     from codexctl_tasks.agent.proxy.access import RESOURCES
 
@@ -283,8 +341,9 @@ def test_what_people_read_before_they_approve_it() -> None:
     assert any(
         line.startswith("NetworkPolicy shop-dev-3/model-r1: pods of the agent") for line in lines
     )
-    role = "Role shop-dev-3/codexctl-model-proxy: get, list, create, delete networkpolicies"
-    assert f"codexctl needs: {role}" in lines
+    role = "Role shop-dev-3/codexctl-model-proxy"
+    rights = "get, list, create, delete networkpolicies; list, delete pods"
+    assert f"codexctl needs: {role}: {rights}" in lines
     assert any("Role shop-dev-3/codexctl-agent: get, list, watch pods" in line for line in lines)
     assert not any(SHUT_IN.key in line for line in lines)
     assert not any("shop-dev-3/" in line for line in shown_lines(SETTINGS) if "agent" not in line)
