@@ -27,6 +27,7 @@ FILE = "config.toml"
 TOKEN = "CODEXCTL_MODEL_TOKEN"  # noqa: S105 - the variable, not its value
 """Variable in which the agent finds the token of its run."""
 _PROVIDER = "codexctl"
+_WEB_SEARCH = "web_search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ def configuration(
         table.pop("mcp_servers", None)
     table.pop("skills", None)  # the launcher adds to it
     impose(table, _imposed(model_url, folder))
+    if _WEB_SEARCH not in loaded.stack.codex.proxy.tools:
+        table[_WEB_SEARCH] = "disabled"
     text = write_table(table)
     if read_table(text, FILE, lambda line: Location(FILE, line)) != table:
         raise ConfigurationError(FILE, "cannot be written as TOML", "simplify codex.configBlocks")

@@ -496,6 +496,9 @@ class ModelProxy(Part):
     """Address of the HTTP proxy that leads from the cluster to the model."""
     models: tuple[Text, ...] = ()
     """Models that an agent may use; absent: any."""
+    tools: tuple[Text, ...] = ()
+    """Kinds of tools that the model's provider runs, such as `web_search`, which an agent may use:
+    they reach what its pod does not. Absent: none, and the web search of Codex is switched off."""
     max_requests: Whole = 0
     """Most requests of one run; 0 or absent: 2000."""
     max_request_megabytes: Whole = 0

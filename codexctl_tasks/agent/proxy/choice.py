@@ -68,6 +68,7 @@ def proxy_settings(
 def _limits(written: ModelProxy) -> dict[str, Any]:
     return {
         "models": written.models,
+        "tools": written.tools,
         "egress": written.egress,
         "max_requests": written.max_requests or 2000,
         "max_request_bytes": (written.max_request_megabytes or 64) * _MEGABYTE,

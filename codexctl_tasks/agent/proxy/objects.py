@@ -65,6 +65,8 @@ class ProxySettings:
     """Of that namespace; empty: none."""
     models: tuple[str, ...] = ()
     """Empty: any."""
+    tools: tuple[str, ...] = ()
+    """Kinds of tools of the model's provider that the agent may use."""
     authorities: str = ""
     """Certificates to trust, as PEM; empty: those of the image."""
     egress: str = ""
@@ -203,6 +205,7 @@ def _program(settings: ProxySettings) -> Object:
     told = {
         "upstream": settings.upstream,
         "models": settings.models,
+        "tools": settings.tools,
         "egress": settings.egress,
         "max_requests": settings.max_requests,
         "max_request_bytes": settings.max_request_bytes,

@@ -39,6 +39,10 @@ _PASSED_BACK = (
     *("content-encoding", "content-type", "retry-after", "retry-after-ms", "x-request-id"),
     *("openai-model", "openai-processing-ms", "x-models-etag", "x-reasoning-included"),
 )
+_LOCAL_TOOLS = ("function", "custom", "namespace", "local_shell")
+"""Kinds of tools that the agent runs itself. All others the model's provider runs: they would carry
+what an agent knows to where its pod may not go."""
+_ADDRESSES = ("image_url", "file_url", "audio_url", "video_url")
 _RATE_LIMIT = re.compile(r"x-(?:ratelimit|codex)-[a-z0-9-]{1,80}")
 _PIECE = 65_536
 _REDIRECTION = 3
@@ -53,6 +57,8 @@ class Settings(NamedTuple):
     """The path before ``/responses`` that clients use."""
     models: tuple[str, ...] = ()
     """Which models may be used; empty: any."""
+    tools: tuple[str, ...] = ()
+    """Kinds of tools of the model's provider that may be used, such as ``web_search``."""
     ca_file: str = ""
     """Whom to trust; empty: whom the image trusts."""
     egress: str = ""
@@ -313,18 +319,27 @@ class Request(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             raise Problem(400, "cut", "the body is shorter than its Content-Length")
-        if self.server.settings.models:
-            self._check_model(body)
+        self._check(body)
         return body
 
-    def _check_model(self, body: bytes) -> None:
+    def _check(self, body: bytes) -> None:
+        """Refuse what costs more than it may, or lets the provider reach out for the agent."""
         try:
             asked = json.loads(body, object_pairs_hook=_strict)
         except (ValueError, RecursionError):
             raise Problem(400, "no_json", "the body is no plain JSON") from None
-        allowed = self.server.settings.models
-        if not isinstance(asked, dict) or asked.get("model") not in allowed:
-            raise Problem(403, "model", f"allowed models: {', '.join(allowed)}")
+        if not isinstance(asked, dict):
+            raise Problem(400, "no_json", "the body is no JSON object")
+        settings = self.server.settings
+        if settings.models and asked.get("model") not in settings.models:
+            raise Problem(403, "model", f"allowed models: {', '.join(settings.models)}")
+        for kind in _kinds(asked.get("tools")):
+            if kind not in (*_LOCAL_TOOLS, *settings.tools):
+                what = f"tools that the provider runs must stand in codex.proxy.tools: {kind[:80]}"
+                raise Problem(403, "tool", what)
+        if asked.get("background") or _names_address(asked.get("input")):
+            what = "nothing is fetched or run in the background: images and files come as data"
+            raise Problem(403, "address", what)
 
     def _ask(self, method: str, path: str, body: Optional[bytes]) -> http.client.HTTPConnection:  # noqa: UP045
         headers = {name: self.headers[name] for name in _PASSED_ON if name in self.headers}
@@ -405,6 +420,37 @@ class Request(BaseHTTPRequestHandler):
             _log("the client went away")
 
 
+def _kinds(given: Any) -> list[str]:
+    """Return the kinds of tools, also of those that stand in others."""
+    found: list[str] = []
+    waiting = [given]
+    while waiting:
+        tools = waiting.pop() or []
+        for tool in tools if isinstance(tools, list) else [tools]:
+            known = tool if isinstance(tool, dict) else {}
+            found.append(str(known.get("type")))
+            waiting.append(known.get("tools"))
+    return found
+
+
+def _names_address(given: Any) -> bool:
+    """Tell whether something of the input is not there, but has to be fetched."""
+    waiting = [given]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, list):
+            waiting += found
+        elif isinstance(found, dict):
+            for name, value in found.items():
+                address = value.get("url") if isinstance(value, dict) else value
+                if not isinstance(address, str) or address.startswith("data:"):
+                    continue
+                if name in _ADDRESSES:
+                    return True
+            waiting += found.values()
+    return False
+
+
 def _strict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse a key that is there twice: the model could read the other one."""
     if len({key for key, _ in pairs}) < len(pairs):
@@ -451,7 +497,7 @@ def read_settings(text: str) -> Settings:
     given = json.loads(text)
     if unknown := set(given) - set(Settings._fields):
         raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
-    given["models"] = tuple(given.get("models", ()))
+    given.update({name: tuple(given.get(name, ())) for name in ("models", "tools")})
     return Settings(**given)
 
 

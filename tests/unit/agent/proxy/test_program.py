@@ -218,6 +218,45 @@ def test_only_allowed_models(start: Callable[..., Proxy], model: Model) -> None:
     assert len(model.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"tools": [{"type": "web_search"}]}, "tool"),
+        ({"tools": [{"type": "mcp", "server_url": "https://evil.example"}]}, "tool"),
+        ({"tools": [{"type": "namespace", "tools": [{"type": "mcp"}]}]}, "tool"),
+        ({"tools": {"type": "mcp"}}, "tool"),
+        ({"tools": 7}, "tool"),
+        ({"tools": ["function"]}, "tool"),
+        ({"background": True}, "address"),
+        ({"input": [{"content": [{"image_url": "https://evil.example/?d=1"}]}]}, "address"),
+        ({"input": [{"content": [{"image_url": {"url": "http://evil.example"}}]}]}, "address"),
+        ({"input": [{"content": [{"type": "input_file", "file_url": "ftp://x"}]}]}, "address"),
+    ],
+)
+def test_the_provider_does_not_reach_out_for_the_agent(
+    asked: dict[str, Any], code: str, start: Callable[..., Proxy], model: Model
+) -> None:
+    """Tools that it runs, and what it would fetch, carry data past the walls of the agent's pod."""
+    assert refusal(ask(start(), body=json.dumps(asked))) == (403, code)
+    assert model.asked == []
+
+
+def test_what_codex_asks_passes(start: Callable[..., Proxy], model: Model) -> None:
+    """Its own tools, pictures as data, words that look like addresses; others by the settings."""
+    model.answer, proxy = status(200), start(tools=("web_search",))
+    names = {"properties": {"image_url": {"type": "string"}}}
+    tools = [
+        {"type": "function", "name": "view_image", "parameters": names},
+        {"type": "namespace", "name": "n", "tools": [{"type": "function"}]},
+        {"type": "web_search", "external_web_access": True},
+    ]
+    content = [{"image_url": "data:image/png;base64,AA"}, {"text": "image_url: https://x.example"}]
+
+    given = {"tools": tools, "input": [{"content": content}, "plain"], "background": False}
+    assert ask(proxy, body=json.dumps(given)).status == 200
+    assert len(model.asked) == 1
+
+
 def test_limits_of_a_run(start: Callable[..., Proxy], model: Model) -> None:
     """Requests are counted, and their size is known before anything is read."""
     model.answer, proxy = status(200), start(max_requests=2, max_request_bytes=100)
