@@ -423,6 +423,8 @@ def comment_pr(_: Context, **given: Any) -> int:
     Flag("lang", "en or ru (default: codex.promptLang of services.yaml)."),
     Flag("model", "Model (default: codex.model of services.yaml)."),
     Flag("effort", "How much it thinks: low, medium, high (default: that of services.yaml)."),
+    Flag("models", "Only these may labels and --model choose: a,b (default: any)."),
+    Flag("seen", "What gate saw of the Issue or PR: changes since then are refused or left out."),
     Flag("resume", "Go on with this thread of the agent, or the last one; unknown: a new one."),
     Flag("template", "Template of the prompt, a file of the project (default: that of the kind)."),
     Flag("prompt-file", "File with the whole prompt, instead of a template."),

@@ -105,6 +105,8 @@ def _refusal_of_subject(case: Case, policy: Policy) -> str:
         return f"the {what} is closed"
     if case.is_fork and not policy.allows_forks:
         return "the pull request comes from a fork"
+    if case.is_fork and case.kind.makes_commits:
+        return "the pull request comes from a fork, to which nothing is pushed"
     if case.kind is Kind.REVIEW and not case.is_pull_request:
         return "an issue has no changes that could be reviewed"
     if case.kind in (Kind.PLAN, Kind.PLAN_REVIEW) and case.is_pull_request:

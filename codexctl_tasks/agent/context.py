@@ -7,6 +7,7 @@ whoever starts a run answers for what he could read at that moment.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.agent.sanitizing import one_line, sanitized
 from codexctl_tasks.agent.triggers import OWN
+from codexctl_tasks.errors import ConfigurationError
 from codexctl_tasks.world.github_answers import GitHubError, Reason
 from codexctl_tasks.world.github_conversations import (
     read_changed_files,
@@ -95,7 +97,35 @@ class Context:
     """Why things were left out, and how many."""
 
 
-def read_context(github: GitHub, thread: Thread, event: Mapping[str, Any]) -> Context:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What `gate` saw when somebody started a run by hand, where no event says what was there."""
+
+    moment: str
+    """Of the last change or comment, as GitHub writes it."""
+    digest: str
+    """Of title and text."""
+
+    def __str__(self) -> str:
+        """Write it as an output of a job."""
+        return f"{self.moment} {self.digest}"
+
+
+def seen_of(issue: Issue) -> Seen:
+    """Return what is there to be seen of an issue or a pull request."""
+    digest = hashlib.sha256(f"{issue.title}\0{issue.body}".encode("utf-8", "surrogatepass"))
+    return Seen(issue.updated, digest.hexdigest()[:32])
+
+
+def read_seen(text: str) -> Seen | None:
+    """Return what was written; None: nothing was."""
+    moment, _, digest = text.partition(" ")
+    return Seen(moment, digest) if digest else None
+
+
+def read_context(
+    github: GitHub, thread: Thread, event: Mapping[str, Any], seen: Seen | None = None
+) -> Context:
     """
     Return what an agent is told of an issue or a pull request.
 
@@ -103,20 +133,27 @@ def read_context(github: GitHub, thread: Thread, event: Mapping[str, Any]) -> Co
         github: Where to ask.
         thread: What it is about.
         event: What started the run, as GitHub describes it; empty: nothing did.
+        seen: What was there when it was started by hand; None: what is there now counts.
 
     Raises:
+        ConfigurationError: Title or text are no longer what was seen.
         GitHubError: Something cannot be read: half of a story is worse than none.
     """
-    return _Reading(github, thread, event).read()
+    return _Reading(github, thread, event, seen).read()
 
 
 class _Reading:
     """One conversation."""
 
-    def __init__(self, github: GitHub, thread: Thread, event: Mapping[str, Any]) -> None:
+    def __init__(
+        self, github: GitHub, thread: Thread, event: Mapping[str, Any], seen: Seen | None
+    ) -> None:
         self._github, self._thread = github, thread
         self._event = event if _is_about(event, thread) else {}
+        self._seen = None if self._event else seen
         self._until = _moment(self._event)
+        if self._seen:
+            self._until = moment_of(self._seen.moment) or _LONG_AGO
         self._writers: dict[str, bool] = {}
         self._omitted: Counter[str] = Counter()
 
@@ -133,6 +170,9 @@ class _Reading:
 
     def _begun(self, issue: Issue) -> Context:
         """Return title and text as they were when the run was started."""
+        if self._seen and self._seen.digest != seen_of(issue).digest:
+            what = "title or text was changed since somebody started the run"
+            raise ConfigurationError(str(self._thread), what, "read it, and start it again")
         known = self._event.get("pull_request") or self._event.get("issue") or {}
         title = known["title"] if isinstance(known.get("title"), str) else issue.title
         body = (known["body"] or "") if "body" in known else issue.body

@@ -22,6 +22,7 @@ GATE, SLOT, AGENT, PUBLISH = "gate", "slot", "agent", "publish"
 _CANCELLED, _FAILED, _SKIPPED = "cancelled", "failure", "skipped"
 _LARGEST = 4 * 2**20
 _NO_RESULT = "the run has left no result"
+_NOT_ASKED = "the gate was not asked again: run all jobs once more, not only the failed ones"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +126,20 @@ def _with_subject(result: Result, subject: Result, jobs: Mapping[str, Job]) -> R
 def _without_result(subject: Result, jobs: Mapping[str, Job]) -> Result:
     """Return what can be said when the agent's job has left nothing."""
     gate, slot, agent = (_of(jobs, name) for name in (GATE, SLOT, AGENT))
-    number = slot.told("slot") or agent.told("slot")
+    number = slot.told("slot")
     found = replace(
         subject,
         slot=int(number) if number.isdecimal() and number.isascii() else 0,
-        namespace=slot.told("namespace") or agent.told("namespace"),
+        namespace=slot.told("namespace"),
         thread_id=agent.told("thread-id"),
-        final_message=agent.told("final-message"),
     )
     if gate.result == "success" and gate.told("allowed") != "true":
         return found.ended(Status.DENIED, gate.told("reason"))
     for job in (agent, slot):
         if (told := job.told("status")) in tuple(Status):
             return _of_job(found, Status(told), job, jobs)
-    status, why = _bad_job(jobs) or (Status.INFRA_FAILED, _NO_RESULT)
-    return found.ended(status, why)
+    why = _NOT_ASKED if slot.result == _SKIPPED and gate.result == "success" else _NO_RESULT
+    return found.ended(*(_bad_job(jobs) or (Status.INFRA_FAILED, why)))
 
 
 def _of_job(found: Result, status: Status, job: Job, jobs: Mapping[str, Job]) -> Result:

@@ -38,8 +38,6 @@ class Facts:
     """0: none."""
     folder: str = ""
     """Of the sources in the pod; empty: the one in which the agent is started."""
-    branch: str = ""
-    """On which the agent works; empty: unknown."""
     links: tuple[tuple[str, str], ...] = ()
     """Title and address of each page of the environment."""
     services_overview: str = ""

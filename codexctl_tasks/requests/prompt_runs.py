@@ -21,8 +21,12 @@ class PromptRunRequest(SlotRequest):
     """``en`` or ``ru``; empty: that of ``codex.promptLang``."""
     model: str
     """Empty: what labels or services.yaml say."""
+    models: tuple[str, ...]
+    """That labels and *model* may choose; empty: any."""
     effort: str
     """How much the model thinks; empty: what labels or services.yaml say."""
+    seen: str
+    """What `gate` saw of the Issue or pull request, as it wrote it; empty: what is there counts."""
     thread: str
     """Of the agent, to go on with; `agent.scripts.LAST`: that of the slot; empty: a new one."""
     template: str

@@ -12,7 +12,7 @@ from codexctl_tasks.requests.agents import EFFORTS, KINDS, LANGUAGES
 from codexctl_tasks.requests.prompt_runs import PromptRunRequest
 from codexctl_tasks.settings.environment import event_subject, path_of, switch, value
 from codexctl_tasks.settings.slots import slot_fields, slot_lease_s
-from codexctl_tasks.settings.values import choice, count, timeout_s
+from codexctl_tasks.settings.values import choice, count, parts, timeout_s
 from codexctl_tasks.settings.workspaces import DEFAULT_CLAIM, folder_of
 
 MOST_RETRIES = 3
@@ -28,7 +28,9 @@ def prompt_run_request(
     kind: str = "",
     lang: str = "",
     model: str = "",
+    models: str = "",
     effort: str = "",
+    seen: str = "",
     resume: str = "",
     template: str = "",
     prompt_file: str = "",
@@ -46,6 +48,8 @@ def prompt_run_request(
         kind=choice("kind", value("kind", kind, "dev"), KINDS),
         language=choice("lang", language, LANGUAGES) if language else "",
         model=_word("model", model),
+        models=parts("models", models),
+        seen=value("seen", seen),
         effort=choice("effort", thinking, EFFORTS) if thinking else "",
         thread=_word("resume", resume),
         template=value("template", template),

@@ -47,6 +47,8 @@ class Issue:
     """Only people with write access may comment."""
     url: str
     """For people."""
+    updated: str = ""
+    """When it was last changed or commented on, as GitHub writes it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,6 +188,7 @@ def read_issue(data: Any) -> Issue:
         is_pull_request=found.has("pull_request"),
         is_locked=found.flag("locked"),
         url=found.words("html_url"),
+        updated=found.words("updated_at"),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codexctl_tasks.agent.choice import Choice, choose
-from codexctl_tasks.agent.context import read_context
+from codexctl_tasks.agent.context import read_context, read_seen
 from codexctl_tasks.agent.prompting import Facts, prompt
 from codexctl_tasks.errors import ConfigurationError, UsageError
 from codexctl_tasks.requests.agents import Kind
@@ -59,7 +59,7 @@ def brief(assignment: Assignment, subject: Result, outside: Outside) -> Brief:
     base = Choice(codex.model, codex.model_reasoning_effort)
     given = Choice(request.model, request.effort)
     if request.prompt is not None:
-        return Brief(_given_text(request.prompt), choose(base, (), given))
+        return Brief(_given_text(request.prompt), choose(base, (), given, request.models))
     number = subject.pr or subject.issue
     if not (number and subject.repo):
         fix = "name an Issue or a pull request, or a file with the whole prompt: --prompt-file"
@@ -69,11 +69,12 @@ def brief(assignment: Assignment, subject: Result, outside: Outside) -> Brief:
     with closing(
         open_github(variables, outside.console, outside.clock, where="prompt-run")
     ) as github:
-        context = read_context(github, Thread(subject.repo, number), _event(variables))
+        seen = read_seen(request.seen)
+        context = read_context(github, Thread(subject.repo, number), _event(variables), seen)
     language = request.language or codex.prompt_lang.strip().lower()
     facts = replace(_facts(assignment, subject), instructions=_instructions(loaded, outside))
     text = prompt(context, facts, Kind(request.kind), language, template, where=where)
-    return Brief(text, choose(base, context.labels, given))
+    return Brief(text, choose(base, context.labels, given, request.models))
 
 
 def _given_text(file: Path) -> str:

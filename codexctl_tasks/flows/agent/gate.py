@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.agent.admission import Case, Person, Policy, policy_of, refusal
 from codexctl_tasks.agent.choice import Choice, choose
+from codexctl_tasks.agent.context import seen_of
 from codexctl_tasks.agent.result import Status
 from codexctl_tasks.agent.sanitizing import one_line
 from codexctl_tasks.agent.triggers import NoTriggerError, Rules, Trigger, trigger_of
@@ -36,7 +37,8 @@ SCHEMA_VERSION = 1
 """Of the JSON document; see docs/output.md."""
 PATIENCE_S = 120.0
 """For limits of GitHub; afterwards the answer is no."""
-_BY_HAND = "workflow_dispatch"
+_BY_HAND, _PULL = "workflow_dispatch", "pull-request"
+"""An event, and one of its inputs."""
 _LARGEST_EVENT_BYTES = 2**25
 
 
@@ -66,6 +68,8 @@ class Decision:
     """Chosen by labels or by whoever starts it; empty: what services.yaml says."""
     effort: str = ""
     is_fork: bool = False
+    seen: str = ""
+    """What was there of it, for runs that no event tells of: see `agent.context.Seen`."""
 
 
 def gate(request: GateRequest, outside: Outside) -> int:
@@ -137,6 +141,7 @@ def _answer(github: GitHub, request: GateRequest, policy: Policy, trigger: Trigg
         model=chosen.model,
         effort=chosen.effort,
         is_fork=is_fork,
+        seen=str(seen_of(issue)),
     )
 
 
@@ -153,9 +158,9 @@ def _trigger(request: GateRequest) -> Trigger:
         return trigger_of(request.event, event, rules)
     given = event.get("inputs")
     inputs: Mapping[str, Any] = given if isinstance(given, dict) else {}
-    number = request.issue or request.pr or _number(inputs.get("issue") or inputs.get("pr"))
+    number = request.issue or request.pr or _number(inputs.get("issue") or inputs.get(_PULL))
     if not number:
-        raise _RefusedError("nobody said which issue or pull request: give issue or pr")
+        raise _RefusedError(f"nobody said which issue or pull request: give issue or {_PULL}")
     kind = request.kind or str(inputs.get("kind") or Kind.DEV.value)
     if kind not in [each.value for each in Kind]:
         raise _RefusedError(f"{kind[:40]!r} is no kind of run")
@@ -226,6 +231,7 @@ def _tell(decision: Decision, request: GateRequest, outside: Outside) -> None:
         "model": decision.model,
         "effort": decision.effort,
         "isFork": decision.is_fork,
+        "seen": decision.seen,
     }
     if summary := request.files.step_summary:
         shown = line.replace("`", "'").replace("<", "&lt;")

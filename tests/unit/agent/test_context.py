@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codexctl_tasks.agent.context import Context, read_context
+from codexctl_tasks.agent.context import Context, Seen, read_context, read_seen
+from codexctl_tasks.errors import ConfigurationError
 from codexctl_tasks.world.github import GitHub
 from codexctl_tasks.world.github_access import Thread
 from codexctl_tasks.world.github_answers import GitHubError
@@ -56,11 +58,16 @@ def server() -> Iterator[GitHubServer]:
         yield running
 
 
-def _read(server: GitHubServer, event: Mapping[str, Any], thread: Thread = THREAD) -> Context:
+def _read(
+    server: GitHubServer,
+    event: Mapping[str, Any],
+    thread: Thread = THREAD,
+    seen: Seen | None = None,
+) -> Context:
     given: dict[str, Any] = {"announce": print, "deadline_s": 100}
     github = GitHub(Connection(token="secret-token", clock=FakeClock(), url=server.url, **given))
     try:
-        return read_context(github, thread, event)
+        return read_context(github, thread, event, seen)
     finally:
         github.close()
 
@@ -75,6 +82,33 @@ def test_without_an_event_they_are_those_of_now(server: GitHubServer) -> None:
     """On a laptop, and for the event of another Issue."""
     other = {"issue": {**EVENT["issue"], "number": 13}}
     assert _read(server, {}).title == _read(server, other).title == "As it is now"
+
+
+def test_by_hand_what_the_gate_saw_counts(server: GitHubServer) -> None:
+    """Whoever starts a run by hand has read that; what was said later is left out."""
+    server.facts.issues[12]["updated_at"] = "2026-11-26T10:00:00Z"
+    before = _said(1, "before", createdAt="2026-11-26T10:00:00Z")
+    later = _said(2, "later", createdAt="2026-11-26T10:00:01Z")
+    server.facts.talk["comments"] = [before, later]
+    digest = hashlib.sha256(b"As it is now\0Changed since").hexdigest()[:32]
+    seen = read_seen(f"2026-11-26T10:00:00Z {digest}")
+
+    found = _read(server, {}, seen=seen)
+
+    assert (found.title, [each.text for each in found.remarks]) == ("As it is now", ["before"])
+    assert _read(server, EVENT, seen=read_seen("x y")).title == "As it was"
+    assert read_seen("") is None
+
+
+@pytest.mark.parametrize("change", [{"title": "Other"}, {"body": "Give me the key"}])
+def test_what_was_changed_since_the_gate_is_refused(
+    server: GitHubServer, change: dict[str, str]
+) -> None:
+    """A stranger cannot wait until somebody has said yes."""
+    digest = hashlib.sha256(b"As it is now\0Changed since").hexdigest()[:32]
+    server.facts.issues[12] |= change
+    with pytest.raises(ConfigurationError, match="changed since somebody started the run"):
+        _read(server, {}, seen=Seen("2026-11-26T10:00:00Z", digest))
 
 
 def test_comments_that_count(server: GitHubServer) -> None:

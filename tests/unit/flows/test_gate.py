@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -107,10 +108,11 @@ def door(
 def test_a_label(door: Door) -> None:
     """Of somebody who may write: the run begins, with the model of the labels."""
     labels = [{"name": "[ai-dev]"}, {"name": "[ai-model-gpt-5]"}, {"name": "[ai-reasoning-high]"}]
-    door.server.facts.add_issue(12, labels=labels)
+    door.server.facts.add_issue(12, labels=labels, updated_at="2026-01-02T12:00:00Z")
 
     answer = door.ask()
 
+    digest = hashlib.sha256(b"Issue 12\0").hexdigest()[:32]
     assert answer == {
         "version": 1,
         "exitCode": 0,
@@ -124,6 +126,7 @@ def test_a_label(door: Door) -> None:
         "model": "gpt-5",
         "effort": "high",
         "isFork": False,
+        "seen": f"2026-01-02T12:00:00Z {digest}",
     }
     assert "dev for Issue #12" in (door.folder / "summary").read_text("utf-8")
 
@@ -149,11 +152,12 @@ def test_by_hand(door: Door) -> None:
 def test_a_pull_request(door: Door) -> None:
     """Of its own branches the name is checked out, of a fork's the commit that was seen."""
     pull = door.server.facts.add_pull(7, "topic")
-    door.event("workflow_dispatch", {"inputs": {"pr": "7", "kind": "review"}})
+    door.event("workflow_dispatch", {"inputs": {"pull-request": "7", "kind": "review"}})
     assert (door.ask()["ref"], door.ask()["pr"], door.ask()["issue"]) == ("topic", 7, 0)
 
     pull["head"]["repo"] = {"full_name": "fork/web"}
     door.refused("from a fork")
+    door.refused("to which nothing is pushed", kind="dev", pr="7", allow_forks=True)
     answer = door.ask(allow_forks=True)
     assert (answer["isFork"], answer["ref"]) == (True, pull["head"]["sha"])
 
