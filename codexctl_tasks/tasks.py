@@ -422,7 +422,7 @@ def comment_pr(_: Context, **given: Any) -> int:
     Flag("kind", "dev, review, plan, plan-review or repair (default: dev)."),
     Flag("lang", "en or ru (default: codex.promptLang of services.yaml)."),
     Flag("model", "Model (default: codex.model of services.yaml)."),
-    Flag("effort", "How much it thinks: low, medium, high (default: that of services.yaml)."),
+    Flag("effort", "none, minimal, low, medium, high or xhigh (default: that of services.yaml)."),
     Flag("resume", "Go on with this thread of the agent, or the last one; unknown: a new one."),
     Flag("template", "Template of the prompt, a file of the project (default: that of the kind)."),
     Flag("prompt-file", "File with the whole prompt, instead of a template."),
