@@ -422,7 +422,7 @@ def comment_pr(_: Context, **given: Any) -> int:
     Flag("kind", "dev, review, plan, plan-review or repair (default: dev)."),
     Flag("lang", "en or ru (default: codex.promptLang of services.yaml)."),
     Flag("model", "Model (default: codex.model of services.yaml)."),
-    Flag("effort", "How much it thinks: low, medium, high (default: that of services.yaml)."),
+    Flag("effort", "none, minimal, low, medium, high or xhigh (default: that of services.yaml)."),
     Flag("models", "Only these may labels and --model choose: a,b (default: any)."),
     Flag("seen", "What gate saw of the Issue or PR: changes since then are refused or left out."),
     Flag("resume", "Go on with this thread of the agent, or the last one; unknown: a new one."),

@@ -27,7 +27,7 @@ class GateRequest:
     workflow: str
     """Name of the workflow's file; empty: unknown."""
     kind: str
-    """A value of `agent.kinds.Kind`; empty: what the event asks for."""
+    """A value of `requests.agents.Kind`; empty: what the event asks for."""
     issue: int
     """0: that of the event."""
     pr: int

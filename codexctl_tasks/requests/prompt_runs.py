@@ -16,7 +16,7 @@ class PromptRunRequest(SlotRequest):
     """Everything `flows.agent.prompt_run` needs to know."""
 
     kind: str
-    """A value of `agent.kinds.Kind`."""
+    """A value of `requests.agents.Kind`."""
     language: str
     """``en`` or ``ru``; empty: that of ``codex.promptLang``."""
     model: str

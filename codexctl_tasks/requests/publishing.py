@@ -17,7 +17,7 @@ class SubjectRequest:
     """What a run of an agent is about, as whoever started it says: the agent has no say in it."""
 
     kind: str
-    """One of `agent.kinds.Kind`."""
+    """One of `requests.agents.Kind`."""
     repo: str
     """``owner/name``."""
     issue: int

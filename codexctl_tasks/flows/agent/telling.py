@@ -20,7 +20,7 @@ _LONGEST = 240
 
 
 class Telling:
-    """Lines in the log of one run: at most some 1,400 in an hour."""
+    """Lines in the log of one run: at most some 1,320 in an hour."""
 
     def __init__(self, outside: Outside) -> None:
         self._console, self._clock = outside.console, outside.clock
