@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING
 
+from codexctl_tasks.agent.work.known import DEFAULTS, TOPICS, Rule
 from codexctl_tasks.agent.work.names import folded, shown, why_refused
 
 if TYPE_CHECKING:
@@ -26,51 +26,6 @@ MOST_TOLD = 20
 """Reasons; more help nobody."""
 
 
-class Rule(StrEnum):
-    """What becomes of a change; a word that is none of these blocks."""
-
-    ALLOW = "allow"
-    REVIEW = "review"
-    """Published, and named in the pull request as what somebody has to look at."""
-    BLOCK = "block"
-
-
-STEERING = (".codex/", ".agents/", ".claude/", ".cursor/", ".mcp.json")
-INSTRUCTIONS = ("AGENTS*.md", "CLAUDE*.md", "GEMINI.md", ".github/copilot-instructions.md")
-AUTOMATION = (".github/", ".gitlab-ci.yml", ".circleci/", "Jenkinsfile", "azure-pipelines.yml")
-LOCAL = (".husky/", ".githooks/", ".pre-commit-config.yaml", ".vscode/", ".devcontainer/", ".envrc")
-DEPLOYMENT = (
-    "services.yaml",
-    "Dockerfile*",
-    "*.Dockerfile",
-    "docker-compose*.y*ml",
-    "compose.y*ml",
-)
-DEPENDENCIES = (
-    *("package.json", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml"),
-    *("bun.lock", "bun.lockb", ".npmrc", ".yarnrc*", "pyproject.toml", "setup.py", "setup.cfg"),
-    *("requirements*.txt", "requirements*.in", "constraints*.txt", "Pipfile*", "poetry.lock"),
-    *("uv.lock", "pip.conf", "go.mod", "go.sum", "Cargo.toml", "Cargo.lock", "build.rs"),
-    *("Gemfile*", "*.gemspec", "composer.json", "composer.lock", "pom.xml", "build.gradle*"),
-    *("settings.gradle*", "gradle-wrapper.*", "*.csproj", "packages.lock.json", "mix.exs"),
-    *("mix.lock", "Package.swift", "Package.resolved"),
-)
-_KNOWN = (
-    (Rule.BLOCK, "automation", AUTOMATION),
-    (Rule.BLOCK, "owners", ("CODEOWNERS",)),
-    (Rule.BLOCK, "submodules", (".gitmodules",)),
-    (Rule.BLOCK, "settings of agents", STEERING),
-    (Rule.REVIEW, "what agents are told", INSTRUCTIONS),
-    (Rule.REVIEW, "how git shows files", (".gitattributes",)),
-    (Rule.REVIEW, "runs on machines of developers", LOCAL),
-    (Rule.REVIEW, "deployment", DEPLOYMENT),
-    (Rule.REVIEW, "dependencies", DEPENDENCIES),
-)
-DEFAULTS: Mapping[str, Rule] = {
-    pattern: rule for rule, _, patterns in _KNOWN for pattern in patterns
-}
-"""By pattern; of several that match the strictest counts."""
-_TOPICS = {pattern: topic for _, topic, patterns in _KNOWN for pattern in patterns}
 _STRICTNESS = (Rule.ALLOW, Rule.REVIEW, Rule.BLOCK)
 
 
@@ -128,7 +83,7 @@ def judge(changes: Sequence[Change], policy: Policy) -> Judgement:
         if rule is Rule.BLOCK:
             blocked[f"{name}: the policy blocks {pattern}"] = None
         elif rule is Rule.REVIEW:
-            review[f"{name}: {_TOPICS.get(pattern, pattern)}"] = None
+            review[f"{name}: {TOPICS.get(pattern, pattern)}"] = None
         notes.update(dict.fromkeys(f"{name}: {note}" for note in _notes(change)))
     return Judgement(tuple(blocked), tuple(review), tuple(notes))
 

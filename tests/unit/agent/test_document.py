@@ -12,7 +12,8 @@ from codexctl_tasks.agent.prompting import MOST_CHARACTERS, Facts
 from codexctl_tasks.agent.proxy.objects import ProxySettings
 from codexctl_tasks.agent.result import Kind, Status
 from codexctl_tasks.agent.work.branches import USUAL_PREFIX
-from codexctl_tasks.agent.work.policy import DEFAULTS, Policy
+from codexctl_tasks.agent.work.known import DEFAULTS
+from codexctl_tasks.agent.work.policy import Policy
 from codexctl_tasks.agent.work.verification import MOST_BUNDLE_BYTES, MOST_COMMITS
 from codexctl_tasks.flows.agent.assignment import DEFAULT_LIMIT_S
 from codexctl_tasks.flows.agent.gate import PATIENCE_S
