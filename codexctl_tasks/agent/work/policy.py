@@ -10,7 +10,7 @@ are refused whatever it says.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ _FILE, _PROGRAM, _LINK, _MODULE = 0o100644, 0o100755, 0o120000, 0o160000
 _MEGABYTE = 10**6
 MOST_TOLD = 20
 """Reasons; more help nobody."""
+MOST_REVIEW = 200
+"""Files that somebody has to look at: of more nobody would look at each."""
 
 
 _STRICTNESS = (Rule.ALLOW, Rule.REVIEW, Rule.BLOCK)
@@ -38,6 +40,8 @@ class Change:
     """0: the file was not there."""
     new_mode: int
     """0: it is gone."""
+    blob: str = ""
+    """What it is now, as git names it; empty: it is gone."""
     size: int = 0
     """Bytes of what it is now."""
     is_binary: bool = False
@@ -64,16 +68,40 @@ class Judgement:
     blocked: Sequence[str] = ()
     """Why they may not be published, a line each; empty: they may."""
     review: Sequence[str] = ()
-    """Files that somebody has to look at, and why."""
+    """Files that somebody has to look at, and why; what weighs most comes first."""
     notes: Sequence[str] = ()
     """What else a reader wants to know: binary files, programs."""
 
 
 def judge(changes: Sequence[Change], policy: Policy) -> Judgement:
     """Return what may become of changes."""
-    blocked: dict[str, None] = dict.fromkeys(_over_limits(changes, policy))
-    review: dict[str, None] = {}
+    found = _judged(changes, policy)
+    return replace(found, blocked=(*_over_limits(changes, found, policy), *found.blocked))
+
+
+def judge_branch(changes: Sequence[Change], policy: Policy, *, is_agents: bool) -> Judgement:
+    """
+    Return what is to be said of all that a pull request shows, when the last commits may be pushed.
+
+    What was on the branch before is not blocked any more, but named first of all.
+
+    Args:
+        changes: Of the whole branch.
+        policy: Its limits hold for branches of agents, or many runs would do what one may not.
+        is_agents: The branch is one; else people may have changed as much as they like.
+    """
+    found = _judged(changes, policy)
+    over = tuple(_over_limits(changes, found, policy)) if is_agents else ()
+    before = [f"{line} (on the branch before)" for line in found.blocked]
+    return Judgement(over, (*before, *found.review), found.notes)
+
+
+def _judged(changes: Sequence[Change], policy: Policy) -> Judgement:
+    """Judge each file; what weighs most comes first."""
+    blocked: dict[str, None] = {}
+    review: dict[str, int] = {}
     notes: dict[str, None] = {}
+    weights = {pattern: weight for weight, pattern in enumerate(TOPICS)}
     for change in changes:
         name = shown(change.path)
         if why := _why_impossible(change):
@@ -83,9 +111,9 @@ def judge(changes: Sequence[Change], policy: Policy) -> Judgement:
         if rule is Rule.BLOCK:
             blocked[f"{name}: the policy blocks {pattern}"] = None
         elif rule is Rule.REVIEW:
-            review[f"{name}: {TOPICS.get(pattern, pattern)}"] = None
+            review[f"{name}: {TOPICS.get(pattern, pattern)}"] = weights.get(pattern, -1)
         notes.update(dict.fromkeys(f"{name}: {note}" for note in _notes(change)))
-    return Judgement(tuple(blocked), tuple(review), tuple(notes))
+    return Judgement(tuple(blocked), tuple(sorted(review, key=review.__getitem__)), tuple(notes))
 
 
 def rule_of(path: str, rules: Mapping[str, str]) -> tuple[Rule, str]:
@@ -123,10 +151,13 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(f"{'' if is_anchored else '(?:.*/)?'}{inner}(?:/.*)?", re.DOTALL)
 
 
-def _over_limits(changes: Sequence[Change], policy: Policy) -> Iterator[str]:
+def _over_limits(changes: Sequence[Change], judged: Judgement, policy: Policy) -> Iterator[str]:
     final = [change for change in changes if change.is_final]
     if len(final) > policy.most_files:
         yield f"{len(final):,} files were changed, more than {policy.most_files:,}"
+    if len(judged.review) > MOST_REVIEW:
+        count = f"{len(judged.review):,} files would have to be looked at"
+        yield f"{count}, more than {MOST_REVIEW}"
     total = sum(change.size for change in final)
     if total > policy.most_bytes:
         yield f"the changed files have {total:,} bytes, more than {policy.most_bytes:,}"
