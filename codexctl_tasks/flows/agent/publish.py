@@ -212,10 +212,10 @@ class _Publishing:
             found = showing.show(target.pull, title, self._text(whole))
             done = replace(done, pr=found.number, url=found.url)
             failed = "who has to look at its files could not be told"
-            if judgement.review and not showing.is_ours(found):
-                text = self._console.masked(files_to_review(judgement.review))
-                showing.tell_files(found, done.commit, text)
-            if whole.review:
+            if judgement.review:
+                if not showing.is_ours(found):
+                    text = self._console.masked(files_to_review(judgement.review))
+                    showing.tell_files(found, done.commit, text)
                 showing.ask_reviewers(found, self._settings.reviewers)
         except CodexctlError as error:
             reason = f"{done.branch} has the work, but {failed}: {error}"
