@@ -453,6 +453,7 @@ def prompt_run(_: Context, **given: Any) -> int:
 @command(
     *SUBJECT,
     Flag("base-branch", "Branch that it is to be merged into (default: the default branch)."),
+    Flag("branch-prefix", "What branches of agents begin with; a number follows (codex/issue-)."),
     *(flag for flag in SLOTS if flag.name != "env"),
     Flag("env", "Environment of services.yaml that is read (default: ai)."),
     Flag("dry-run", "Verify, and say what would be done; nothing is published.", bool),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from demo_tools import ROOT
 sys.path.append(str(ROOT))
 
 # The stand-ins are those of the tests.
-from tests.support.git_server import GitServer, git_server, run_git
+from tests.support.git_server import GitServer, git_server, merge_base, run_git
 from tests.support.github_server import GitHubServer, github_server
 from tests.support.model_server import ModelServer, model_server, runs, says
 
@@ -154,15 +153,9 @@ def _fill(made: World) -> None:
     github.repository = github.facts.repository = REPO
     github.facts.issues.clear()
     github.facts.people = {PERSON: ("User", "write")}
-    github.facts.is_behind = lambda branch, commit: _is_in(bare, branch, commit)
+    github.facts.merge_base = lambda branch, commit: merge_base(bare, branch, commit)
     made.model.play(
         runs(LOOK, "I look for the place where the page tells its visits."),
         runs(CHANGE, "I say the number, and render the page with what the API answers."),
         says(SAID),
     )
-
-
-def _is_in(repository: Path, branch: str, commit: str) -> bool:
-    """Tell whether a commit is in the history of a branch."""
-    words = ["git", "merge-base", "--is-ancestor", commit, branch]
-    return subprocess.run(words, cwd=repository, check=False).returncode == 0

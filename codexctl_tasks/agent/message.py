@@ -8,22 +8,24 @@ nothing. Mentions are broken by whoever sends it.
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from typing import TYPE_CHECKING
+
+from codexctl_tasks.agent.phrases import JOINER, without_orders
+from codexctl_tasks.agent.work.policy import MOST_REVIEW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 LONGEST_TITLE = 120
 MOST_LISTED = 30
-"""Files that are named; of more only the number is told."""
-_JOINER = "\u200d"
-_CLOSES = re.compile(
-    r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(\s*:?\s+)"
-    r"(?=(?:[\w.-]+/[\w.-]+)?#\d|gh-\d|https?://|\[)",
-    re.IGNORECASE,
-)
+"""Lines of which nothing depends; of more only the number is told."""
+_LONGEST_LINE = 250
+"""Characters; all of `MOST_REVIEW` lines must have room in one text."""
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});", re.IGNORECASE)
+_UNSEEN = ("Cc", "Cf", "Co", "Cs")
 _HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TAG = re.compile(r"<(?=[A-Za-z/!?])(?!https?://)")
 _IMAGE = re.compile(r"!(?=\[)")
@@ -33,17 +35,19 @@ _ISSUE = re.compile(r"#(?=\d)")
 
 def harmless(text: str) -> str:
     """Return Markdown without what acts by itself when it is shown; the words stay."""
-    text = _HIDDEN.sub("", _visible(text.replace("\r\n", "\n").replace("\r", "\n")))
-    text = _IMAGE.sub(r"\\!", _TAG.sub("&lt;", text))
-    return _CLOSES.sub(rf"\1{_JOINER}\2", text).strip()
+    text = _visible(text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _HIDDEN.sub("", _ENTITY.sub(_spelt_out, text))
+    text = _IMAGE.sub(f"!{JOINER}", _TAG.sub("&lt;", text))
+    return without_orders(text).strip()
 
 
 def title_of(message: str, otherwise: str) -> str:
     """Return a title in plain words: the first line that says something."""
     for line in _visible(_HIDDEN.sub("", message)).splitlines():
         plain = " ".join(_MARKUP.sub(lambda found: found[1] or "", line).split())
-        plain = _ISSUE.sub(f"#{_JOINER}", plain.replace("@", f"@{_JOINER}")).rstrip(".:")
+        plain = _ISSUE.sub(f"#{JOINER}", plain.replace("@", f"@{JOINER}")).rstrip(".:")
         if re.search(r"\w", plain):
+            plain = without_orders(plain)
             return plain if len(plain) <= LONGEST_TITLE else f"{plain[: LONGEST_TITLE - 1]}…"
     return otherwise
 
@@ -63,12 +67,20 @@ def pull_request_body(
     """
     parts = [
         f"Closes #{issue}" if issue else "",
-        _listed("Look closely at these files: they decide what runs later.", review),
-        _listed("", notes),
+        files_to_review(review),
+        "\n".join(listed(notes)),
         harmless(message),
         f"<sub>Made by an agent: {run}</sub>" if run else "",
     ]
     return "\n\n".join(filter(None, parts))
+
+
+def files_to_review(lines: Sequence[str]) -> str:
+    """Return what somebody has to look at, those that weigh most first; empty: nothing."""
+    if not lines:
+        return ""
+    head = "**Look closely at these files: they decide what runs later.**\n"
+    return "\n".join([head, *listed(lines, MOST_REVIEW)])
 
 
 def code(text: str) -> str:
@@ -79,16 +91,28 @@ def code(text: str) -> str:
     return f"{ticks} {text} {ticks}" if longest else f"{ticks}{text}{ticks}"
 
 
-def listed(lines: Sequence[str]) -> Iterator[str]:
+def listed(lines: Sequence[str], most: int = MOST_LISTED) -> Iterator[str]:
     """Yield items of a list; of many only how many more there are."""
-    for line in lines[:MOST_LISTED]:
-        yield f"- {code(line)}"
-    if len(lines) > MOST_LISTED:
-        yield f"- +{len(lines) - MOST_LISTED}"
+    for line in lines[:most]:
+        yield f"- {code(_brief(line))}"
+    if len(lines) > most:
+        yield f"- +{len(lines) - most}"
 
 
-def _listed(head: str, lines: Sequence[str]) -> str:
-    return "\n".join(filter(None, [f"**{head}**\n" if head and lines else "", *listed(lines)]))
+def _brief(line: str) -> str:
+    """Return a line without its middle if it is long: the end has the name of the file."""
+    cut = len(line) - _LONGEST_LINE
+    return line if cut <= 0 else f"{line[:50]}…{line[cut + 51 :]}"
+
+
+def _spelt_out(entity: re.Match[str]) -> str:
+    """Return what may be part of a word or a number instead of its entity; the rest is no order."""
+    letter = html.unescape(entity[0])
+    if letter.isspace():
+        return " "
+    if len(letter) == 1 and unicodedata.category(letter) in _UNSEEN:
+        return ""
+    return letter if letter.isalnum() or letter in "#:/.-" else entity[0]
 
 
 def _visible(text: str) -> str:
@@ -96,5 +120,5 @@ def _visible(text: str) -> str:
     return "".join(
         letter
         for letter in text
-        if letter in "\n\t\u200d" or unicodedata.category(letter) not in ("Cc", "Cf", "Co", "Cs")
+        if letter in "\n\t\u200d" or unicodedata.category(letter) not in _UNSEEN
     )

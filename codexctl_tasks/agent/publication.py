@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 FILE = "publication.json"
 _LARGEST_BYTES = 2**20
 _LONGEST = 2000
+_LONGEST_REASON, _LONGEST_LIST, _LONGEST_LINE = 700, 1400, 300
+"""Characters of outputs, which are less than 4,000 all together: paths can be very long."""
 _URL = re.compile(r"https?://[\w.:\[\]-]+/[\w./#?=&%+~-]*", re.ASCII)
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
@@ -41,16 +43,16 @@ class Publication:
 
     @property
     def outputs(self) -> dict[str, str]:
-        """What later jobs read."""
+        """What later jobs read; what is long is cut, with a note."""
         return {
             "status": self.status.value,
-            "reason": self.reason,
+            "reason": _cut(self.reason, _LONGEST_REASON),
             "pr-number": str(self.pr or ""),
             "url": self.url,
             "branch": self.branch,
             "commit": self.commit,
-            "blocked": "\n".join(self.blocked),
-            "review": "\n".join(self.review),
+            "blocked": _listed(self.blocked),
+            "review": _listed(self.review),
         }
 
     @property
@@ -67,6 +69,23 @@ class Publication:
             "blocked": list(self.blocked),
             "review": list(self.review),
         }
+
+
+def _cut(text: str, most: int) -> str:
+    """Return a text without its middle if it is too long."""
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
+
+
+def _listed(lines: tuple[str, ...]) -> str:
+    """Return lines, as many as there is room for, and how many more there are."""
+    text = ""
+    for at, line in enumerate(lines):
+        longer = f"{text}\n{_cut(line, _LONGEST_LINE)}".strip()
+        if len(longer) > _LONGEST_LIST:
+            return f"{text}\n(and {len(lines) - at:,} more)"
+        text = longer
+    return text
 
 
 def read_publication(outputs: Mapping[str, Any]) -> Publication | None:

@@ -8,6 +8,8 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 """How much a model may think."""
 LANGUAGES = ("en", "ru")
 """Of prompts."""
+BRANCH_PREFIX = "codex/issue-"
+"""What branches of agents begin with; the number of the Issue follows."""
 
 
 class Kind(StrEnum):

@@ -41,6 +41,8 @@ class PublishRequest(SubjectRequest):
     """What the agent's run has left."""
     base_branch: str
     """That the work of an Issue is to be merged into; empty: the default branch."""
+    branch_prefix: str
+    """What branches of agents begin with; the number of the Issue follows."""
     server: str
     """Address of the git server, to which ``/owner/name.git`` is added."""
     dry_run: bool

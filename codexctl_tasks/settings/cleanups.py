@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import UsageError
+from codexctl_tasks.requests.agents import BRANCH_PREFIX
 from codexctl_tasks.requests.slots import CleanupRequest, GcRequest
 from codexctl_tasks.settings.comments import DEFAULT_TTL_S
 from codexctl_tasks.settings.deploys import deploy_request
@@ -21,7 +22,6 @@ from codexctl_tasks.settings.values import age_s, is_number, repository_of, time
 if TYPE_CHECKING:
     from codexctl_tasks.requests.runs import DeployRequest
 
-BRANCH_PREFIX = "codex/issue-"
 LEASE_S = 60.0
 """It is renewed while the removal lives; one that dies does not keep others out for long."""
 GRACE_S = 3600.0

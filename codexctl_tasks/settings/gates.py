@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 
 from codexctl_tasks.errors import UsageError
-from codexctl_tasks.requests.agents import KINDS
+from codexctl_tasks.requests.agents import BRANCH_PREFIX, KINDS
 from codexctl_tasks.requests.basis import ReportFiles
 from codexctl_tasks.requests.gates import GateRequest
 from codexctl_tasks.settings.environment import path_of, step_files, switch, this_repository, value
 from codexctl_tasks.settings.values import choice, count, output_of, parts
 
 DEFAULT_COMMAND = "/codex"
-DEFAULT_PREFIX = "codex/issue-"
 DEFAULT_MOST_RUNS = 20
 _NONE = "none"
 """What switches a trigger off."""
@@ -60,7 +59,7 @@ def gate_request(
         models=parts("models", models),
         labels=_labels(labels),
         command="" if word == _NONE else word,
-        branch_prefix=value("branch-prefix", branch_prefix, DEFAULT_PREFIX),
+        branch_prefix=value("branch-prefix", branch_prefix, BRANCH_PREFIX),
         app_id=count("app-id", app_id),
         users=parts("allowed-users", allowed_users),
         bots=parts("allowed-bots", allowed_bots),

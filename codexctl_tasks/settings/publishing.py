@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codexctl_tasks.errors import UsageError
-from codexctl_tasks.requests.agents import KINDS
+from codexctl_tasks.requests.agents import BRANCH_PREFIX, KINDS
 from codexctl_tasks.requests.basis import ReportFiles
 from codexctl_tasks.requests.publishing import FinishRequest, PublishRequest
 from codexctl_tasks.settings.comments import LANGUAGES
@@ -32,6 +32,7 @@ def publish_request(
     *,
     result_dir: str = "",
     base_branch: str = "",
+    branch_prefix: str = "",
     dry_run: bool = False,
     kind: str = "",
     issue: str = "",
@@ -50,6 +51,7 @@ def publish_request(
         source=source(env=value("env", env, DEFAULT_ENV), **given),
         result_dir=folder,
         base_branch=value("base-branch", base_branch),
+        branch_prefix=value("branch-prefix", branch_prefix, BRANCH_PREFIX),
         server=os.environ.get("GITHUB_SERVER_URL", "").strip().rstrip("/") or DEFAULT_SERVER,
         dry_run=dry_run or switch("CODEXCTL_DRY_RUN"),
     )

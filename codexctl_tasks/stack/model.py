@@ -463,9 +463,6 @@ class Mcp(Part):
 class Publish(Part):
     """``codex.publish``: what of an agent's work is published; that of the base branch counts."""
 
-    branch_prefix: Text = ""
-    """Beginning of the names of the agent's branches; the number of the Issue follows. Absent:
-    `codex/issue-`."""
     paths: dict[str, Text] = {}
     """`allow`, `review` or `block` by pattern as in `.gitignore`; any other word blocks. The last
     one that matches counts, and more than what codexctl itself says of a file."""

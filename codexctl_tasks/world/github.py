@@ -15,17 +15,17 @@ from codexctl_tasks.world.github_objects import (
     Issue,
     PullRequest,
     Run,
-    is_behind,
     read_branch,
     read_comment,
     read_default_branch,
     read_issue,
+    read_merge_base,
     read_pull_request,
     read_run,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from codexctl_tasks.world.github_connection import Connection
 
@@ -121,15 +121,19 @@ class GitHub:
         """Return the branch that a repository shows first."""
         return read_default_branch(self._ask("GET", _path(repository), needs=_READ).data)
 
-    def contains(self, repository: str, branch: str, commit: str) -> bool:
-        """Tell whether a branch has grown out of a commit."""
+    def merge_base(self, repository: str, branch: str, commit: str) -> str:
+        """
+        Return the newest commit that a branch and a commit have both grown out of.
+
+        It is the commit itself if the branch has it; empty: there is none.
+        """
         span = f"{_branch(branch)}...{quote(commit, safe='')}"
         address = f"{_path(repository)}/compare/{span}?per_page=1"
         try:
-            return is_behind(self._ask("GET", address, needs=_READ).data)
+            return read_merge_base(self._ask("GET", address, needs=_READ).data)
         except GitHubError as error:
             if error.reason is Reason.NOT_FOUND:
-                return False
+                return ""
             raise
 
     def create_pull_request(
@@ -150,12 +154,15 @@ class GitHub:
         address = f"{_path(repository)}/pulls/{number}"
         self._ask("PATCH", address, {"body": body}, needs=_WRITES_PULLS)
 
-    def request_review(self, repository: str, number: int, reviewers: Sequence[str]) -> None:
-        """Ask people, and teams with their owner before a slash, to review a pull request."""
-        teams = [each.partition("/")[2] for each in reviewers if "/" in each]
-        people = [each for each in reviewers if "/" not in each]
+    def request_review(self, repository: str, number: int, reviewer: str) -> None:
+        """
+        Ask for a review of a pull request: a person, or a team with its owner before a slash.
+
+        One at a time: of several GitHub asks nobody if it refuses one, such as the author.
+        """
         address = f"{_path(repository)}/pulls/{number}/requested_reviewers"
-        asked = {"reviewers": people, "team_reviewers": teams}
+        _, slash, team = reviewer.partition("/")
+        asked = {"team_reviewers": [team]} if slash else {"reviewers": [reviewer]}
         self._ask("POST", address, asked, repeats=True, needs=_WRITES_PULLS)
 
     def comments(self, repository: str, number: int) -> list[Comment]:

@@ -237,9 +237,9 @@ def read_default_branch(data: Any) -> str:
     return Fields(data, "repository").text("default_branch")
 
 
-def is_behind(data: Any) -> bool:
-    """Tell of a comparison whether the second commit is in the history of the first."""
-    return Fields(data, "comparison").text("status") in ("identical", "behind")
+def read_merge_base(data: Any) -> str:
+    """Return the commit in which two histories meet, as a comparison tells."""
+    return Fields(data, "comparison").part("merge_base_commit").text("sha")
 
 
 def _is_open(found: Fields) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from codexctl_tasks.errors import CodexctlError, TransientError
@@ -69,6 +69,10 @@ class GitError(CodexctlError):
 
 class TransientGitError(GitError, TransientError):
     """The same command may work later."""
+
+
+class SlowGitError(GitError):
+    """A command took too long that asks no server: the next one would, too."""
 
 
 class RejectedError(GitError):
@@ -158,7 +162,13 @@ class Repository:
         token: str = "",
         timeout_s: float = LOCAL_S,
     ) -> Said:
-        """Run git, however it ends; *settings*: further ones, *token*: for the helper."""
+        """
+        Run git, however it ends; *settings*: further ones, *token*: for the helper.
+
+        Raises:
+            SlowGitError: It was ended after *timeout_s*.
+            GitError: There is no git.
+        """
         chosen = {**_SETTINGS, **(settings or {})}.items()
         flags = (word for name, value in chosen for word in ("-c", f"{name}={value}"))
         where = f"git {words[0]}"
@@ -173,7 +183,7 @@ class Repository:
                 timeout=timeout_s,
             )
         except subprocess.TimeoutExpired as error:
-            raise TransientGitError(where, f"took longer than {timeout_s:.0f} s") from error
+            raise SlowGitError(where, f"took longer than {timeout_s:.0f} s") from error
         except OSError as error:
             what = f"git cannot be run: {error.strerror}"
             raise GitError(where, what, "install git") from error
@@ -228,7 +238,13 @@ class Repository:
         settings = {f"protocol.{scheme}.allow": "always"}
         if remote.token:
             settings[f"credential.{origin}.helper"] = _HELPER
-        said = self.run(command, *words, settings=settings, token=remote.token, timeout_s=NETWORK_S)
+        more: dict[str, Any] = {"settings": settings, "token": remote.token}
+        try:
+            said = self.run(command, *words, **more, timeout_s=NETWORK_S)
+        except SlowGitError as error:
+            raise TransientGitError(
+                remote.url, error.what, "see whether it can be reached"
+            ) from error
         if said.exit_code:
             raise _refusal(remote.url, said)
         return said.out

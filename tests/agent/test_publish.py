@@ -6,7 +6,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +22,13 @@ from codexctl_tasks.requests.agents import Kind
 from codexctl_tasks.settings import publish_request
 from tests.agent.conftest import NAME
 from tests.support.fakes import FakeCluster, fake_outside
-from tests.support.git_server import run_git
+from tests.support.git_server import merge_base, run_git
 from tests.support.github_server import GitHubServer, Trouble, github_server
 from tests.support.output_schema import check
 from tests.support.shell import run
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
     from tests.support.fakes import FakeClock
@@ -89,6 +89,16 @@ class Desk:
         """Return what the task has left for the next one."""
         return read_publication(json.loads((self.folder / FILE).read_text()))
 
+    def go_on(self, branch: str = BRANCH) -> str:
+        """Let the next run begin where the branch is; return that commit."""
+        tip = self.forge.tip(NAME, branch)
+        bare = (self.forge.root / f"{NAME}.git").as_uri()
+        self.workspace.git("fetch", "--quiet", bare, branch)
+        self.workspace.git("reset", "--quiet", "--hard", tip)
+        self.workspace.base = tip
+        self.result = replace(self.result, base=tip)
+        return tip
+
     def blocked(self, **given: Any) -> str:
         """Run the task that publishes nothing; return why."""
         before = self.forge.tip(NAME, BRANCH)
@@ -101,13 +111,9 @@ class Desk:
 @pytest.fixture
 def github(forge: GitServer) -> Iterator[GitHubServer]:
     """Run a small GitHub that knows the history of the git server."""
-
-    def is_behind(branch: str, commit: str) -> bool:
-        words = ("git", "merge-base", "--is-ancestor", commit, branch)
-        return subprocess.run(words, cwd=forge.root / f"{NAME}.git", check=False).returncode == 0
-
+    bare = forge.root / f"{NAME}.git"
     with github_server() as running:
-        running.facts.is_behind = is_behind
+        running.facts.merge_base = lambda branch, commit: merge_base(bare, branch, commit)
         yield running
 
 
@@ -151,7 +157,9 @@ def test_from_an_issue_to_a_pull_request(desk: Desk, capsys: pytest.CaptureFixtu
     assert marker == f"<!-- codexctl-pull-request: {BRANCH} -->"
     assert body.startswith("Closes #12\n\n**Look closely at these files")
     assert "- `package.json: dependencies`" in body
-    assert f"Thanks @{JOINER}octo, fixes{JOINER} #99. \\![x](https://evil.example/?s=1)" in body
+    assert (
+        f"Thanks @{JOINER}octo, fixes{JOINER} #99. !{JOINER}[x](https://evil.example/?s=1)" in body
+    )
     assert pull["reviewers"] == ["ann", "backend"]
     commit = desk.forge.tip(NAME, BRANCH)
     bare = desk.forge.root / f"{NAME}.git"
@@ -186,18 +194,70 @@ def test_a_second_round_on_the_same_branch(desk: Desk) -> None:
     """It grows; there is still one pull request."""
     desk.work("src/prices.py")
     desk.run()
-    tip = desk.forge.tip(NAME, BRANCH)
-    bare = (desk.forge.root / f"{NAME}.git").as_uri()
-    desk.workspace.git("fetch", "--quiet", bare, BRANCH)
-    desk.workspace.git("reset", "--quiet", "--hard", tip)
-    desk.workspace.base = tip
-    desk.result = replace(desk.result, base=tip)
+    tip = desk.go_on()
     desk.work("src/more.py")
 
     assert desk.run() == 0
 
     assert run_git(desk.forge.root / f"{NAME}.git", "rev-parse", f"{BRANCH}^") == tip
     assert len(desk.github.facts.pulls) == 1
+
+
+def test_what_an_earlier_run_changed_stays_named(desk: Desk) -> None:
+    """The text is that of the last run; the files are those that the pull request shows."""
+    desk.work("services.yaml", "src/prices.py")
+    desk.workspace.write("run.sh").chmod(0o755)
+    desk.work()
+    desk.run()
+    desk.go_on()
+    desk.work("src/more.py")
+    desk.leave(final_message="One more page")
+
+    assert desk.run() == 0
+
+    [pull] = desk.github.facts.pulls.values()
+    assert "One more page" in pull["body"]
+    assert "- `services.yaml: deployment`" in pull["body"]
+    assert "- `run.sh: can be run as a program`" in pull["body"]
+    assert desk.told().review == ("services.yaml: deployment",)
+
+
+def test_what_people_pushed_to_the_branch_is_named(desk: Desk) -> None:
+    """It blocks nothing, because they may; whoever merges it reads of it."""
+    desk.work("src/prices.py")
+    desk.run()
+    desk.go_on()
+    desk.workspace.write(".github/workflows/new.yml")
+    desk.workspace.commit("by Ann")
+    bare = (desk.forge.root / f"{NAME}.git").as_uri()
+    desk.workspace.git("push", "--quiet", bare, f"HEAD:{BRANCH}")
+    desk.go_on()
+    desk.work("src/more.py")
+
+    assert desk.run() == 0
+
+    [pull] = desk.github.facts.pulls.values()
+    named = ".github/workflows/new.yml: the policy blocks .github/ (on the branch before)"
+    assert f"- `{named}`" in pull["body"]
+
+
+def test_limits_hold_for_all_runs_together(desk: Desk, project: Project) -> None:
+    """Two runs may not do what one may not; a run in a branch of people counts alone."""
+    project.write(services_yaml=f"{SERVICES}    maxFiles: 2\n")
+    desk.work("src/one.py", "src/two.py")
+    desk.run()
+    desk.go_on()
+    desk.work("src/three.py")
+    sent = len(desk.github.sent("POST"))
+    assert desk.run() == 1
+    assert desk.told().reason == "with what is on the branch: 3 files were changed, more than 2"
+    assert len(desk.github.sent("POST")) == sent
+    bare = desk.forge.root / f"{NAME}.git"
+    run_git(bare, "update-ref", "refs/heads/ann/prices", desk.workspace.base)
+    desk.github.facts.add_pull(20, "ann/prices", body="Mine")
+    desk.result = replace(desk.result, issue=0, pr=20)
+    desk.leave()
+    assert desk.run(issue="", pr="20") == 0
 
 
 def test_a_second_round_in_a_workspace_that_was_kept(desk: Desk) -> None:
@@ -239,6 +299,112 @@ def test_the_branch_of_a_pull_request(desk: Desk) -> None:
     assert desk.forge.tip(NAME, "ann/prices") == desk.told().commit != desk.workspace.base
     assert desk.github.facts.pulls[20]["body"] == "Mine"
     assert desk.told().pr == 20
+
+
+def test_files_to_review_in_a_pull_request_of_somebody(desk: Desk) -> None:
+    """Its text is not ours: a comment for each commit names them; its author is not asked."""
+    bare = desk.forge.root / f"{NAME}.git"
+    run_git(bare, "update-ref", "refs/heads/ann/prices", desk.workspace.base)
+    author = {"login": "Ann", "type": "User"}
+    desk.github.facts.add_pull(20, "ann/prices", body="Mine", user=author)
+    desk.result = replace(desk.result, issue=0, pr=20)
+    desk.work("src/prices.py", "go.mod")
+
+    assert [desk.run(issue="", pr="20") for _ in range(2)] == [0, 0]
+
+    [body] = desk.github.bodies
+    commit = desk.forge.tip(NAME, "ann/prices")
+    assert body == (
+        f"<!-- codexctl-files: {commit} -->\n"
+        "**Look closely at these files: they decide what runs later.**\n\n"
+        "- `go.mod: dependencies`"
+    )
+    assert desk.github.facts.pulls[20]["body"] == "Mine"
+    assert desk.github.facts.pulls[20]["reviewers"] == ["backend"]
+    desk.go_on("ann/prices")
+    desk.work("src/more.py")
+    desk.run(issue="", pr="20")
+    assert desk.github.bodies == [body]
+
+
+def test_reviewers_whom_nobody_can_ask(desk: Desk, project: Project) -> None:
+    """The others are asked all the same."""
+    project.write(services_yaml=SERVICES.replace("[ann,", "[stranger, ann,"))
+    desk.work("package.json")
+    assert desk.run() == 0
+    [pull] = desk.github.facts.pulls.values()
+    assert pull["reviewers"] == ["ann", "backend"]
+    assert "codex.publish.reviewers: stranger is not asked" in desk.stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("Prices [skip ci]", "says [skip ci], so that no checks would run"),
+        ("Prices\n\n\nskip-checks: true", "says skip-checks: true"),
+        ("Fixes #99", "closes #99 when it is merged"),
+    ],
+)
+def test_messages_that_do_something(desk: Desk, message: str, said: str) -> None:
+    """Also of a commit that is not the last one."""
+    desk.workspace.write("src/prices.py")
+    commit = desk.workspace.commit(message)
+    desk.work("src/more.py")
+    assert f"commit {commit[:12]}: its message {said}" in desk.blocked()
+
+
+def test_a_message_that_closes_the_issue_of_the_branch(desk: Desk) -> None:
+    """Of this run, or of the pull request that came of it."""
+    desk.workspace.write("src/prices.py")
+    desk.workspace.commit("Closes #12")
+    desk.work()
+    assert desk.run() == 0
+    [number] = desk.github.facts.pulls
+    desk.go_on()
+    desk.workspace.write("src/more.py")
+    desk.workspace.commit("Fixes #12")
+    desk.result = replace(desk.result, issue=0, pr=number)
+    desk.work()
+    assert desk.run(issue="", pr=str(number)) == 0
+
+
+def test_a_pull_request_that_is_refused(desk: Desk) -> None:
+    """What was pushed is told all the same."""
+    desk.work("package.json")
+    desk.github.fails = f"/repos/{NAME}/pulls"
+
+    assert desk.run() == 1
+
+    told, commit = desk.told(), desk.forge.tip(NAME, BRANCH)
+    assert (told.status, told.branch, told.commit) == ("infra-failed", BRANCH, commit)
+    assert told.reason.startswith(f"{BRANCH} has the work, but its pull request could not be")
+    assert (told.pr, told.review) == (0, ("package.json: dependencies",))
+
+
+def test_files_that_nobody_could_be_told_of(desk: Desk) -> None:
+    """The work is there, the comment is not: that is no success."""
+    bare = desk.forge.root / f"{NAME}.git"
+    run_git(bare, "update-ref", "refs/heads/ann/prices", desk.workspace.base)
+    desk.github.facts.add_pull(20, "ann/prices", body="Mine")
+    desk.github.fails = f"/repos/{NAME}/issues/20/comments"
+    desk.result = replace(desk.result, issue=0, pr=20)
+    desk.work("go.mod")
+
+    assert desk.run(issue="", pr="20") == 1
+
+    told = desk.told()
+    assert (told.status, told.pr, told.branch) == ("infra-failed", 20, "ann/prices")
+    assert told.reason.startswith("ann/prices has the work, but who has to look at its files could")
+
+
+def test_another_prefix(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By flag or variable, as the gate has it."""
+    desk.work("src/prices.py")
+    monkeypatch.setenv("CODEXCTL_BRANCH_PREFIX", "bot/")
+    assert desk.run() == 0
+    assert desk.told().branch == "bot/12"
+    assert desk.run(branch_prefix="robot/") == 0
+    assert desk.told().branch == "robot/12"
 
 
 @pytest.mark.parametrize(
@@ -331,14 +497,31 @@ def test_a_link(desk: Desk) -> None:
 
 def test_no_changes(desk: Desk) -> None:
     """Neither a branch nor a pull request, and no failure."""
-    desk.leave()
+    desk.leave(status=Status.NO_CHANGES)
     assert desk.run() == 0
     assert desk.told().status == "no-changes"
+    desk.result = replace(desk.result, status=Status.SUCCESS)
     desk.workspace.commit("empty")
     desk.work()
     assert desk.run() == 0
     assert desk.told().status == "no-changes"
-    assert (desk.forge.branches(NAME), desk.github.requests[1:]) == (["main"], [])
+    assert (desk.forge.branches(NAME), desk.github.requests) == (["main"], [])
+
+
+def test_work_that_nobody_can_tell_of(desk: Desk) -> None:
+    """Without a base nobody knows what has changed; a bundle that is lost is no lack of work."""
+    desk.leave(base="")
+    assert desk.blocked() == "nobody has recorded with which commit the agent began"
+    desk.leave(base=desk.workspace.base)
+    assert desk.run() == 1
+    assert desk.told().status == "infra-failed"
+    assert desk.told().reason.startswith("work.bundle is missing")
+    desk.work("src/prices.py")
+    file = desk.folder / bundle.FILE
+    file.rename(desk.folder / "elsewhere")
+    file.symlink_to(desk.folder / "elsewhere")
+    assert desk.run() == 1
+    assert desk.told().status == "infra-failed"
 
 
 @pytest.mark.parametrize(

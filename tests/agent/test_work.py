@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,8 +14,10 @@ from codexctl_tasks.agent.work.bundle import WorkError
 from codexctl_tasks.agent.work.pack import BadBundleError, Bounds
 from codexctl_tasks.agent.work.policy import Policy, judge
 from codexctl_tasks.agent.work.verification import Work, verify_work
-from codexctl_tasks.world.repository import GitError, RejectedError, Remote, Repository
+from codexctl_tasks.flows.agent.carrying import BlockedError, Carrier
+from codexctl_tasks.world.repository import GitError, RejectedError, Remote, Repository, Said
 from tests.agent.conftest import NAME
+from tests.support.fakes import FakeClock, FakeCluster, fake_outside
 from tests.support.git_server import git_server, run_git
 from tests.support.workspaces import Workspace
 
@@ -375,6 +378,96 @@ def test_bombs(workspace: Workspace, desk: Desk, file: Path) -> None:
     assert size in desk.refused(file, workspace.base, object_bytes=MEGABYTE)
     assert "unpacked it is more" in desk.refused(file, workspace.base, total_bytes=MEGABYTE)
     assert "objects, more than 2" in desk.refused(file, workspace.base, objects=2)
+
+
+@pytest.mark.parametrize("levels", [7, 12, 400])
+def test_a_bomb_of_folders(workspace: Workspace, desk: Desk, file: Path, levels: int) -> None:
+    """Some hundred bytes of folders that hold one another are no billion of files to look at."""
+    inner = workspace.git("hash-object", "-w", "--stdin", given=b"boom")
+    kind = "100644 blob"
+    for _ in range(levels):
+        lines = "".join(f"{kind} {inner}\t{name}\n" for name in range(10))
+        inner, kind = workspace.git("mktree", given=lines.encode()), "040000 tree"
+    commit = workspace.git("commit-tree", inner, "-p", workspace.base, "-m", "boom")
+    workspace.git("update-ref", "refs/heads/boom", commit)
+    workspace.bundle(file, "boom", f"^{workspace.base}")
+    assert file.stat().st_size < 100 * levels + 1000
+    assert "more files than can be looked at" in desk.refused(file, workspace.base)
+
+
+def test_a_bomb_in_a_commit_that_is_taken_back(
+    workspace: Workspace, desk: Desk, file: Path
+) -> None:
+    """It is refused as well: each commit is looked at."""
+    inner = workspace.git("hash-object", "-w", "--stdin", given=b"boom")
+    kind = "100644 blob"
+    for _ in range(8):
+        lines = "".join(f"{kind} {inner}\t{name}\n" for name in range(10))
+        inner, kind = workspace.git("mktree", given=lines.encode()), "040000 tree"
+    boom = workspace.git("commit-tree", inner, "-p", workspace.base, "-m", "boom")
+    tree = workspace.git("rev-parse", f"{workspace.base}^{{tree}}")
+    commit = workspace.git("commit-tree", tree, "-p", boom, "-m", "back")
+    workspace.git("update-ref", "refs/heads/boom", commit)
+    workspace.bundle(file, "boom", f"^{workspace.base}")
+    assert "more files than can be looked at" in desk.refused(file, workspace.base)
+
+
+def test_folders_without_an_end(workspace: Workspace, desk: Desk, file: Path) -> None:
+    """A path that no system takes is not followed."""
+    inner = workspace.git("mktree", given=b"")
+    for _ in range(40):
+        inner = workspace.git("mktree", given=f"040000 tree {inner}\t{'x' * 200}\n".encode())
+    commit = workspace.git("commit-tree", inner, "-p", workspace.base, "-m", "deep")
+    workspace.git("update-ref", "refs/heads/deep", commit)
+    workspace.bundle(file, "deep", f"^{workspace.base}")
+    assert "a path of more than 4,096 bytes" in desk.refused(file, workspace.base)
+
+
+def test_a_file_that_becomes_a_folder(workspace: Workspace, desk: Desk, file: Path) -> None:
+    """And the other way round: both sides are told, as git tells them."""
+    (workspace.folder / "README.md").unlink()
+    workspace.write("README.md/part.md")
+    (workspace.folder / "src/app.py").unlink()
+    (workspace.folder / "src").rmdir()
+    workspace.write("src")
+    workspace.fetch(file)
+    work = desk.verify(file, workspace.base)
+    found = [(each.path, each.old_mode, each.new_mode) for each in work.changes]
+    assert found == [
+        (b"README.md", 0o100644, 0),
+        (b"README.md/part.md", 0, 0o100644),
+        (b"src", 0, 0o100644),
+        (b"src/app.py", 0o100644, 0),
+    ]
+
+
+class _Slow(Repository):
+    """Its git never gets ready with objects of strangers."""
+
+    unpacked = 0
+
+    def run(self, *words: str, **more: Any) -> Said:
+        if words[0] != "index-pack":
+            return super().run(*words, **more)
+        self.unpacked += 1
+        return super().run("version", timeout_s=0)
+
+
+def test_a_bundle_that_takes_git_too_long(
+    workspace: Workspace, desk: Desk, file: Path, tmp_path: Path
+) -> None:
+    """It blocks, and is not tried again: the next time would be as long."""
+    workspace.write("new.txt")
+    workspace.fetch(file)
+    place = tmp_path / "slow"
+    place.mkdir()
+    repository = _Slow(place, os.environ)
+    stream = io.StringIO()
+    outside = fake_outside(FakeCluster(), FakeClock(), stream)
+    carrier = Carrier(repository, desk.remote, outside.clock, outside.console)
+    with pytest.raises(BlockedError, match="git version: took longer than 0 s"):
+        carrier.verify(file, workspace.base, MEGABYTE)
+    assert (repository.unpacked, stream.getvalue()) == (1, "")
 
 
 def test_a_bomb_of_deltas(workspace: Workspace, desk: Desk, file: Path) -> None:

@@ -46,6 +46,13 @@ def run_git(folder: Path, *words: str, given: bytes = b"", **variables: str) -> 
     return done.stdout.decode(errors="replace").strip()
 
 
+def merge_base(repository: Path, branch: str, commit: str) -> str:
+    """Return where two histories meet; empty: nowhere, or nobody knows the commit."""
+    words = ("git", "merge-base", branch, commit)
+    done = subprocess.run(words, cwd=repository, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
 class GitServer:
     """Serves the repositories of a folder."""
 

@@ -34,8 +34,8 @@ class Facts:
     """In GraphQL, by the name of the field."""
     has_drafts: bool = True
     """Pull requests may be drafts."""
-    is_behind: Callable[[str, str], bool] | None = None
-    """Tells whether the second commit is in the history of the first; None: nobody knows it."""
+    merge_base: Callable[[str, str], str] | None = None
+    """Tells where a branch and a commit meet, empty: nowhere; None: nobody knows the commit."""
     talk: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """In GraphQL: ``comments``, ``reviews``, ``reviewThreads`` of any issue, and of a ``node``."""
     people: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -130,19 +130,22 @@ def open_pull(facts: Facts, asked: Mapping[str, Any]) -> Reply:
 
 
 def reviewers(facts: Facts, number: int, asked: Mapping[str, Any]) -> Reply:
-    """Ask for reviews; of strangers none is had."""
-    if "stranger" in asked["reviewers"]:
+    """Ask for reviews: of nobody if one is a stranger or the author."""
+    people, teams = asked.get("reviewers", []), asked.get("team_reviewers", [])
+    known = facts.pulls[number]
+    if "stranger" in people:
         return 422, {"message": "Reviews may only be requested from collaborators."}, {}
-    facts.pulls[number]["reviewers"] = [*asked["reviewers"], *asked["team_reviewers"]]
-    return 201, facts.pulls[number], {}
+    if known["user"]["login"] in people:
+        return 422, {"message": "Review cannot be requested from pull request author."}, {}
+    known["reviewers"] = list(dict.fromkeys([*known.get("reviewers", []), *people, *teams]))
+    return 201, known, {}
 
 
 def compare(facts: Facts, span: str) -> Reply:
-    """Reply how two commits of the real repository are related."""
+    """Reply where two histories of the real repository meet."""
     first, _, second = unquote(span).partition("...")
-    if facts.is_behind is None:
-        return NOT_FOUND
-    return 200, {"status": "behind" if facts.is_behind(first, second) else "diverged"}, {}
+    met = facts.merge_base(first, second) if facts.merge_base else ""
+    return (200, {"merge_base_commit": {"sha": met}}, {}) if met else NOT_FOUND
 
 
 def repository(facts: Facts) -> Reply:

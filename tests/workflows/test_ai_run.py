@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.agent_image import push_agent_image
-from tests.support.git_server import git_server, run_git
+from tests.support.git_server import git_server, merge_base, run_git
 from tests.support.github_server import github_server
 from tests.support.model_server import model_server, runs, says
 from tests.support.shell import run
@@ -49,7 +48,8 @@ class Team:
         github.repository = github.facts.repository = REPOSITORY
         github.accounts = {TOKEN: ("shop-bot", "User"), JOB_TOKEN: ("github-actions", "Bot")}
         github.facts.people = {PERSON: ("User", "write"), STRANGER: ("User", "read")}
-        github.facts.is_behind = self._is_behind
+        repository = self.repository
+        github.facts.merge_base = lambda branch, commit: merge_base(repository, branch, commit)
         self.issue = github.facts.add_issue(
             ISSUE,
             title="Say how many products there are",
@@ -58,10 +58,6 @@ class Team:
             labels=[{"name": "[ai-dev]"}],
             updated_at=datetime.now(UTC).isoformat(),
         )
-
-    def _is_behind(self, branch: str, commit: str) -> bool:
-        words = ["git", "merge-base", "--is-ancestor", commit, branch]
-        return subprocess.run(words, cwd=self.repository, check=False).returncode == 0
 
     def label(self, name: str, who: str = PERSON) -> Run:
         """Let somebody add a label to the Issue: the workflow runs to its end."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Protocol
 
+from codexctl_tasks.requests.agents import BRANCH_PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-USUAL_PREFIX = "codex/issue-"
 _LONGEST = 200
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@=-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.+@=-]*)*")
 _NEVER = frozenset({"head", "fetch_head", "orig_head", "merge_head"})
@@ -51,8 +52,8 @@ def branch_of_issue(prefix: str, number: int) -> str:
     """
     name = f"{prefix.strip()}{number}"
     if not prefix.strip() or prefix.strip()[-1] not in "-/_" or not is_name(name):
-        what = f"codex.publish.branchPrefix {prefix!r} begins no name of a branch"
-        raise RefusedBranchError(f"{what}: write something such as {USUAL_PREFIX}")
+        what = f"--branch-prefix {prefix!r} begins no name of a branch"
+        raise RefusedBranchError(f"{what}: write something such as {BRANCH_PREFIX}")
     return name
 
 

@@ -10,11 +10,11 @@ are refused whatever it says.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from codexctl_tasks.agent.work.known import DEFAULTS, TOPICS, Rule
 from codexctl_tasks.agent.work.names import folded, shown, why_refused
 
 if TYPE_CHECKING:
@@ -24,53 +24,10 @@ _FILE, _PROGRAM, _LINK, _MODULE = 0o100644, 0o100755, 0o120000, 0o160000
 _MEGABYTE = 10**6
 MOST_TOLD = 20
 """Reasons; more help nobody."""
+MOST_REVIEW = 200
+"""Files that somebody has to look at: of more nobody would look at each."""
 
 
-class Rule(StrEnum):
-    """What becomes of a change; a word that is none of these blocks."""
-
-    ALLOW = "allow"
-    REVIEW = "review"
-    """Published, and named in the pull request as what somebody has to look at."""
-    BLOCK = "block"
-
-
-STEERING = (".codex/", ".agents/", ".claude/", ".cursor/", ".mcp.json")
-INSTRUCTIONS = ("AGENTS*.md", "CLAUDE*.md", "GEMINI.md", ".github/copilot-instructions.md")
-AUTOMATION = (".github/", ".gitlab-ci.yml", ".circleci/", "Jenkinsfile", "azure-pipelines.yml")
-LOCAL = (".husky/", ".githooks/", ".pre-commit-config.yaml", ".vscode/", ".devcontainer/", ".envrc")
-DEPLOYMENT = (
-    "services.yaml",
-    "Dockerfile*",
-    "*.Dockerfile",
-    "docker-compose*.y*ml",
-    "compose.y*ml",
-)
-DEPENDENCIES = (
-    *("package.json", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml"),
-    *("bun.lock", "bun.lockb", ".npmrc", ".yarnrc*", "pyproject.toml", "setup.py", "setup.cfg"),
-    *("requirements*.txt", "requirements*.in", "constraints*.txt", "Pipfile*", "poetry.lock"),
-    *("uv.lock", "pip.conf", "go.mod", "go.sum", "Cargo.toml", "Cargo.lock", "build.rs"),
-    *("Gemfile*", "*.gemspec", "composer.json", "composer.lock", "pom.xml", "build.gradle*"),
-    *("settings.gradle*", "gradle-wrapper.*", "*.csproj", "packages.lock.json", "mix.exs"),
-    *("mix.lock", "Package.swift", "Package.resolved"),
-)
-_KNOWN = (
-    (Rule.BLOCK, "automation", AUTOMATION),
-    (Rule.BLOCK, "owners", ("CODEOWNERS",)),
-    (Rule.BLOCK, "submodules", (".gitmodules",)),
-    (Rule.BLOCK, "settings of agents", STEERING),
-    (Rule.REVIEW, "what agents are told", INSTRUCTIONS),
-    (Rule.REVIEW, "how git shows files", (".gitattributes",)),
-    (Rule.REVIEW, "runs on machines of developers", LOCAL),
-    (Rule.REVIEW, "deployment", DEPLOYMENT),
-    (Rule.REVIEW, "dependencies", DEPENDENCIES),
-)
-DEFAULTS: Mapping[str, Rule] = {
-    pattern: rule for rule, _, patterns in _KNOWN for pattern in patterns
-}
-"""By pattern; of several that match the strictest counts."""
-_TOPICS = {pattern: topic for _, topic, patterns in _KNOWN for pattern in patterns}
 _STRICTNESS = (Rule.ALLOW, Rule.REVIEW, Rule.BLOCK)
 
 
@@ -83,6 +40,8 @@ class Change:
     """0: the file was not there."""
     new_mode: int
     """0: it is gone."""
+    blob: str = ""
+    """What it is now, as git names it; empty: it is gone."""
     size: int = 0
     """Bytes of what it is now."""
     is_binary: bool = False
@@ -109,16 +68,40 @@ class Judgement:
     blocked: Sequence[str] = ()
     """Why they may not be published, a line each; empty: they may."""
     review: Sequence[str] = ()
-    """Files that somebody has to look at, and why."""
+    """Files that somebody has to look at, and why; what weighs most comes first."""
     notes: Sequence[str] = ()
     """What else a reader wants to know: binary files, programs."""
 
 
 def judge(changes: Sequence[Change], policy: Policy) -> Judgement:
     """Return what may become of changes."""
-    blocked: dict[str, None] = dict.fromkeys(_over_limits(changes, policy))
-    review: dict[str, None] = {}
+    found = _judged(changes, policy)
+    return replace(found, blocked=(*_over_limits(changes, found, policy), *found.blocked))
+
+
+def judge_branch(changes: Sequence[Change], policy: Policy, *, is_agents: bool) -> Judgement:
+    """
+    Return what is to be said of all that a pull request shows, when the last commits may be pushed.
+
+    What was on the branch before is not blocked any more, but named first of all.
+
+    Args:
+        changes: Of the whole branch.
+        policy: Its limits hold for branches of agents, or many runs would do what one may not.
+        is_agents: The branch is one; else people may have changed as much as they like.
+    """
+    found = _judged(changes, policy)
+    over = tuple(_over_limits(changes, found, policy)) if is_agents else ()
+    before = [f"{line} (on the branch before)" for line in found.blocked]
+    return Judgement(over, (*before, *found.review), found.notes)
+
+
+def _judged(changes: Sequence[Change], policy: Policy) -> Judgement:
+    """Judge each file; what weighs most comes first."""
+    blocked: dict[str, None] = {}
+    review: dict[str, int] = {}
     notes: dict[str, None] = {}
+    weights = {pattern: weight for weight, pattern in enumerate(TOPICS)}
     for change in changes:
         name = shown(change.path)
         if why := _why_impossible(change):
@@ -128,9 +111,9 @@ def judge(changes: Sequence[Change], policy: Policy) -> Judgement:
         if rule is Rule.BLOCK:
             blocked[f"{name}: the policy blocks {pattern}"] = None
         elif rule is Rule.REVIEW:
-            review[f"{name}: {_TOPICS.get(pattern, pattern)}"] = None
+            review[f"{name}: {TOPICS.get(pattern, pattern)}"] = weights.get(pattern, -1)
         notes.update(dict.fromkeys(f"{name}: {note}" for note in _notes(change)))
-    return Judgement(tuple(blocked), tuple(review), tuple(notes))
+    return Judgement(tuple(blocked), tuple(sorted(review, key=review.__getitem__)), tuple(notes))
 
 
 def rule_of(path: str, rules: Mapping[str, str]) -> tuple[Rule, str]:
@@ -168,10 +151,13 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(f"{'' if is_anchored else '(?:.*/)?'}{inner}(?:/.*)?", re.DOTALL)
 
 
-def _over_limits(changes: Sequence[Change], policy: Policy) -> Iterator[str]:
+def _over_limits(changes: Sequence[Change], judged: Judgement, policy: Policy) -> Iterator[str]:
     final = [change for change in changes if change.is_final]
     if len(final) > policy.most_files:
         yield f"{len(final):,} files were changed, more than {policy.most_files:,}"
+    if len(judged.review) > MOST_REVIEW:
+        count = f"{len(judged.review):,} files would have to be looked at"
+        yield f"{count}, more than {MOST_REVIEW}"
     total = sum(change.size for change in final)
     if total > policy.most_bytes:
         yield f"the changed files have {total:,} bytes, more than {policy.most_bytes:,}"

@@ -4,6 +4,9 @@ Look at the work of an agent in a repository of our own, before anybody gets it.
 Whatever the pod said of it is forgotten. The bundle is measured, unpacked with all of git's checks,
 and has to be one branch that grew out of the commit that the run began with. Nothing is checked
 out: what has changed is read from trees.
+
+Who the commits say wrote them is not looked at: anybody can write any name there, GitHub shows who
+pushed, and people rewrite what they take over.
 """
 
 from __future__ import annotations
@@ -13,16 +16,17 @@ from typing import TYPE_CHECKING
 
 from codexctl_tasks.agent.work.pack import BadBundleError, Bounds, measure_pack, read_header
 from codexctl_tasks.agent.work.policy import Change
+from codexctl_tasks.agent.work.trees import Commit, Difference, differences, read_commits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from codexctl_tasks.world.repository import Remote, Repository
 
 MOST_BUNDLE_BYTES = 64 * 2**20
 MOST_COMMITS = 500
-_DIFF = ("--raw", "-r", "-z", "--no-renames", "--no-abbrev", "--no-ext-diff", "--no-textconv")
+_DIFF = ("--numstat", "-r", "-z", "--no-renames", "--no-ext-diff", "--no-textconv")
 _MODULE = 0o160000
 
 
@@ -32,15 +36,20 @@ class Work:
 
     base: str
     commit: str
-    history: Sequence[str]
+    written: Sequence[Commit]
     """All commits after the base, the newest first."""
     changes: Sequence[Change]
     """Of all commits together, and what single ones do beside that."""
 
     @property
+    def history(self) -> list[str]:
+        """Names of the commits after the base, the newest first."""
+        return [each.sha for each in self.written]
+
+    @property
     def commits(self) -> int:
         """How many there are."""
-        return len(self.history)
+        return len(self.written)
 
     @property
     def files(self) -> int:
@@ -95,8 +104,9 @@ def verify_work(
     commits = repository.ask("rev-list", f"{base}..{commit}").decode().split()
     if len(commits) > MOST_COMMITS:
         raise BadBundleError(f"it holds {len(commits):,} commits, more than {MOST_COMMITS:,}")
-    changes = _changes(repository, base, commit, commits, largest_text)
-    return Work(base, commit, commits, changes)
+    written = read_commits(repository, commits)
+    final = final_changes(repository, base, commit, largest_text=largest_text)
+    return Work(base, commit, written, [*final, *_passing(repository, written, final)])
 
 
 def _unpack(repository: Repository, pack: bytes, base: str, commit: str) -> None:
@@ -115,42 +125,67 @@ def _unpack(repository: Repository, pack: bytes, base: str, commit: str) -> None
         raise BadBundleError(f"it is not whole: {' '.join(whole.error.split())[:300]}")
 
 
-def _changes(
-    repository: Repository, base: str, commit: str, commits: Sequence[str], largest_text: int
-) -> Sequence[Change]:
-    final = list(_read_raw(repository.ask("diff-tree", *_DIFF, base, commit)))
-    given = "".join(f"{each}\n" for each in commits).encode()
-    told = repository.ask("diff-tree", "--stdin", "-m", "--root", *_DIFF, given=given)
-    known = {(change.path, change.new_mode, blob) for change, blob in final}
-    passing = [
-        (replace(change, is_final=False), blob)
-        for change, blob in dict.fromkeys(_read_raw(told))
-        if (change.path, change.new_mode, blob) not in known
-    ]
-    sizes = _sizes(repository, [*final, *passing])
-    binary = _binary_paths(repository, base, commit, largest_text) if final else frozenset()
+def final_changes(
+    repository: Repository, start: str, commit: str, *, largest_text: int
+) -> list[Change]:
+    """
+    Return in what a commit differs from another one.
+
+    Args:
+        repository: That holds both.
+        start: The older one.
+        commit: The newer one.
+        largest_text: Larger files are not looked into, bytes.
+
+    Raises:
+        BadBundleError: It is too much to be looked at.
+    """
+    [old, new] = read_commits(repository, [start, commit])
+    found = differences(repository, [(old.tree, new.tree)])
+    binary = _binary_paths(repository, start, commit, largest_text) if found else frozenset()
     return [
-        replace(change, size=sizes.get(blob, 0), is_binary=change.path in binary)
-        for change, blob in (*final, *passing)
+        replace(change, is_binary=change.path in binary) for change in _sized(repository, found)
     ]
 
 
-def _read_raw(told: bytes) -> Iterator[tuple[Change, str]]:
-    """Yield changes and the blobs that they end with of git's raw format, for many commits too."""
-    fields = iter(told.split(b"\0")[:-1])
-    for field in fields:
-        if not field.startswith(b":"):
-            continue  # the commit that the following is about
-        old, new, _, blob, _ = field[1:].decode().split(" ")
-        yield Change(path=next(fields), old_mode=int(old, 8), new_mode=int(new, 8)), blob
+def _passing(
+    repository: Repository, written: Sequence[Commit], final: Sequence[Change]
+) -> list[Change]:
+    """Return what single commits do, compared with each of their parents, beside all of them."""
+    parents = list(dict.fromkeys(sha for each in written for sha in each.parents))
+    trees = {each.sha: each.tree for each in read_commits(repository, parents)}
+    pairs = [
+        (trees[sha] if sha else "", each.tree) for each in written for sha in each.parents or ("",)
+    ]
+    known = {(change.path, change.new_mode, change.blob) for change in final}
+    found = [
+        each
+        for each in differences(repository, pairs)
+        if (each.path, each.new_mode, each.blob) not in known
+    ]
+    return [replace(change, is_final=False) for change in _sized(repository, found)]
 
 
-def _sizes(repository: Repository, found: Sequence[tuple[Change, str]]) -> dict[str, int]:
+def _sized(repository: Repository, found: Sequence[Difference]) -> list[Change]:
+    blobs = {each.blob for each in found if each.new_mode not in (0, _MODULE)}
+    sizes = _sizes(repository, sorted(blobs))
+    return [
+        Change(
+            path=each.path,
+            old_mode=each.old_mode,
+            new_mode=each.new_mode,
+            blob=each.blob,
+            size=sizes.get(each.blob, 0),
+        )
+        for each in found
+    ]
+
+
+def _sizes(repository: Repository, blobs: Sequence[str]) -> dict[str, int]:
     """Return the size of each blob, in bytes."""
-    asked = [blob for change, blob in found if change.new_mode not in (0, _MODULE)]
-    given = "".join(f"{blob}\n" for blob in asked).encode()
+    given = "".join(f"{blob}\n" for blob in blobs).encode()
     told = repository.ask("cat-file", "--batch-check=%(objectsize)", given=given).split()
-    return dict(zip(asked, map(int, told), strict=True))
+    return dict(zip(blobs, map(int, told), strict=True))
 
 
 def _binary_paths(
@@ -158,6 +193,6 @@ def _binary_paths(
 ) -> frozenset[bytes]:
     """Return which files git calls binary; larger ones than *largest_text* bytes are."""
     limit = {"core.bigFileThreshold": str(largest_text)}
-    said = repository.run("diff-tree", "--numstat", *_DIFF[1:], base, commit, settings=limit)
+    said = repository.run("diff-tree", *_DIFF, base, commit, settings=limit)
     lines = (line.split(b"\t", 2) for line in said.out.split(b"\0")[:-1])
     return frozenset(path for added, _, path in lines if added == b"-")

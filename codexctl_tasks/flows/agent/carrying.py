@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from codexctl_tasks.agent.work.pack import BadBundleError
-from codexctl_tasks.agent.work.verification import verify_work
-from codexctl_tasks.world.repository import RejectedError
+from codexctl_tasks.agent.work.verification import final_changes, verify_work
+from codexctl_tasks.world.repository import RejectedError, SlowGitError
 from codexctl_tasks.world.retrying import TRANSFER, retrying
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from codexctl_tasks.agent.work.policy import Change
     from codexctl_tasks.agent.work.verification import Work
     from codexctl_tasks.console import Console
     from codexctl_tasks.world.clock import Clock
@@ -49,11 +50,25 @@ class Carrier:
         known = (file, base, self.repository, self.remote)
         try:
             return self._repeated(lambda: verify_work(*known, largest_text=largest_text))
-        except BadBundleError as error:
+        except (BadBundleError, SlowGitError) as error:
             raise BlockedError(f"the bundle of its work: {error}") from error
         except RejectedError as error:
             what = f"{base[:12]}, where the agent began, was never published"
             raise BlockedError(f"{what}: bring the workspace up to date and run again") from error
+
+    def branch_changes(self, start: str, commit: str, largest_text: int) -> Sequence[Change]:
+        """
+        Return what a branch changes altogether, from *start* to a commit of verified work.
+
+        Raises:
+            BlockedError: It is too much to be looked at.
+        """
+        try:
+            if not self.repository.has(start):
+                self._repeated(lambda: self.repository.fetch(self.remote, start, whole=False))
+            return final_changes(self.repository, start, commit, largest_text=largest_text)
+        except (BadBundleError, SlowGitError) as error:
+            raise BlockedError(f"the branch with its work: {error}") from error
 
     def tip(self, branch: str) -> str:
         """Return where a branch of the server is; empty: there is none."""

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.agent import publication as publications
-from codexctl_tasks.agent.message import harmless, pull_request_body, title_of
+from codexctl_tasks.agent.message import files_to_review, harmless, pull_request_body, title_of
 from codexctl_tasks.agent.publication import Publication
 from codexctl_tasks.agent.result import Result, Status, read_result
-from codexctl_tasks.agent.work import branches, bundle, policy
-from codexctl_tasks.agent.work.branches import RefusedBranchError
+from codexctl_tasks.agent.work import bundle, messages, policy
 from codexctl_tasks.agent.work.verification import sha_format
 from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.flows.agent.carrying import BlockedError, Carrier
 from codexctl_tasks.flows.agent.showing import Showing
+from codexctl_tasks.flows.agent.target import target_of
 from codexctl_tasks.flows.registries import variables_of
 from codexctl_tasks.flows.reporting import outputs_text, write_report
 from codexctl_tasks.hooks.builtin.comment_body import compose
@@ -36,10 +36,10 @@ from codexctl_tasks.world.repository import Remote, Repository
 if TYPE_CHECKING:
     from codexctl_tasks.agent.work.policy import Judgement, Policy
     from codexctl_tasks.agent.work.verification import Work
+    from codexctl_tasks.flows.agent.target import Target
     from codexctl_tasks.requests.publishing import PublishRequest
     from codexctl_tasks.stack.model import Publish
     from codexctl_tasks.world.github import GitHub
-    from codexctl_tasks.world.github_objects import PullRequest
     from codexctl_tasks.world.outside import Outside
 
 SCHEMA_VERSION = 1
@@ -135,19 +135,18 @@ class _Publishing:
         return self._console.masked(self._result.final_message)
 
     def _publish_work(self, github: GitHub) -> Publication:
-        file = self._request.result_dir / bundle.FILE
-        if not file.is_file() or file.is_symlink():
-            return self._no_changes()
-        if not self._result.base:
+        base, file = self._result.base, self._request.result_dir / bundle.FILE
+        if not base:
             raise BlockedError("nobody has recorded with which commit the agent began")
+        if not file.is_file() or file.is_symlink():
+            # The run itself says so if there is no work.
+            reason = f"{bundle.FILE} is missing: what the agent has made is lost, or cannot be told"
+            return Publication(status=Status.INFRA_FAILED, reason=reason)
         with tempfile.TemporaryDirectory(prefix="codexctl-publish-") as folder:
-            repository = Repository(
-                Path(folder),
-                self._request.source.environ,
-                object_format=sha_format(self._result.base),
-            )
+            environ = self._request.source.environ
+            repository = Repository(Path(folder), environ, object_format=sha_format(base))
             carrier = Carrier(repository, self._remote, self._outside.clock, self._console)
-            work = carrier.verify(file, self._result.base, self._policy.most_file_bytes)
+            work = carrier.verify(file, base, self._policy.most_file_bytes)
             if not work.files:
                 return self._no_changes()
             judgement = policy.judge(work.changes, self._policy)
@@ -163,42 +162,69 @@ class _Publishing:
         self, github: GitHub, carrier: Carrier, work: Work, judgement: Judgement
     ) -> Publication:
         """Bring the work to its branch, and the branch to its pull request."""
-        number = self._request.pr
-        pull = github.pull_request(self._request.repo, number) if number else None
-        try:
-            branch, base_branch = self._branches(github, pull)
-            tip = carrier.tip(branch)
-            pushes = branches.needs_push(
-                tip=tip, base=work.base, history=work.history, may_be_new=pull is None
-            )
-        except RefusedBranchError as error:
-            raise BlockedError(str(error)) from error
-        if not tip and not github.contains(self._request.repo, base_branch, work.base):
-            raise BlockedError(f"{work.base[:12]}, where the agent began, is not in {base_branch}")
+        target = target_of(self._request, github, carrier, work)
+        if refused := messages.why_refused(work.written, {self._request.issue, target.issue}):
+            raise BlockedError(*refused)
+        whole = self._judge_branch(carrier, work, target, judgement)
+        branch, commit = target.branch, work.commit
         done = Publication(
-            status=Status.SUCCESS, branch=branch, commit=work.commit, review=tuple(judgement.review)
+            status=Status.SUCCESS, branch=branch, commit=commit, review=tuple(whole.review)
         )
         size = f"files: {work.files}, commits: {work.commits}"
         if self._request.dry_run:
-            would = "would be pushed to" if pushes else "already on"
-            self._console.step("publish", f"{would} {branch}, for {base_branch}; {size}")
-            return replace(done, pr=pull.number if pull else 0)
-        if pushes:
-            carrier.push(work.commit, branch)
-        told = "pushed to" if pushes else "already on"
-        self._console.step("publish", f"{told} {branch}; {size}; commit {work.commit[:12]}")
-        shown = self._show(github, pull, branch, base_branch, judgement)
-        return replace(done, pr=shown.number, url=shown.url)
+            would = "would be pushed to" if target.pushes else "already on"
+            self._console.step("publish", f"{would} {branch}, for {target.base_branch}; {size}")
+            return replace(done, pr=target.pull.number if target.pull else 0)
+        if target.pushes:
+            carrier.push(commit, branch)
+        told = "pushed to" if target.pushes else "already on"
+        self._console.step("publish", f"{told} {branch}; {size}; commit {commit[:12]}")
+        return self._show(github, target, done, judgement, whole)
+
+    def _judge_branch(
+        self, carrier: Carrier, work: Work, target: Target, judgement: Judgement
+    ) -> Judgement:
+        """Return what is to be said of all that the pull request shows, also of earlier runs."""
+        if target.start == work.base:
+            return judgement
+        most = self._policy.most_file_bytes
+        changes = carrier.branch_changes(target.start, work.commit, most)
+        whole = policy.judge_branch(changes, self._policy, is_agents=target.is_agents)
+        if whole.blocked:
+            raise BlockedError(*(f"with what is on the branch: {line}" for line in whole.blocked))
+        review = tuple(dict.fromkeys((*whole.review, *judgement.review)))
+        return replace(whole, review=review)
 
     def _show(
         self,
         github: GitHub,
-        pull: PullRequest | None,
-        branch: str,
-        base_branch: str,
+        target: Target,
+        done: Publication,
         judgement: Judgement,
-    ) -> PullRequest:
-        """Open the pull request, or bring it up to date."""
+        whole: Judgement,
+    ) -> Publication:
+        """Open the pull request, or bring it up to date; what is pushed is told in any case."""
+        where = (self._request.repo, done.branch, target.base_branch)
+        showing = Showing(github, *where, self._outside.clock, self._console)
+        title = self._console.masked(title_of(self._message, f"Issue {self._number}"))
+        failed = "its pull request could not be opened or brought up to date"
+        try:
+            found = showing.show(target.pull, title, self._text(whole))
+            done = replace(done, pr=found.number, url=found.url)
+            failed = "who has to look at its files could not be told"
+            if judgement.review:
+                if not showing.is_ours(found):
+                    text = self._console.masked(files_to_review(judgement.review))
+                    showing.tell_files(found, done.commit, text)
+                showing.ask_reviewers(found, self._settings.reviewers)
+        except CodexctlError as error:
+            reason = f"{done.branch} has the work, but {failed}: {error}"
+            return replace(done, status=Status.INFRA_FAILED, reason=reason)
+        number = f"{found.repository}#{found.number}"
+        self._console.step("publish", f"pull request {number}: {found.url}")
+        return done
+
+    def _text(self, judgement: Judgement) -> str:
         text = pull_request_body(
             self._message,
             issue=self._request.issue,
@@ -206,29 +232,7 @@ class _Publishing:
             review=judgement.review,
             notes=judgement.notes,
         )
-        showing = Showing(github, self._request.repo, branch, base_branch, self._console)
-        title = self._console.masked(title_of(self._message, f"Issue {self._number}"))
-        found = showing.show(pull, title, self._console.masked(text))
-        if judgement.review:
-            showing.ask_reviewers(found, self._settings.reviewers)
-        self._console.step(
-            "publish", f"pull request {found.repository}#{found.number}: {found.url}"
-        )
-        return found
-
-    def _branches(self, github: GitHub, pull: PullRequest | None) -> tuple[str, str]:
-        """Return the branch that is pushed to, and the one that it is to be merged into."""
-        default = github.default_branch(self._request.repo)
-        if pull:
-            branch, base = branches.branch_of_pull_request(pull), pull.base_ref
-        else:
-            prefix = self._settings.branch_prefix or branches.USUAL_PREFIX
-            branch = branches.branch_of_issue(prefix, self._request.issue)
-            base = self._request.base_branch or default
-        known = github.branch(self._request.repo, branch)
-        is_protected = known is not None and known.is_protected
-        branches.check_branch(branch, others=(default, base), is_protected=is_protected)
-        return branch, base
+        return self._console.masked(text)
 
 
 def _policy_of(settings: Publish) -> Policy:
@@ -244,6 +248,12 @@ def _policy_of(settings: Publish) -> Policy:
 def _tell(request: PublishRequest, done: Publication, outside: Outside) -> None:
     """Tell later jobs, steps on this machine, and programs."""
     console = outside.console
+    done = replace(  # before anything is cut, or half of a secret would be left
+        done,
+        reason=console.masked(done.reason),
+        blocked=tuple(map(console.masked, done.blocked)),
+        review=tuple(map(console.masked, done.review)),
+    )
     console.step("publish", f"status: {done.status}{f': {done.reason}' if done.reason else ''}")
     outputs = {name: console.masked(value) for name, value in done.outputs.items()}
     if not request.dry_run:

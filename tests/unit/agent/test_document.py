@@ -11,11 +11,12 @@ from codexctl_tasks.agent.choice import EFFORTS
 from codexctl_tasks.agent.prompting import MOST_CHARACTERS, Facts
 from codexctl_tasks.agent.proxy.objects import ProxySettings
 from codexctl_tasks.agent.result import Kind, Status
-from codexctl_tasks.agent.work.branches import USUAL_PREFIX
-from codexctl_tasks.agent.work.policy import DEFAULTS, Policy
+from codexctl_tasks.agent.work.known import DEFAULTS
+from codexctl_tasks.agent.work.policy import Policy
 from codexctl_tasks.agent.work.verification import MOST_BUNDLE_BYTES, MOST_COMMITS
 from codexctl_tasks.flows.agent.assignment import DEFAULT_LIMIT_S
 from codexctl_tasks.flows.agent.gate import PATIENCE_S
+from codexctl_tasks.requests.agents import BRANCH_PREFIX
 from codexctl_tasks.settings import gate_request
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "ai-run.md"
@@ -76,7 +77,7 @@ def test_limits_are_those_of_the_code() -> None:
     assert f"more than {Admission().most_runs} runs of one account within an hour" in TEXT
     assert gate_request().most_runs == Admission().most_runs
     assert (PATIENCE_S, DEFAULT_LIMIT_S) == (120, 3600), "two minutes, and an hour"
-    assert f"`{USUAL_PREFIX}N`" in TEXT
+    assert f"`{BRANCH_PREFIX}N`" in TEXT
 
 
 def test_names_are_those_of_the_code() -> None:

@@ -286,12 +286,14 @@ def test_the_default_branch(github: GitHub) -> None:
     assert _reason(lambda: github.default_branch("shop/none")) is Reason.NOT_FOUND
 
 
-def test_what_a_branch_has_grown_out_of(github: GitHub, server: GitHubServer) -> None:
+def test_where_histories_meet(github: GitHub, server: GitHubServer) -> None:
     """A commit that nobody knows is in no history."""
-    assert not github.contains(REPO, "main", "a" * 40)
-    server.facts.is_behind = lambda branch, commit: (branch, commit) == ("rel/1", "a" * 40)
-    assert github.contains(REPO, "rel/1", "a" * 40)
-    assert not github.contains(REPO, "rel/1", "b" * 40)
+    assert github.merge_base(REPO, "main", "a" * 40) == ""
+    met = {("rel/1", "a" * 40): "a" * 40, ("rel/1", "b" * 40): "c" * 40}
+    server.facts.merge_base = lambda branch, commit: met.get((branch, commit), "")
+    assert github.merge_base(REPO, "rel/1", "a" * 40) == "a" * 40
+    assert github.merge_base(REPO, "rel/1", "b" * 40) == "c" * 40
+    assert github.merge_base(REPO, "rel/1", "d" * 40) == ""
 
 
 def test_opening_a_pull_request(github: GitHub, server: GitHubServer) -> None:
@@ -302,7 +304,9 @@ def test_opening_a_pull_request(github: GitHub, server: GitHubServer) -> None:
     assert _reason(lambda: github.create_pull_request(REPO, **given, is_draft=True)) == "refused"
 
     github.update_pull_request(REPO, opened.number, "new")
-    github.request_review(REPO, opened.number, ["ann", "shop/backend"])
+    for reviewer in ("ann", "shop/backend"):
+        github.request_review(REPO, opened.number, reviewer)
+    assert _reason(lambda: github.request_review(REPO, opened.number, "stranger")) == "refused"
     known = server.facts.pulls[opened.number]
     assert (known["body"], known["reviewers"]) == ("new", ["ann", "backend"])
 
@@ -310,4 +314,4 @@ def test_opening_a_pull_request(github: GitHub, server: GitHubServer) -> None:
     assert (
         _reason(lambda: github.create_pull_request(REPO, **given, is_draft=True)) == "unavailable"
     )
-    assert len(server.sent("POST")) == 4
+    assert len(server.sent("POST")) == 6

@@ -35,7 +35,7 @@ def test_names() -> None:
 @pytest.mark.parametrize("prefix", ["", " ", "v", "release", "refs/heads/", "a..b-", "-x/", "a b-"])
 def test_prefixes_that_could_be_anything(prefix: str) -> None:
     """With `v` the work for Issue 1 would be the branch v1."""
-    with pytest.raises(RefusedBranchError, match="branchPrefix"):
+    with pytest.raises(RefusedBranchError, match="--branch-prefix"):
         branch_of_issue(prefix, 1)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from codexctl_tasks.agent.work.known import DEFAULTS, Rule
 from codexctl_tasks.agent.work.policy import (
-    DEFAULTS,
+    MOST_REVIEW,
     MOST_TOLD,
     Change,
     Policy,
-    Rule,
     judge,
+    judge_branch,
     rule_of,
     unknown_words,
 )
@@ -35,6 +36,31 @@ def change(path: str, mode: int = 0o100644, **more: object) -> Change:
         (".gitmodules", Rule.BLOCK),
         (".codex/config.toml", Rule.BLOCK),
         ("web/.mcp.json", Rule.BLOCK),
+        (".Travis.yml", Rule.BLOCK),
+        ("tools/Action.yaml", Rule.BLOCK),
+        ("Jenkinsfile.nightly", Rule.BLOCK),
+        ("deploy/azure-pipelines-nightly.yaml", Rule.BLOCK),
+        (".azure-pipelines/steps/build.yml", Rule.BLOCK),
+        (".gitlab/ci/build.yml", Rule.BLOCK),
+        (".forgejo/workflows/x.yml", Rule.BLOCK),
+        (".gitea/workflows/x.yml", Rule.BLOCK),
+        (".buildkite/pipeline.yml", Rule.BLOCK),
+        (".woodpecker.yaml", Rule.BLOCK),
+        (".drone.star", Rule.BLOCK),
+        ("buildspec-prod.yml", Rule.BLOCK),
+        ("cloudbuild.yaml", Rule.BLOCK),
+        ("renovate.json5", Rule.BLOCK),
+        (".RenovateRC.json", Rule.BLOCK),
+        ("web/netlify.toml", Rule.BLOCK),
+        (".gemini/settings.json", Rule.BLOCK),
+        (".CursorRules", Rule.BLOCK),
+        (".clinerules/one.md", Rule.BLOCK),
+        (".aider.conf.yml", Rule.BLOCK),
+        ("lefthook.yml", Rule.REVIEW),
+        (".lefthook/pre-push/x.sh", Rule.REVIEW),
+        ("web/.lintstagedrc.mjs", Rule.REVIEW),
+        ("src/reaction.yml", Rule.ALLOW),
+        ("Makefile", Rule.ALLOW),
         ("AGENTS.md", Rule.REVIEW),
         ("web/agents.override.md", Rule.REVIEW),
         ("CLAUDE.local.md", Rule.REVIEW),
@@ -159,6 +185,44 @@ def test_what_a_reader_is_told() -> None:
     )
     assert told.review == ("go.mod: dependencies",)
     assert told.notes == ("logo.png: binary, 1,234 bytes", "run.sh: can be run as a program")
+
+
+def test_what_weighs_most_is_named_first() -> None:
+    """What the stack itself names, what agents are told, deployment, dependencies."""
+    names = ["a/package.json", "b/go.mod", "migrations/1.sql", "services.yaml", "AGENTS.md"]
+    told = judge([change(name) for name in names], Policy(rules={"migrations/": "review"}))
+    assert told.review == (
+        "migrations/1.sql: migrations/",
+        "AGENTS.md: what agents are told",
+        "services.yaml: deployment",
+        "a/package.json: dependencies",
+        "b/go.mod: dependencies",
+    )
+
+
+def test_more_than_anybody_would_look_at() -> None:
+    """It is blocked: a protected file would be lost among so many."""
+    many = [change(f"{n}/package.json") for n in range(MOST_REVIEW + 1)]
+    assert judge(many[1:], Policy()).blocked == ()
+    [why] = judge(many, Policy()).blocked
+    assert why == "201 files would have to be looked at, more than 200"
+
+
+def test_what_was_on_the_branch_before() -> None:
+    """It is named first, and blocks nothing; limits hold for branches of agents alone."""
+    found = [change("go.mod"), change(".github/x.yml"), change("link", 0o120000)]
+    told = judge_branch(found, Policy(most_files=3), is_agents=True)
+    assert told.blocked == ()
+    assert told.review == (
+        ".github/x.yml: the policy blocks .github/ (on the branch before)",
+        "link: it is a symbolic link (on the branch before)",
+        "go.mod: dependencies",
+    )
+    few = Policy(most_files=2)
+    assert judge_branch(found, few, is_agents=True).blocked == (
+        "3 files were changed, more than 2",
+    )
+    assert judge_branch(found, few, is_agents=False).blocked == ()
 
 
 def test_each_reason_once() -> None:
