@@ -18,6 +18,7 @@ from codexctl_tasks.slots.sync.place import Place
 from codexctl_tasks.slots.sync.scripts import HASH, PROBE, RECEIVE, SURVEY
 from codexctl_tasks.slots.sync.syncing import Synced, sync
 from codexctl_tasks.world.execution import Executed
+from codexctl_tasks.world.scripting import unframed
 from tests.support.fakes import FakeClock
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Shell:
         del namespace, pod, container
         if self.is_gone:
             raise BrokenStreamError("pod", "the stream of the command broke")
-        self.scripts.append(command[2])
+        self.scripts.append(unframed(command[2]))
         given = b"".join(stdin)
         is_cut = self.limit_bytes is not None and len(given) > self.limit_bytes
         with subprocess.Popen(
@@ -288,7 +289,7 @@ def test_a_move_that_was_cut_is_finished(both: Both) -> None:
         real = subprocess.check_output(["sh", "-c", f"command -v {tool}"], text=True).strip()
         script = f"""#!/bin/sh
 count=$(cat {both.tools}/count); echo $((count - 1)) > {both.tools}/count
-if [ "$count" -le 0 ]; then kill -9 $PPID; exit 1; fi
+if [ "$count" -le 0 ]; then kill -9 $(cut -d' ' -f4 /proc/$PPID/stat) $PPID; exit 1; fi
 exec {real} "$@"
 """
         (both.tools / tool).write_text(script)

@@ -433,7 +433,7 @@ def test_the_token_of_the_model_is_written_nowhere(slot: AgentSlot) -> None:
     token = "tok-sentinel-of-this-run"
     look = (
         "tr '\\0' ' ' < /proc/$PPID/cmdline; env; cat /proc/[0-9]*/cmdline | tr '\\0' ' ';"
-        " grep -rl tok-sentinel /workspace /tmp 2>/dev/null; echo looked"
+        " grep -rl tok-sentinel /workspace /tmp 2>/dev/null; echo loo'ked'"
     )
     slot.model.play(runs(look, f"Is it {token}?"), says(f"It is {token}."))
     done = slot.ask("--kind", "plan", CODEXCTL_MODEL_TOKEN=token)
@@ -459,7 +459,7 @@ def test_the_key_of_the_model_stays_in_the_proxy(slot: AgentSlot) -> None:
     search = "grep -rl SENTINE[L] /workspace /tmp /etc /run /var 2>/dev/null"
     look = (
         "env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ';"
-        f" {search}; echo looked; echo w > work.txt"
+        f" {search}; echo w > work.txt; echo loo'ked'"
     )
     found = {}
 

@@ -11,6 +11,7 @@ from codexctl_tasks.errors import ClusterError
 from codexctl_tasks.world.cluster import Answer, Resource
 from codexctl_tasks.world.execution import Executed
 from codexctl_tasks.world.outside import Outside
+from codexctl_tasks.world.scripting import unframed
 from codexctl_tasks.world.watching import Changed, Listed
 
 if TYPE_CHECKING:
@@ -339,6 +340,8 @@ class FakeCluster:
         if isinstance(told, Executed):
             return told
         take(told)
+        if command[2] != unframed(command[2]):
+            take(f"\n{command[3]}".encode())
         return Executed(0, "")
 
     def _labelled(self, key: tuple[str, str, str], values: dict[str, Any]) -> Mapping[str, Any]:

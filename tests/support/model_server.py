@@ -27,6 +27,8 @@ USAGE = {
     "total_tokens": 120,
 }
 """Of each request."""
+_LONGEST_MS = 30_000
+"""For which Codex waits at most for a command; what then still runs, it goes on without."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ def _call_of(command: str, body: Any) -> tuple[str, dict[str, Any]]:
     """Return the tool that runs commands in this version, with its arguments."""
     names = [tool.get("name") for tool in body.get("tools", ())]
     if "exec_command" in names:
-        return "exec_command", {"cmd": command}
+        return "exec_command", {"cmd": command, "yield_time_ms": _LONGEST_MS}
     if "shell_command" in names:
         return "shell_command", {"command": command}
     return "shell", {"command": ["sh", "-c", command]}

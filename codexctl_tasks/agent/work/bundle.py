@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from codexctl_tasks.agent.work.branches import is_name
 from codexctl_tasks.agent.work.verification import MOST_BUNDLE_BYTES, sha_format
 from codexctl_tasks.errors import CodexctlError, ConfigurationError
+from codexctl_tasks.world.scripting import Container, run_script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,8 @@ FILE = "work.bundle"
 """In the folder that jobs pass on."""
 AUTHOR, ADDRESS = "codexctl agent", "codexctl-agent@users.noreply.github.com"
 _NO_WORK, _TOO_LARGE = 10, 11
+_SLACK_BYTES = 1000
+"""Of what comes with the bundle."""
 
 SCRIPT = """\\
 set -eu
@@ -107,21 +110,16 @@ class WorkError(CodexctlError):
     """The work of an agent cannot be taken out of its pod as it is."""
 
 
-class _File:
+class _Limit:
     """Takes a stream of limited size."""
 
-    def __init__(self, path: Path, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int) -> None:
         self._left = most_bytes
-        self._file = path.open("wb")
 
     def take(self, piece: bytes) -> None:
         self._left -= len(piece)
         if self._left < 0:
             raise _too_large()
-        self._file.write(piece)
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def fetch(
@@ -158,25 +156,23 @@ def fetch(
     if not is_name(branch):
         raise ConfigurationError("branch", f"{branch!r} is no plain name", "choose another")
     arguments = (place.folder, place.state, base, branch, str(most_bytes), sha_format(base))
-    command = ["sh", "-c", SCRIPT, "bundle", *arguments, message, *author]
-    partial = file.with_name(f".{file.name}")
+    where = Container(place.namespace, place.pod, place.container)
+    words, limit = (*arguments, message, *author), _Limit(most_bytes + _SLACK_BYTES)
     file.unlink(missing_ok=True)
-    sink = _File(partial, most_bytes)
+    printed, ended = run_script(cluster, where, SCRIPT, *words, take=limit.take)
+    if ended.exit_code == _NO_WORK:
+        return None
+    if ended.exit_code == _TOO_LARGE:
+        raise _too_large()
+    if ended.exit_code:
+        said = " ".join(ended.stderr.split())[-300:] or f"exit code {ended.exit_code}"
+        what = f"no bundle could be made of it: {said}"
+        raise WorkError("the agent's work", what, "look into the workspace")
+    partial = file.with_name(f".{file.name}")
     try:
-        where = (place.namespace, place.pod, place.container)
-        ended = cluster.execute(*where, command, stdin=(), take=sink.take)
-        sink.close()
-        if ended.exit_code == _NO_WORK:
-            return None
-        if ended.exit_code == _TOO_LARGE:
-            raise _too_large()
-        if ended.exit_code:
-            said = " ".join(ended.stderr.split())[-300:] or f"exit code {ended.exit_code}"
-            what = f"no bundle could be made of it: {said}"
-            raise WorkError("the agent's work", what, "look into the workspace")
+        partial.write_bytes(printed)
         partial.replace(file)
     finally:
-        sink.close()
         partial.unlink(missing_ok=True)
     return file
 

@@ -35,6 +35,7 @@ from codexctl_tasks.slots.sync.memory import memory_of
 from codexctl_tasks.slots.sync.sources import shown
 from codexctl_tasks.world.parallel import begin
 from codexctl_tasks.world.retrying import TRANSFER, retrying
+from codexctl_tasks.world.scripting import Container, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -275,28 +276,22 @@ class _Sync:
             BrokenStreamError: It was cut: run the whole again.
             ClusterError: Everything else: what may pass was repeated already.
         """
-        printed = bytearray()
-
-        def hear(piece: bytes) -> None:
-            printed.extend(piece)
-            take(piece)
-
-        command = ["sh", "-c", script, "sync", *arguments]
-        where = (self._place.namespace, self._place.pod, self._place.container)
+        where = Container(self._place.namespace, self._place.pod, self._place.container)
         try:
-            ended = self._cluster.execute(*where, command, stdin=given, take=hear)
+            said = run_script(self._cluster, where, script, *arguments, stdin=given, take=take)
         except BrokenStreamError:
             raise
         except TransientClusterError as error:
             raise ClusterError(error.where, error.what, error.fix, status=error.status) from error
+        printed, ended = said
         self._closes_stdin = ended.closes_stdin
         if ended.exit_code == scripts.ENDED_EARLY:
             raise BrokenStreamError(str(self._place), "the stream was cut")
         if ended.exit_code not in accepts:
-            said = " ".join(ended.stderr.split()) or f"exit code {ended.exit_code}"
-            what = f"the files cannot be synced there: {said[:500]}"
+            words = " ".join(ended.stderr.split()) or f"exit code {ended.exit_code}"
+            what = f"the files cannot be synced there: {words[:500]}"
             raise ClusterError(str(self._place), what, "mend that, or choose another --image")
-        return bytes(printed)
+        return printed
 
 
 def _set_digests(tree: Manifest, digests: Mapping[bytes, str]) -> None:
