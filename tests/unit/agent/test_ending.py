@@ -165,17 +165,24 @@ def test_what_the_slot_told() -> None:
     assert (ending.outputs["slot"], ending.outputs["namespace"]) == ("3", "shop-dev-3")
 
 
+def test_failed_jobs_that_were_run_again_without_the_gate() -> None:
+    """They do nothing, and the reason says what to do instead."""
+    ending = ending_of(None, None, jobs(gate=GATE, slot="skipped", agent="skipped"), SUBJECT)
+    assert ending.status is Status.INFRA_FAILED
+    assert ending.publication.reason.endswith("run all jobs once more, not only the failed ones")
+
+
 def test_what_the_agent_told() -> None:
-    """Its last message and its thread are told on although its files are lost."""
-    agent = {"status": "success", "final-message": "Done.", "thread-id": "t-1", "slot": "3"}
+    """Its thread is told on although its files are lost; its last message was among them."""
+    agent = {"status": "success", "thread-id": "t-1"}
     given = jobs(
         gate=GATE,
-        slot="success",
+        slot={"result": "success", "outputs": {"slot": "3"}},
         agent={"result": "success", "outputs": agent},
         publish=published("success"),
     )
     outputs = ending_of(None, None, given, SUBJECT).outputs
-    assert (outputs["final-message"], outputs["thread-id"]) == ("Done.", "t-1")
+    assert (outputs["final-message"], outputs["thread-id"]) == ("", "t-1")
     assert (outputs["slot"], outputs["pr-number"]) == ("3", "20")
 
 
