@@ -63,7 +63,7 @@ def test_the_value_of_a_secret_is_masked_in_logs_and_report(playground: Playgrou
         ),
     )
 
-    result = playground.codexctl("apply-wait", "--output", "json", "--wait-timeout", "6s")
+    result = playground.codexctl("apply-wait", "--output", "json", "--wait-timeout", "25s")
 
     assert "login with ***" in result.stderr
     assert "swordfish" not in result.stderr + result.stdout
