@@ -158,7 +158,7 @@ def judge(
     """
     if ended.how in _CUT_SHORT:
         return _CUT_SHORT[ended.how]
-    if account.failure:
+    if is_codex and account.failure:
         return _failed_turn(account.failure)
     if ended.exit_code:
         return _failed_program(ended)

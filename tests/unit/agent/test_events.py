@@ -197,6 +197,14 @@ def test_another_program_needs_no_events() -> None:
     assert judge(account, Ended(0), is_codex=False, schema=None).status == Status.AGENT_FAILED
 
 
+def test_what_another_program_says_of_turns_is_not_believed() -> None:
+    """A program of one's own that prints the events of some Codex is judged as it has ended."""
+    account, _ = account_of(lines(TURN, failed("no room")))
+    ended = Ended(0, last_message="Hi")
+    assert judge(account, ended, is_codex=False, schema=None).status is Status.SUCCESS
+    assert judge(account, ended, is_codex=True, schema=None).reason == "no room"
+
+
 def test_halves_of_characters_can_be_told_of() -> None:
     """JSON can hold them, a file cannot: they are replaced when they are read."""
     account, heard = account_of(
