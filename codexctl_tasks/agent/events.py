@@ -33,7 +33,7 @@ _PASSING = re.compile(
 )
 _LASTING = re.compile(r"quota|billing|status:? (?:400|401|403)|invalid_request", re.IGNORECASE)
 _REFUSED = re.compile(r"\bstatus:? 40[13]\b")
-_THREAD = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_THREAD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NO_THREAD = re.compile(r"no rollout found for thread", re.IGNORECASE)
 
 

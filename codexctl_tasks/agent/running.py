@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from codexctl_tasks.agent import events, scripts
 from codexctl_tasks.agent.command import as_shell, quoted
 from codexctl_tasks.agent.pod import LostRunError
-from codexctl_tasks.agent.result import Usage
+from codexctl_tasks.agent.result import MOST_TOKENS, Usage
 from codexctl_tasks.errors import ClusterError, CodexctlError, DeadlineError
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ LATE_S = 60.0
 CANCEL_S = 4
 """How long to wait for the end of what was cancelled: a runner kills 10 s after it asked."""
 UNREACHABLE_S = 300.0
-_LONGEST_MESSAGE = 2**20
+MOST_AFTER_BYTES = 64 * 2**20
+"""Of events are still read when a run has ended: the last ones."""
+_MOST_DIGITS = 15
 _PAUSE_S = 1.0
 _NOTHING = Usage()
 
@@ -188,6 +190,8 @@ class Run:
         if len(state) < 2 or (state[0] == scripts.OVER and not _is_end(state)):  # noqa: PLR2004
             raise ClusterError(str(self._site), f"a run tells nonsense: {head[:100]!r}")
         self._offset += len(news)
+        if state[0] == scripts.OVER:  # a file with a hole is as large as its owner likes
+            self._offset = max(self._offset, int(state[-1]) - MOST_AFTER_BYTES)
         return state, news
 
     def _refuse_silence(self, heard_s: float, error: ClusterError) -> None:
@@ -208,7 +212,7 @@ class Run:
 
     def _left(self, code: int, how: str) -> events.Ended:
         token = secrets.token_hex(16)
-        where = (self._site.runs, self.number, token, str(_LONGEST_MESSAGE))
+        where = (self._site.runs, self.number, token, str(events.LONGEST_MESSAGE))
         told = self._shell.run(scripts.LEFT, *where).decode(errors="replace")
         message, _, stderr = told.rpartition(f"\n{token}\n")
         return events.Ended(code, how, message, stderr)
@@ -251,14 +255,19 @@ def _archive(order: Order, token: str) -> bytes:
 def _is_end(state: list[str]) -> bool:
     """Tell whether words are an exit code and how a launcher ended; the agent could write there."""
     code, how, size = state[1:4] if len(state) == 4 else ("", "", "")  # noqa: PLR2004
-    are_numbers = (code + size).isascii() and code.isdecimal() and size.isdecimal()
+    are_numbers = all(map(_is_number, (code, size)))
     return are_numbers and how in (events.ENDED, events.TIMED_OUT, events.CANCELLED)
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdecimal() and len(word) <= _MOST_DIGITS
 
 
 def _usage_of(text: str) -> Usage:
     """Return what was noted about a thread; nothing, if it is damaged."""
     try:
         found = json.loads(text)
-        return Usage(**{name: max(int(number), 0) for name, number in found.items()})
-    except (ValueError, TypeError, AttributeError):
+        is_told = all(type(each) is int and 0 <= each <= MOST_TOKENS for each in found.values())
+        return Usage(**found) if is_told else Usage()
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return Usage()
