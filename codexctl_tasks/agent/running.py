@@ -37,6 +37,8 @@ UNREACHABLE_S = 300.0
 MOST_AFTER_BYTES = 64 * 2**20
 """Of events are still read when a run has ended: the last ones."""
 _MOST_DIGITS = 15
+_NEVER = "9" * _MOST_DIGITS
+"""As birth of a run: only what has its token, or descends from that, is its own."""
 _PAUSE_S = 1.0
 _NOTHING = Usage()
 
@@ -87,6 +89,8 @@ class Run:
         self.number = ""
         """Of its folder; empty: it was not started."""
         self._offset, self._token = 0, secrets.token_hex(16)
+        self._born = _NEVER
+        """When it was, in ticks of the machine."""
 
     def survey(self, thread: str, base: str) -> Survey:
         """Look at the container; *thread*, *base*: what the run is to begin with, or empty."""
@@ -119,7 +123,8 @@ class Run:
         where = (site.runs, site.home, site.folder, str(round(order.limit_s)), self._token)
         told = self._shell.run(scripts.START, *where, given=given).decode().split()
         if told[:1] == [scripts.STARTED]:
-            self.number = told[1]
+            self.number, *born = told[1:]
+            self._born = next(filter(_is_number, born), _NEVER)
             return
         number = told[1] if len(told) > 1 else "unknown"
         fix = "wait for it, or give --force to cancel it"
@@ -157,12 +162,15 @@ class Run:
             for message in account.read(news):
                 hear(message)
             if state[0] == scripts.OVER and self._offset >= int(state[-1]):
+                check()
                 for message in account.finish():
                     hear(message)
                 return self._left(int(state[1]), state[2])
             if state[0] in (scripts.DEAD, scripts.GONE):
+                check()
                 return self._end_remains(state[0])
             if heard_s > deadline_s + LATE_S:
+                self._left(137, events.TIMED_OUT)
                 self.cancel()
                 return events.Ended(137, events.TIMED_OUT)
 
@@ -205,16 +213,28 @@ class Run:
         """Clean up after a launcher that did not end by itself."""
         if why := self._shell.why_lost():
             raise LostRunError(str(self._site), why, "run again")
+        self._left(137, events.ENDED)
         if state == scripts.DEAD:
             self.cancel()
         said = "its launcher was killed" if state == scripts.DEAD else "its folder was removed"
         return events.Ended(137, events.ENDED, stderr=said)
 
     def _left(self, code: int, how: str) -> events.Ended:
+        """
+        End what is left of it, and read what it has left.
+
+        Its launcher has done the former, if it could: the agent can kill it, and write for it that
+        all is over.
+        """
         token = secrets.token_hex(16)
         where = (self._site.runs, self.number, token, str(events.LONGEST_MESSAGE))
-        told = self._shell.run(scripts.LEFT, *where).decode(errors="replace")
-        message, _, stderr = told.rpartition(f"\n{token}\n")
+        ours = (self._token, self._born)
+        told = self._shell.run(scripts.LEFT, *where, *ours).decode(errors="replace")
+        message, _, rest = told.rpartition(f"\n{token}")
+        remains, _, stderr = rest.partition("\n")
+        if remains:
+            what = f"processes of run {self.number} cannot be ended"
+            raise LostRunError(str(self._site), what, f"delete pod {self._site.pod}")
         return events.Ended(code, how, message, stderr)
 
 

@@ -102,13 +102,19 @@ END
   [ "$host" = "$(uname -n)" ] || return 2
   about "$launcher" && [ "$since" = "$launched" ] && [ "$state" != Z ]
 }
+# Ends what is left of a run, whatever became of its launcher: its folder, token, and when it was
+# born. It cannot end what the agent made run as another user, or had somebody else run for it. It
+# ends later runs, too: whoever asks has the lease of the slot, or the run has no end yet.
+end_all() {
+  agent=$(begin "$1/child") token=$2 begun=$3
+  is_number "$agent" || agent=none
+  about 1 # a container that was started again since holds nothing of that run
+  [ "$since" -gt "$begun" ] || sweep
+}
 # After the death of a launcher: what it would have done
 bury() {
-  agent=$(begin "$1/child") token=$(begin "$1/token") begun=$launched
-  is_number "$agent" || agent=none
-  is_number "$begun" || begun=0
-  about 1 # a container that was started again since holds nothing of that run
-  if [ -n "$token" ] && [ "$begun" != 0 ] && [ "$since" -le "$begun" ]; then sweep; fi
+  born=$(begin "$1/born")
+  if is_number "$born"; then end_all "$1" "$(begin "$1/token")" "$born" || return 1; fi
   put "$1/rc" "137 $2"
 }
 """
@@ -196,7 +202,7 @@ if [ "$last" -gt 0 ]; then
     if [ ! -e "$before/pid" ] && [ $(($(date +%s) - $(stat -c %Y "$before"))) -lt 30 ]; then
       busy "$last"
     fi
-    bury "$before" ended
+    bury "$before" ended || busy "$last"
   fi
 fi
 skills() { find -L "$folder/.agents" "$folder/.codex" -name SKILL.md "$@" 2>/dev/null; }
@@ -287,6 +293,10 @@ while [ ! -e rc ] && [ "$(date +%s)" -lt "$until" ]; do
   if [ $? = 1 ] && [ ! -e rc ]; then bury . cancelled; fi
   pause 0.2
 done
+if [ ! -e rc ]; then # the agent can stop its launcher
+  lives .
+  if [ $? != 2 ]; then bury . cancelled; fi
+fi
 if [ -e rc ]; then echo over; else echo runs; fi
 """
 )
@@ -302,16 +312,18 @@ CLOSE = (
 """Arguments: where runs are, and the number of one whose pod is gone."""
 
 LEFT = (
-    _FILES
+    _PROCESSES
     + """\
-cd -- "$1/$2" || exit 1
-begin last.md "$4"
-printf '\\n%s\\n' "$3"
-if plain stderr.log; then tail -c 16384 stderr.log; fi 2>/dev/null
+run=$1/$2
+if end_all "$run" "$5" "$6"; then told=; else told=' left'; fi
+begin "$run/last.md" "$4"
+printf '\\n%s%s\\n' "$3" "$told"
+if plain "$run/stderr.log"; then tail -c 16384 "$run/stderr.log"; fi 2>/dev/null
 """
 )
-"""Arguments: where runs are, the number, a token that separates the parts, and how many bytes of
-the last message are wanted."""
+"""Arguments: where runs are, the number, a token that separates the parts, how many bytes of
+the last message are wanted, and token and birth of the run. Ends what is left of it; if something
+cannot be ended, that is said behind the token that separates."""
 
 _GIT = """\
 quiet_git() {

@@ -139,6 +139,36 @@ class Trials:
         os.kill(int(Path(self._site.runs, run.number, "pid").read_text().split()[0]), 9)
         return self._told(run)
 
+    def forged(self) -> dict[str, Any]:
+        """It kills its launcher and writes for it that all has gone well, and lives on."""
+        script = """
+            cd "$CODEXCTL_RUN_FOLDER"
+            setsid sleep 4444 &
+            read -r launcher rest < pid
+            kill -9 "$launcher"
+            echo '0 ended' > rc
+            rm -f token child born
+            env -i sleep 4445
+        """
+        return self._told(self._start(script))
+
+    def stopped(self) -> dict[str, Any]:
+        """It stops its launcher, which then keeps no deadline; somebody else cancels it."""
+        script = 'read -r launcher rest < "$CODEXCTL_RUN_FOLDER/pid"; kill -STOP "$launcher"'
+        run = self._start(f"{script}; {HIDES} sleep 4446")
+        time.sleep(1)
+        return {"ended": cancel(self._shell, run.number, 2), **self._told(run)}
+
+    def hidden(self) -> dict[str, Any]:
+        """It hides which process its launcher is, or removes all that is known of it."""
+        pipe = 'cd "$CODEXCTL_RUN_FOLDER"; rm -f pid; mkfifo pid;'
+        runs = [self._start(f"{pipe} {HIDES} sleep 4447")]
+        told = [self._told(runs[0])["stderr"]]
+        kills = 'read -r launcher rest < "$CODEXCTL_RUN_FOLDER/pid"; kill -9 "$launcher";'
+        removes = 'rm -rf "$CODEXCTL_RUN_FOLDER";'
+        runs.append(self._start(f"{kills} {removes} {HIDES} sleep 4448"))
+        return {"told": [*told, self._told(runs[1])["stderr"]]}
+
     def removed(self) -> dict[str, Any]:
         """It removes the folder of its run, and goes on."""
         run = self._start('rm -rf "$CODEXCTL_RUN_FOLDER"; sleep 310')

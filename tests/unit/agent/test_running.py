@@ -157,6 +157,17 @@ def test_a_question_that_is_cut_is_asked_again(shell: FakeShell, clock: FakeCloc
     assert (heard, events, ended.exit_code) == (["hi"], HI, 1)
 
 
+def test_what_cannot_be_ended_is_no_success(shell: FakeShell, clock: FakeClock) -> None:
+    """Whoever reads that a run is over can rely on it that nothing of it works on."""
+    shell.answers["START"] = [b"started 4 1234\n"]
+    shell.answers["LOOK"] = [b"over 0 ended 0\n"]
+    shell.answers["LEFT"] = [b"Done.\n\nTOKEN left\noh\n"]
+    with pytest.raises(LostRunError, match="of run 4 cannot be ended: delete pod codex-1"):
+        followed(started(shell, clock), [])
+    (_, first), *_, (_, last) = shell.asked
+    assert last[-2:] == (first[4], "1234"), "token and birth are those that the client knows"
+
+
 def test_a_cluster_that_stays_away_ends_the_wait(shell: FakeShell, clock: FakeClock) -> None:
     """After five minutes without an answer nobody knows what the agent does."""
     shell.answers["LOOK"] = [b"runs 0\n", CUT]
