@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from codexctl_tasks.agent.command import expected_version
 from codexctl_tasks.agent.running import Run, cancel, close
+from codexctl_tasks.agent.scripts import LAST
 from codexctl_tasks.errors import ClusterError, ConfigurationError, DeadlineError
 from codexctl_tasks.requests.agents import Kind
 from codexctl_tasks.world.git import head_of
@@ -46,6 +47,8 @@ class Inspection:
         if found.has_key:
             what = "has the key of a model in its environment, where the agent can read it"
             self._console.warn(f"{self._where}: {what}: take it out, the proxy has its own")
+        if self._request.thread == LAST and not found.thread:
+            self._console.step("agent", "no earlier thread here: a new one begins")
         base = self._base(found, wanted)
         for going_on in found.going_on:
             self._clear(*going_on.split())
@@ -71,8 +74,7 @@ class Inspection:
         makes_commits = Kind(self._request.kind).makes_commits
         if not (wanted and found.head):
             if makes_commits:
-                place = self._where if wanted else str(self._request.folder)
-                self._console.warn(f"{place}: has no commit: nothing can be published")
+                raise self._lack(wanted)
             return ""
         if not found.holds_base:
             what = f"is at {found.head[:12]}, which did not grow out of our {wanted[:12]}"
@@ -84,6 +86,15 @@ class Inspection:
             what = f"is at {found.head[:12]}: commits since {wanted[:12]} count as of this run"
             self._console.step("agent", f"{self._where} {what}")
         return wanted
+
+    def _lack(self, wanted: str) -> ConfigurationError:
+        """Say on which side there is no commit; *wanted*: that of our checkout."""
+        what = "has no commit that git can tell: no work could be published"
+        if not wanted:
+            fix = "check it out with git, or name another one with --folder"
+            return ConfigurationError(str(self._request.folder), what, fix)
+        fix = "sync the sources with their .git, and see that the image has git"
+        return ConfigurationError(self._where, what, fix)
 
     def _clear(self, number: str, pod: str) -> None:
         """Cancel a run that goes on in the workspace, if that is wanted."""
