@@ -98,7 +98,6 @@ class Run:
         told = self._shell.run(scripts.SURVEY, site.runs, site.home, site.folder, thread, base)
         lines = [line.partition(" ") for line in told.decode(errors="replace").splitlines()]
         found = {word: rest.strip() for word, _, rest in lines}
-        running = [rest.split() for word, _, rest in lines if word == "run"]
         return Survey(
             version=found.get("version", "").rpartition(" ")[2],
             head=found.get("head", ""),
@@ -107,7 +106,7 @@ class Run:
             used=_usage_of(found.get("usage", "")),
             has_key="key" in found,
             has_folder="folder" in found,
-            going_on=tuple(f"{words[0]} {words[1]}" for words in running if len(words) > 1),
+            going_on=_going_on(told),
         )
 
     def start(self, order: Order) -> None:
@@ -238,6 +237,11 @@ class Run:
         return events.Ended(code, how, message, stderr)
 
 
+def living(shell: Shell) -> tuple[str, ...]:
+    """Return runs that have not ended, with their pods: ``NUMBER POD``."""
+    return _going_on(shell.run(scripts.LIVING, shell.site.runs))
+
+
 def close(shell: Shell, number: str) -> None:
     """Note that a run is over whose pod is gone."""
     shell.run(scripts.CLOSE, shell.site.runs, number)
@@ -248,6 +252,12 @@ def cancel(shell: Shell, number: str, wait_s: float = CANCEL_S, *, token: str = 
     where = (shell.site.runs, number, str(round(wait_s)), token)
     told = shell.run(scripts.CANCEL, *where, repeats=False).decode().split()
     return told[:1] in ([scripts.OVER], [scripts.GONE])
+
+
+def _going_on(told: bytes) -> tuple[str, ...]:
+    lines = [line.split() for line in told.decode(errors="replace").splitlines()]
+    running = [words[1:3] for words in lines if words[:1] == ["run"]]
+    return tuple(" ".join(words) for words in running if len(words) == 2)  # noqa: PLR2004
 
 
 def _archive(order: Order, token: str) -> bytes:

@@ -331,6 +331,18 @@ quiet_git() {
 }
 """
 
+_LIVING = """\
+for each in "$runs"/[0-9]*; do
+  if [ -d "$each" ] && [ ! -e "$each/rc" ]; then
+    lives "$each"
+    case $? in 0|2) echo "run ${each##*/} $host" ;; esac
+  fi
+done
+"""
+
+LIVING = _PROCESSES + "runs=$1\n" + _LIVING
+"""Argument: where runs are. Prints ``run``, number and pod of each that has not ended."""
+
 SURVEY = (
     _PROCESSES
     + _GIT
@@ -348,12 +360,9 @@ if [ -n "$thread" ]; then
   echo "thread $thread"
   echo "usage $(begin "$home/usage/$thread" | tr -d '\\n')"
 fi
-for each in "$runs"/[0-9]*; do
-  if [ -d "$each" ] && [ ! -e "$each/rc" ]; then
-    lives "$each"
-    case $? in 0|2) echo "run ${each##*/} $host" ;; esac
-  fi
-done
+"""
+    + _LIVING
+    + """\
 [ -d "$folder" ] && echo 'folder yes'
 """
 )
