@@ -157,21 +157,18 @@ class Run:
                 self._refuse_silence(heard_s, error)
                 continue
             heard_s = self._clock.now()
+            check()  # what ends a run of ours would end that of the next holder, too
             keep(news)
             for message in account.read(news):
                 hear(message)
             if state[0] == scripts.OVER and self._offset >= int(state[-1]):
-                check()
                 for message in account.finish():
                     hear(message)
                 return self._left(int(state[1]), state[2])
             if state[0] in (scripts.DEAD, scripts.GONE):
-                check()
                 return self._end_remains(state[0])
             if heard_s > deadline_s + LATE_S:
-                self._left(137, events.TIMED_OUT)
-                self.cancel()
-                return events.Ended(137, events.TIMED_OUT)
+                return self._end_late()
 
     def cancel(self, wait_s: float = CANCEL_S) -> bool:
         """
@@ -207,6 +204,11 @@ class Run:
             what = f"cannot be reached for {UNREACHABLE_S / 60:.0f} minutes: {error.what}"
             raise LostRunError(str(self._site), what, "its deadline is kept there; look then")
         self._clock.sleep(_PAUSE_S)
+
+    def _end_late(self) -> events.Ended:
+        self._left(137, events.TIMED_OUT)
+        self.cancel()
+        return events.Ended(137, events.TIMED_OUT)
 
     def _end_remains(self, state: str) -> events.Ended:
         """Clean up after a launcher that did not end by itself."""
