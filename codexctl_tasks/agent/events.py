@@ -12,14 +12,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.agent.result import Status, Usage
-from codexctl_tasks.agent.schema import violation
+from codexctl_tasks.agent.result import MOST_TOKENS, Status, Usage
+from codexctl_tasks.agent.schema import violation, writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 LONGEST_LINE = 16 * 2**20
 """Bytes; of a longer one nothing is kept."""
+LONGEST_MESSAGE = 2**20
+"""Characters of a message, and bytes of the last one, that are kept."""
 ENDED, TIMED_OUT, CANCELLED = "ended", "timeout", "cancelled"
 """How the launcher says that it ended."""
 _LONGEST_REASON = 500
@@ -31,7 +33,7 @@ _PASSING = re.compile(
 )
 _LASTING = re.compile(r"quota|billing|status:? (?:400|401|403)|invalid_request", re.IGNORECASE)
 _REFUSED = re.compile(r"\bstatus:? 40[13]\b")
-_THREAD = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_THREAD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NO_THREAD = re.compile(r"no rollout found for thread", re.IGNORECASE)
 
 
@@ -78,7 +80,7 @@ class Account:
 
     def _event(self, line: bytes) -> Iterator[str]:
         try:
-            event = json.loads(line)
+            event = json.loads(line.decode("utf-8", "replace"))
             kind = event["type"]
         except (ValueError, TypeError, KeyError, RecursionError):
             self.strange += 1
@@ -104,8 +106,8 @@ class Account:
         if kind == "command_execution":
             self.commands += 1
         elif kind == "agent_message" and isinstance(item.get("text"), str):
-            self.last_message = item["text"]
-            yield item["text"]
+            self.last_message = writable(item["text"][:LONGEST_MESSAGE])
+            yield self.last_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ def judge(
     """
     if ended.how in _CUT_SHORT:
         return _CUT_SHORT[ended.how]
-    if account.failure:
+    if is_codex and account.failure:
         return _failed_turn(account.failure)
     if ended.exit_code:
         return _failed_program(ended)
@@ -215,13 +217,13 @@ def _usage(given: Any) -> Usage | None:
         return None
     names = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_output_tokens")
     numbers = [given.get(name, 0) for name in names]
-    is_usable = all(type(number) is int and number >= 0 for number in numbers)
+    is_usable = all(type(number) is int and 0 <= number <= MOST_TOKENS for number in numbers)
     return Usage(*numbers) if is_usable else None
 
 
 def _message(error: Any) -> str:
     message = error.get("message") if isinstance(error, dict) else error
-    return message if isinstance(message, str) else ""
+    return writable(message) if isinstance(message, str) else ""
 
 
 def _one_line(text: str) -> str:

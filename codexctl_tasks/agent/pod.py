@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from codexctl_tasks.agent.scripts import CUT, HOME, RUNS
+from codexctl_tasks.agent.scripts import CUT, HOME, MOST_BYTES, RUNS
 from codexctl_tasks.errors import (
     BrokenStreamError,
     ClusterError,
@@ -20,8 +20,15 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.clock import Clock
     from codexctl_tasks.world.cluster import Cluster
 
+QUESTION_S = 120.0
+"""No script of codexctl takes longer, unless the agent has made it."""
+_MOST_PRINTED = MOST_BYTES + 2**16
+"""Bytes; what a script of codexctl prints at most."""
 _LONGEST_HOST = 63
 """Characters of a pod's name that are its host name."""
+
+
+_FIX = "see docs/ai-run.md: what an image needs"
 
 
 class LostRunError(CodexctlError):
@@ -96,7 +103,7 @@ class Shell:
         Raises:
             BrokenStreamError: It was cut, again and again.
             LostRunError: The container is not there any more.
-            ClusterError: Everything else.
+            ClusterError: Everything else; also if it takes longer or prints more than it can.
         """
         try:
             if not repeats:
@@ -109,15 +116,22 @@ class Shell:
 
     def _once(self, script: str, arguments: Sequence[str], given: Iterable[bytes]) -> bytes:
         printed = bytearray()
+
+        def take(piece: bytes) -> None:
+            printed.extend(piece)
+            if len(printed) > _MOST_PRINTED:
+                what = f"a script of codexctl printed more than {_MOST_PRINTED} bytes there"
+                raise ClusterError(str(self.site), what, _FIX)
+
         where = (self.site.namespace, self.site.pod, self.site.container)
         command = ["sh", "-c", script, "run", *arguments]
-        ended = self._cluster.execute(*where, command, stdin=given, take=printed.extend)
+        ended = self._cluster.execute(*where, command, stdin=given, take=take, limit_s=QUESTION_S)
         if ended.exit_code == CUT:
             raise BrokenStreamError(str(self.site), "the stream was cut")
         if ended.exit_code:
             said = " ".join(ended.stderr.split())[:500] or f"exit code {ended.exit_code}"
             what = f"a script of codexctl failed there: {said}"
-            raise ClusterError(str(self.site), what, "see docs/ai-run.md: what an image needs")
+            raise ClusterError(str(self.site), what, _FIX)
         return bytes(printed)
 
     def is_elsewhere(self, host: str) -> bool:

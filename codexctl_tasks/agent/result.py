@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from codexctl_tasks.agent.schema import writable
 from codexctl_tasks.errors import DONE, TIMED_OUT, WORKLOAD_FAILED, ConfigurationError
 from codexctl_tasks.requests.agents import Kind
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "result.json"
-_LARGEST_BYTES = 2**20
+MOST_TOKENS = 2**53
+"""Whoever tells of more has not counted them."""
+_LARGEST_BYTES = 8 * 2**20
+"""A megabyte of last message, with everything in it escaped, has room in it."""
 _CANCELLED = 130
 """What a shell says of a program that Ctrl-C has ended."""
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -160,12 +164,12 @@ def _read(data: bytes) -> Result:
 
 
 def _check(name: str, value: Any, example: Any) -> None:
-    """Refuse what has another type than it must have, and numbers below zero."""
+    """Refuse what has another type than it must have, and what nobody counts or writes."""
     if isinstance(example, Usage):
         return  # its fields are checked one by one
     if isinstance(example, str):
-        is_right = isinstance(value, str)
+        is_right = isinstance(value, str) and value == writable(value)
     else:
-        is_right = type(value) in {int, type(example)} and value >= 0
+        is_right = type(value) in {int, type(example)} and 0 <= value <= MOST_TOKENS
     if not is_right:
-        raise TypeError(f"{name} is no value: {str(value)[:100]}")
+        raise TypeError(f"{name} is no value: {ascii(value)[:100]}")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from codexctl_tasks.agent import events, scripts
 from codexctl_tasks.agent.command import as_shell, quoted
 from codexctl_tasks.agent.pod import LostRunError
-from codexctl_tasks.agent.result import Usage
+from codexctl_tasks.agent.result import MOST_TOKENS, Usage
 from codexctl_tasks.errors import ClusterError, CodexctlError, DeadlineError
 
 if TYPE_CHECKING:
@@ -34,7 +34,11 @@ LATE_S = 60.0
 CANCEL_S = 4
 """How long to wait for the end of what was cancelled: a runner kills 10 s after it asked."""
 UNREACHABLE_S = 300.0
-_LONGEST_MESSAGE = 2**20
+MOST_AFTER_BYTES = 64 * 2**20
+"""Of events are still read when a run has ended: the last ones."""
+_MOST_DIGITS = 15
+_NEVER = "9" * _MOST_DIGITS
+"""As birth of a run: only what has its token, or descends from that, is its own."""
 _PAUSE_S = 1.0
 _NOTHING = Usage()
 
@@ -85,6 +89,8 @@ class Run:
         self.number = ""
         """Of its folder; empty: it was not started."""
         self._offset, self._token = 0, secrets.token_hex(16)
+        self._born = _NEVER
+        """When it was, in ticks of the machine."""
 
     def survey(self, thread: str, base: str) -> Survey:
         """Look at the container; *thread*, *base*: what the run is to begin with, or empty."""
@@ -92,7 +98,6 @@ class Run:
         told = self._shell.run(scripts.SURVEY, site.runs, site.home, site.folder, thread, base)
         lines = [line.partition(" ") for line in told.decode(errors="replace").splitlines()]
         found = {word: rest.strip() for word, _, rest in lines}
-        running = [rest.split() for word, _, rest in lines if word == "run"]
         return Survey(
             version=found.get("version", "").rpartition(" ")[2],
             head=found.get("head", ""),
@@ -101,7 +106,7 @@ class Run:
             used=_usage_of(found.get("usage", "")),
             has_key="key" in found,
             has_folder="folder" in found,
-            going_on=tuple(f"{words[0]} {words[1]}" for words in running if len(words) > 1),
+            going_on=_going_on(told),
         )
 
     def start(self, order: Order) -> None:
@@ -117,7 +122,8 @@ class Run:
         where = (site.runs, site.home, site.folder, str(round(order.limit_s)), self._token)
         told = self._shell.run(scripts.START, *where, given=given).decode().split()
         if told[:1] == [scripts.STARTED]:
-            self.number = told[1]
+            self.number, *born = told[1:]
+            self._born = next(filter(_is_number, born), _NEVER)
             return
         number = told[1] if len(told) > 1 else "unknown"
         fix = "wait for it, or give --force to cancel it"
@@ -151,6 +157,7 @@ class Run:
                 self._refuse_silence(heard_s, error)
                 continue
             heard_s = self._clock.now()
+            check()  # what ends a run of ours would end that of the next holder, too
             keep(news)
             for message in account.read(news):
                 hear(message)
@@ -161,8 +168,7 @@ class Run:
             if state[0] in (scripts.DEAD, scripts.GONE):
                 return self._end_remains(state[0])
             if heard_s > deadline_s + LATE_S:
-                self.cancel()
-                return events.Ended(137, events.TIMED_OUT)
+                return self._end_late()
 
     def cancel(self, wait_s: float = CANCEL_S) -> bool:
         """
@@ -188,6 +194,8 @@ class Run:
         if len(state) < 2 or (state[0] == scripts.OVER and not _is_end(state)):  # noqa: PLR2004
             raise ClusterError(str(self._site), f"a run tells nonsense: {head[:100]!r}")
         self._offset += len(news)
+        if state[0] == scripts.OVER:  # a file with a hole is as large as its owner likes
+            self._offset = max(self._offset, int(state[-1]) - MOST_AFTER_BYTES)
         return state, news
 
     def _refuse_silence(self, heard_s: float, error: ClusterError) -> None:
@@ -197,21 +205,43 @@ class Run:
             raise LostRunError(str(self._site), what, "its deadline is kept there; look then")
         self._clock.sleep(_PAUSE_S)
 
+    def _end_late(self) -> events.Ended:
+        self._left(137, events.TIMED_OUT)
+        self.cancel()
+        return events.Ended(137, events.TIMED_OUT)
+
     def _end_remains(self, state: str) -> events.Ended:
         """Clean up after a launcher that did not end by itself."""
         if why := self._shell.why_lost():
             raise LostRunError(str(self._site), why, "run again")
+        self._left(137, events.ENDED)
         if state == scripts.DEAD:
             self.cancel()
         said = "its launcher was killed" if state == scripts.DEAD else "its folder was removed"
         return events.Ended(137, events.ENDED, stderr=said)
 
     def _left(self, code: int, how: str) -> events.Ended:
+        """
+        End what is left of it, and read what it has left.
+
+        Its launcher has done the former, if it could: the agent can kill it, and write for it that
+        all is over.
+        """
         token = secrets.token_hex(16)
-        where = (self._site.runs, self.number, token, str(_LONGEST_MESSAGE))
-        told = self._shell.run(scripts.LEFT, *where).decode(errors="replace")
-        message, _, stderr = told.rpartition(f"\n{token}\n")
+        where = (self._site.runs, self.number, token, str(events.LONGEST_MESSAGE))
+        ours = (self._token, self._born)
+        told = self._shell.run(scripts.LEFT, *where, *ours).decode(errors="replace")
+        message, _, rest = told.rpartition(f"\n{token}")
+        remains, _, stderr = rest.partition("\n")
+        if remains:
+            what = f"processes of run {self.number} cannot be ended"
+            raise LostRunError(str(self._site), what, f"delete pod {self._site.pod}")
         return events.Ended(code, how, message, stderr)
+
+
+def living(shell: Shell) -> tuple[str, ...]:
+    """Return runs that have not ended, with their pods: ``NUMBER POD``."""
+    return _going_on(shell.run(scripts.LIVING, shell.site.runs))
 
 
 def close(shell: Shell, number: str) -> None:
@@ -224,6 +254,12 @@ def cancel(shell: Shell, number: str, wait_s: float = CANCEL_S, *, token: str = 
     where = (shell.site.runs, number, str(round(wait_s)), token)
     told = shell.run(scripts.CANCEL, *where, repeats=False).decode().split()
     return told[:1] in ([scripts.OVER], [scripts.GONE])
+
+
+def _going_on(told: bytes) -> tuple[str, ...]:
+    lines = [line.split() for line in told.decode(errors="replace").splitlines()]
+    running = [words[1:3] for words in lines if words[:1] == ["run"]]
+    return tuple(" ".join(words) for words in running if len(words) == 2)  # noqa: PLR2004
 
 
 def _archive(order: Order, token: str) -> bytes:
@@ -251,14 +287,19 @@ def _archive(order: Order, token: str) -> bytes:
 def _is_end(state: list[str]) -> bool:
     """Tell whether words are an exit code and how a launcher ended; the agent could write there."""
     code, how, size = state[1:4] if len(state) == 4 else ("", "", "")  # noqa: PLR2004
-    are_numbers = (code + size).isascii() and code.isdecimal() and size.isdecimal()
+    are_numbers = all(map(_is_number, (code, size)))
     return are_numbers and how in (events.ENDED, events.TIMED_OUT, events.CANCELLED)
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdecimal() and len(word) <= _MOST_DIGITS
 
 
 def _usage_of(text: str) -> Usage:
     """Return what was noted about a thread; nothing, if it is damaged."""
     try:
         found = json.loads(text)
-        return Usage(**{name: max(int(number), 0) for name, number in found.items()})
-    except (ValueError, TypeError, AttributeError):
+        is_told = all(type(each) is int and 0 <= each <= MOST_TOKENS for each in found.values())
+        return Usage(**found) if is_told else Usage()
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return Usage()

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def writable(text: str) -> str:
+    """Return a text of JSON, which can hold halves of characters, as one that can be written."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -25,7 +33,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
-    "integer": lambda value: _is_number(value) and value == int(value),
+    "integer": lambda value: _is_number(value) and (isinstance(value, int) or value.is_integer()),
     "number": _is_number,
 }
 _LIMITS: dict[str, tuple[Callable[[Any, Any], bool], Callable[[Any], bool]]] = {
@@ -46,7 +54,7 @@ def violation(text: str, schema: Mapping[str, Any]) -> str:
     except (ValueError, RecursionError):
         return "it is no JSON"
     try:
-        return next(_violations(value, schema, schema, "$"), "")
+        return writable(next(_violations(value, schema, schema, "$"), ""))
     except RecursionError:
         return "the schema refers to itself without end"
 

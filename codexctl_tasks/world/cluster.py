@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
@@ -167,6 +168,7 @@ class Cluster(Protocol):
         *,
         stdin: Iterable[bytes],
         take: Callable[[bytes], object],
+        limit_s: float = math.inf,
     ) -> Executed:
         """
         Run a command in a container and return how it ended.
@@ -181,6 +183,7 @@ class Cluster(Protocol):
             command: Program and arguments.
             stdin: Pieces of any size. Without close of stdin (an old server) the command does not
                 see their end.
-            take: Is called with every piece of stdout.
+            take: Is called with every piece of stdout; what it raises ends the question.
+            limit_s: A command that takes longer is a `ClusterError`, and is left alone.
         """
         ...

@@ -9,6 +9,7 @@ ends. One thread does both directions: a TLS connection must not be used by two.
 from __future__ import annotations
 
 import json
+import math
 import select
 import ssl
 import time
@@ -71,16 +72,28 @@ class Session:
         self._is_closed = False
         self._refuses = False
         """Nothing more is accepted; what was told before that can still be read."""
-        self._heard_s = self._pinged_s = time.monotonic()
+        self._heard_s = self._pinged_s = self._begun_s = time.monotonic()
+        self._limit_s = math.inf
 
-    def run(self, stdin: Iterable[bytes], take: Callable[[bytes], object]) -> Executed:
+    def run(
+        self,
+        stdin: Iterable[bytes],
+        take: Callable[[bytes], object],
+        limit_s: float = math.inf,
+    ) -> Executed:
         """
         Feed the command and take what it writes, until it ends.
 
+        Args:
+            stdin: Its input.
+            take: Is given its output; what it raises ends the session, not the command.
+            limit_s: From now; a command that takes longer is left alone.
+
         Raises:
             BrokenStreamError: The connection broke, or fell silent, before the end was told.
-            ClusterError: The command could not be started.
+            ClusterError: The command could not be started, or takes too long.
         """
+        self._limit_s = limit_s
         feed = self._messages(stdin)
         try:
             while not self._is_closed:
@@ -131,6 +144,7 @@ class Session:
     def _note(self, frame: Any, take: Callable[[bytes], object]) -> None:
         from websocket import ABNF
 
+        self._refuse_lateness()
         if frame.opcode == ABNF.OPCODE_CLOSE:
             self._is_closed = True
         elif frame.opcode == ABNF.OPCODE_PING:
@@ -152,6 +166,11 @@ class Session:
                 self._status = dict(json.loads(data))
             except ValueError as error:  # a proxy in between
                 raise self._broken(f"{data[:100]!r} is no status") from error
+
+    def _refuse_lateness(self) -> None:
+        if time.monotonic() - self._begun_s > self._limit_s:
+            what = f"a command there has not ended within {self._limit_s:.0f} s"
+            raise ClusterError(self._where, what, "see what keeps it busy")
 
     def _send_soon(self, data: bytes) -> None:
         self._outgoing = memoryview(bytes(self._outgoing) + data)
@@ -176,6 +195,7 @@ class Session:
         return True
 
     def _wait(self) -> None:
+        self._refuse_lateness()
         writable = [self._connection] if self._outgoing and not self._refuses else []
         select.select([self._connection], writable, [], 1.0)
         now_s = time.monotonic()

@@ -8,6 +8,7 @@ What each call means to the server; how it gets there is `transport`, with whose
 from __future__ import annotations
 
 import json
+import math
 from contextlib import closing
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -288,11 +289,12 @@ class KubernetesCluster:
         *,
         stdin: Iterable[bytes],
         take: Callable[[bytes], object],
+        limit_s: float = math.inf,
     ) -> Executed:
         """Run a command that is safe to be started twice; see `execution.Session.run`."""
         path = exec_path(namespace, pod, container, command)
         upgraded = self._transport.upgrade(path, (V5, V4))
-        return Session(f"pod {namespace}/{pod}", upgraded).run(stdin, take)
+        return Session(f"pod {namespace}/{pod}", upgraded).run(stdin, take, limit_s)
 
 
 def _event(path: str, line: bytes) -> WatchEvent:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from codexctl_tasks.agent.scripts import LAST
 from codexctl_tasks.errors import ConfigurationError
 from codexctl_tasks.flows.agent.inspection import Inspection
 from codexctl_tasks.settings import prompt_run_request
@@ -33,12 +34,12 @@ class Desk:
             run_git(folder, *words)
         self.commit = run_git(folder, "rev-parse", "HEAD")
 
-    def base(self, *told: str, kind: str = "dev") -> str:
+    def base(self, *told: str, kind: str = "dev", thread: str = "") -> str:
         """Return where the work begins when the container tells this."""
         shell = FakeShell(self._clock)
         lines = ("version codex-cli 0.169.0", *told, "folder yes", "")
         shell.answers = {"SURVEY": ["\n".join(lines).encode()]}
-        request = prompt_run_request(slot="1", kind=kind, folder=str(self.folder))
+        request = prompt_run_request(slot="1", kind=kind, folder=str(self.folder), resume=thread)
         outside = fake_outside(FakeCluster(), self._clock, self.stream)
         _, base = Inspection(request, shell, outside).inspect(Agent())  # type: ignore[arg-type]
         [(_, words)] = shell.asked
@@ -73,9 +74,20 @@ def test_a_workspace_of_another_history(desk: Desk) -> None:
 
 
 def test_no_history_at_all(desk: Desk) -> None:
-    """Without git on one of both sides the agent may work, but nothing can be published."""
-    assert desk.base("head ") == ""
-    assert "shop: has no commit: nothing can be published" in desk.stream.getvalue()
+    """Without git on one of both sides no work could leave: it is not begun, unless it is none."""
+    with pytest.raises(ConfigurationError, match=r"shop: has no commit .* sync the sources with"):
+        desk.base("head ")
+    assert desk.base("head ", kind="plan") == ""
     (desk.folder / ".git").rename(desk.folder / "elsewhere")
-    assert desk.base(f"head {OTHER}") == ""
-    assert f"{desk.folder}: has no commit" in desk.stream.getvalue()
+    with pytest.raises(ConfigurationError, match=f"{desk.folder}: has no commit .* check it out"):
+        desk.base(f"head {OTHER}")
+    assert desk.base(f"head {OTHER}", kind="plan") == ""
+
+
+def test_a_thread_that_is_not_there_is_told_of(desk: Desk) -> None:
+    """Whoever goes on with the last thread learns that there is none; with one nothing is said."""
+    known = (f"head {desk.commit}", "base yes")
+    desk.base(*known, "thread 0199-x", thread=LAST)
+    assert desk.stream.getvalue() == ""
+    desk.base(*known, thread=LAST)
+    assert "no earlier thread here: a new one begins" in desk.stream.getvalue()

@@ -102,6 +102,44 @@ def test_an_agent_that_removes_its_run_is_ended(play: Callable[[str], dict[str, 
     assert (told["stderr"], told["left"]) == ("its folder was removed", [STRANGER])
 
 
+def test_files_that_never_end_keep_nobody_waiting(play: Callable[[str], dict[str, Any]]) -> None:
+    """Pipes and links in place of what is read are as good as nothing; what is written replaces."""
+    told = play("traps")
+    assert (told["code"], told["how"], told["left"]) == (5, "ended", [STRANGER])
+    assert (told["message"], told["stderr"], told["heard"]) == ("", "", [])
+    assert told["threads"] == [["t", 0], ["", 0], ["t", 7]]
+
+
+def test_an_end_that_cannot_be_read_is_a_failure(play: Callable[[str], dict[str, Any]]) -> None:
+    """Whoever makes a pipe of it has not ended well."""
+    told = play("closed")
+    assert (told["code"], told["how"], told["left"]) == (1, "ended", [STRANGER])
+
+
+def test_nothing_is_left_of_an_agent_that_killed_its_launcher(
+    play: Callable[[str], dict[str, Any]],
+) -> None:
+    """It can write how it ended, but not work on: what is left of it is ended from our side."""
+    told = play("forged")
+    assert (told["code"], told["how"], told["left"]) == (0, "ended", [STRANGER])
+
+
+def test_an_agent_that_stopped_its_launcher_can_be_cancelled(
+    play: Callable[[str], dict[str, Any]],
+) -> None:
+    """Nobody has to delete its pod."""
+    told = play("stopped")
+    assert (told["ended"], told["code"], told["how"]) == (True, 137, "cancelled")
+    assert told["left"] == [STRANGER]
+
+
+def test_an_agent_that_hides_its_launcher_is_ended(play: Callable[[str], dict[str, Any]]) -> None:
+    """What it removes or makes unreadable does not keep it alive."""
+    told = play("hidden")
+    assert told["told"] == ["its launcher was killed", "its folder was removed"]
+    assert told["left"] == [STRANGER]
+
+
 def test_nobody_who_was_there_before_instructs_an_agent(
     play: Callable[[str], dict[str, Any]],
 ) -> None:

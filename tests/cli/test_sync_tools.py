@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import threading
@@ -59,9 +60,10 @@ class Shell:
         *,
         stdin: Iterable[bytes],
         take: Callable[[bytes], object],
+        limit_s: float = math.inf,
     ) -> Executed:
         """Run a command to its end."""
-        del namespace, pod, container
+        del namespace, pod, container, limit_s
         if self.is_gone:
             raise BrokenStreamError("pod", "the stream of the command broke")
         self.scripts.append(unframed(command[2]))

@@ -72,6 +72,16 @@ def test_exit_code_and_stderr_are_told(cluster: KubernetesCluster, playground: P
     assert printed == b"out\n"
 
 
+@pytest.mark.parametrize("script", ["sleep 60", "while :; do echo x; done"])
+def test_a_command_that_takes_too_long_is_left_alone(
+    cluster: KubernetesCluster, playground: Playground, script: str
+) -> None:
+    """One that is silent, and one that never is, end the question after the time given."""
+    where = (playground.namespace, "runner", "")
+    with pytest.raises(ClusterError, match="has not ended within 1 s"):
+        cluster.execute(*where, ["sh", "-c", script], stdin=(), take=len, limit_s=1)
+
+
 def test_what_cannot_be_started_is_an_error(
     cluster: KubernetesCluster, playground: Playground
 ) -> None:

@@ -143,6 +143,19 @@ def test_a_thread_goes_on_and_its_usage_is_counted_once(slot: AgentSlot) -> None
     assert "It was apple." in slot.model.asked[0].text
 
 
+def test_a_run_that_failed_goes_on_where_it_stopped(slot: AgentSlot) -> None:
+    """Its thread is known to the next run, although its first turn never came to an end."""
+    slot.model.play(runs("echo apple"), refuses(400, "Bad request", "invalid_request_error"))
+    assert slot.ask("--kind", "plan", prompt="Say a word.").returncode == 1
+    first = slot.result
+    assert first["thread_id"]
+    slot.model.play(says("It was apple."))
+    done = slot.ask("--kind", "plan", "--resume", "last", prompt="Which one was it?")
+    assert done.returncode == 0, done.stderr
+    assert slot.result["thread_id"] == first["thread_id"]
+    assert "Say a word." in slot.model.asked[0].text
+
+
 def test_a_thread_that_is_gone_begins_anew(slot: AgentSlot) -> None:
     """An unknown thread is no reason to give up: the whole prompt is there."""
     unknown = "01a21a94-5307-7641-8fce-094e3b3be7b1"
@@ -319,6 +332,66 @@ def test_a_client_that_died_leaves_a_run_that_the_next_one_finds(slot: AgentSlot
     assert third.returncode == 0, third.stderr
     assert slot.result["final_message"] == "Mine."
     assert "sleep 4444" not in slot.processes()
+
+
+def test_an_agent_without_its_client_is_ended_before_the_slot_is_made_ready(
+    slot: AgentSlot,
+) -> None:
+    """Its workspace is not changed under its hands, and the next run is not refused for it."""
+    slot.model.play(runs("sleep 4444"), hangs())
+    first = slot.start("--kind", "plan")
+    wait_until(lambda: "sleep 4444" in slot.processes(), "the agent works")
+    first.kill()
+    done = slot.codexctl("ensure-ready", "--slot", "1")
+    assert done.returncode == 0, done.stderr
+    ended, synced = done.stderr.index(": cancelling it"), done.stderr.index("sync  ")
+    assert ended < synced
+    assert "sleep 4444" not in slot.processes()
+    slot.model.play(says("Mine."))
+    assert slot.ask("--kind", "plan").returncode == 0
+
+
+def test_a_folder_that_cannot_be_written(slot: AgentSlot, tmp_path: Path) -> None:
+    """It is told before anything is started."""
+    prompt = tmp_path / "prompt.md"
+    prompt.write_text("Do it.")
+    words = ("--issue", str(ISSUE), "--kind", "plan", "--prompt-file", str(prompt))
+    where = ("--result-dir", str(prompt / "result"), "--model-url", slot.model.url)
+    done = slot.codexctl("prompt-run", *words, *where)
+    assert done.returncode == 3
+    assert "the result cannot be written: Not a directory: make room" in done.stderr
+    assert slot.model.asked == []
+
+
+def test_a_disk_that_is_full_leaves_no_agent_alone(slot: AgentSlot) -> None:
+    """What cannot be written any more ends the run, in the pod, too; and the result says so."""
+    slot.model.play(runs("sleep 4444"), hangs())
+    record = slot.result_folder / "events.jsonl"
+    slot.result_folder.mkdir(exist_ok=True)
+    record.unlink(missing_ok=True)
+    record.symlink_to("/dev/full")
+    try:
+        done = slot.ask("--kind", "plan")
+    finally:
+        record.unlink()
+    assert done.returncode == 3, done.stderr
+    assert slot.result["status"] == "infra-failed"
+    assert "the result cannot be written: No space left on device" in slot.result["reason"]
+    assert f"cancelled: run {slot.result['run']} has ended" in done.stderr
+    assert not slot.processes()
+
+
+def test_an_agent_that_kills_its_launcher_is_ended(slot: AgentSlot) -> None:
+    """It can write that all has gone well, but nothing of it works on."""
+    kills = (
+        'cd "$CODEXCTL_RUN_FOLDER"; setsid sleep 4444 & read -r launcher rest < pid; '
+        "kill -9 $launcher; echo '0 ended' > rc; sleep 4445"
+    )
+    slot.write(agent={"command": ["sh", "-c", f'echo x > "$CODEXCTL_LAST_MESSAGE"; {kills}']})
+    done = slot.ask("--kind", "plan")
+    slot.write()
+    assert done.returncode == 0, done.stderr
+    assert not slot.processes()
 
 
 def test_a_stream_that_is_cut_changes_nothing(slot: AgentSlot, tmp_path: Path) -> None:

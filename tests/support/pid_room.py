@@ -8,6 +8,7 @@ it as JSON; it must be process 2 of a new namespace, for what a run leaves behin
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.agent import events
 from codexctl_tasks.agent.pod import Shell, Site
+from codexctl_tasks.agent.result import Usage
 from codexctl_tasks.agent.running import Order, Run, cancel
 from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.world.clock import SystemClock
@@ -47,6 +49,7 @@ class Room:
         *where: str | Sequence[str],
         stdin: Iterable[bytes],
         take: Callable[[bytes], object],
+        limit_s: float = math.inf,
     ) -> Executed:
         """Run a script as the container's runtime does."""
         script = list(where[3])
@@ -57,6 +60,7 @@ class Room:
             env={"PATH": self._path},
             start_new_session=True,
             check=False,
+            timeout=None if math.isinf(limit_s) else min(limit_s, _SOON_S),
         )
         take(done.stdout)
         return Executed(done.returncode, done.stderr.decode(errors="replace"))
@@ -135,10 +139,63 @@ class Trials:
         os.kill(int(Path(self._site.runs, run.number, "pid").read_text().split()[0]), 9)
         return self._told(run)
 
+    def forged(self) -> dict[str, Any]:
+        """It kills its launcher and writes for it that all has gone well, and lives on."""
+        script = """
+            cd "$CODEXCTL_RUN_FOLDER"
+            setsid sleep 4444 &
+            read -r launcher rest < pid
+            kill -9 "$launcher"
+            echo '0 ended' > rc
+            rm -f token child born
+            env -i sleep 4445
+        """
+        return self._told(self._start(script))
+
+    def stopped(self) -> dict[str, Any]:
+        """It stops its launcher, which then keeps no deadline; somebody else cancels it."""
+        script = 'read -r launcher rest < "$CODEXCTL_RUN_FOLDER/pid"; kill -STOP "$launcher"'
+        run = self._start(f"{script}; {HIDES} sleep 4446")
+        time.sleep(1)
+        return {"ended": cancel(self._shell, run.number, 2), **self._told(run)}
+
+    def hidden(self) -> dict[str, Any]:
+        """It hides which process its launcher is, or removes all that is known of it."""
+        pipe = 'cd "$CODEXCTL_RUN_FOLDER"; rm -f pid; mkfifo pid;'
+        runs = [self._start(f"{pipe} {HIDES} sleep 4447")]
+        told = [self._told(runs[0])["stderr"]]
+        kills = 'read -r launcher rest < "$CODEXCTL_RUN_FOLDER/pid"; kill -9 "$launcher";'
+        removes = 'rm -rf "$CODEXCTL_RUN_FOLDER";'
+        runs.append(self._start(f"{kills} {removes} {HIDES} sleep 4448"))
+        return {"told": [*told, self._told(runs[1])["stderr"]]}
+
     def removed(self) -> dict[str, Any]:
         """It removes the folder of its run, and goes on."""
         run = self._start('rm -rf "$CODEXCTL_RUN_FOLDER"; sleep 310')
         return self._told(run)
+
+    def traps(self) -> dict[str, Any]:
+        """Whatever is read or written of it is a pipe that nobody fills, or has no end."""
+        script = """
+            cd "$CODEXCTL_RUN_FOLDER"
+            rm -f events.jsonl stderr.log
+            mkfifo events.jsonl last.md rc.new
+            ln -s /dev/zero stderr.log
+            mkdir "$CODEX_HOME/usage"
+            ln -s /dev/zero "$CODEX_HOME/usage/t"
+            mkfifo "$CODEX_HOME/last-thread" "$CODEX_HOME/last-thread.new"
+            exit 5
+        """
+        run = self._start(script)
+        told = self._told(run)
+        found = [run.survey("t", ""), run.survey("last", "")]
+        run.remember("t", Usage(7))
+        found.append(run.survey("last", ""))
+        return {**told, "threads": [[each.thread, each.used.input] for each in found]}
+
+    def closed(self) -> dict[str, Any]:
+        """It says itself that it is over, with a pipe."""
+        return self._told(self._start('mkfifo "$CODEXCTL_RUN_FOLDER/rc"; sleep 1'))
 
     def planted(self) -> dict[str, Any]:
         """An earlier run, or a stranger's branch, has left what would tell the agent what to do."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -40,9 +41,10 @@ class Shell:
         *,
         stdin: Iterable[bytes],
         take: Callable[[bytes], object],
+        limit_s: float = math.inf,
     ) -> Executed:
         """Run a command to its end."""
-        del namespace, pod, container
+        del namespace, pod, container, limit_s
         done = subprocess.run(command, input=b"".join(stdin), capture_output=True, check=False)
         for start in range(0, len(done.stdout), 2**20):
             take(done.stdout[start : start + 2**20])

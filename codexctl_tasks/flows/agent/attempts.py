@@ -82,6 +82,7 @@ class Attempts:
         self.attempts = 0
         self.thread = task.invocation.thread
         self._total: Usage | None = None
+        self._noted: tuple[str, Usage | None] = ("", None)
         self._last_message = ""
 
     def work(self) -> Outcome:
@@ -130,11 +131,8 @@ class Attempts:
             keep=self._recording.take,
             check=lambda: self._look(account),
         )
-        self.thread = account.thread_id or self.thread
-        self._total = account.total or self._total
+        self._note(account)
         self._last_message = ended.last_message.strip() or account.last_message or ""
-        if self.thread and account.total:
-            run.remember(self.thread, account.total)
         codex = is_codex(self._task.agent)
         return self._named(judge(account, ended, is_codex=codex, schema=self._task.schema))
 
@@ -150,9 +148,18 @@ class Attempts:
         reason = f"the model has refused the key: {access.key_fix}: {verdict.reason}"
         return Verdict(Status.INFRA_FAILED, reason, refuses_key=True)
 
-    def _look(self, account: Account) -> None:
+    def _note(self, account: Account) -> None:
+        """Note the thread in its container as soon as it is known: however this run ends."""
         self.thread = account.thread_id or self.thread
+        self._total = account.total or self._total
+        noted = (account.thread_id, self._total)
+        if self._run and account.thread_id and noted != self._noted:
+            self._noted = noted
+            self._run.remember(self.thread, self._total or self._task.used)
+
+    def _look(self, account: Account) -> None:
         self._check()
+        self._note(account)
         self._telling.beat(account)
 
     def _order(self, prompt: bytes) -> Order:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.agent.command import expected_version
-from codexctl_tasks.agent.running import Run, cancel, close
+from codexctl_tasks.agent.running import Run, cancel, close, living
+from codexctl_tasks.agent.scripts import LAST
 from codexctl_tasks.errors import ClusterError, ConfigurationError, DeadlineError
 from codexctl_tasks.requests.agents import Kind
 from codexctl_tasks.world.git import head_of
@@ -13,6 +14,7 @@ from codexctl_tasks.world.git import head_of
 if TYPE_CHECKING:
     from codexctl_tasks.agent.pod import Shell
     from codexctl_tasks.agent.running import Survey
+    from codexctl_tasks.console import Console
     from codexctl_tasks.requests.prompt_runs import PromptRunRequest
     from codexctl_tasks.stack.model import Agent
     from codexctl_tasks.world.outside import Outside
@@ -46,6 +48,8 @@ class Inspection:
         if found.has_key:
             what = "has the key of a model in its environment, where the agent can read it"
             self._console.warn(f"{self._where}: {what}: take it out, the proxy has its own")
+        if self._request.thread == LAST and not found.thread:
+            self._console.step("agent", "no earlier thread here: a new one begins")
         base = self._base(found, wanted)
         for going_on in found.going_on:
             self._clear(*going_on.split())
@@ -71,8 +75,7 @@ class Inspection:
         makes_commits = Kind(self._request.kind).makes_commits
         if not (wanted and found.head):
             if makes_commits:
-                place = self._where if wanted else str(self._request.folder)
-                self._console.warn(f"{place}: has no commit: nothing can be published")
+                raise self._lack(wanted)
             return ""
         if not found.holds_base:
             what = f"is at {found.head[:12]}, which did not grow out of our {wanted[:12]}"
@@ -85,17 +88,49 @@ class Inspection:
             self._console.step("agent", f"{self._where} {what}")
         return wanted
 
+    def _lack(self, wanted: str) -> ConfigurationError:
+        """Say on which side there is no commit; *wanted*: that of our checkout."""
+        what = "has no commit that git can tell: no work could be published"
+        if not wanted:
+            fix = "check it out with git, or name another one with --folder"
+            return ConfigurationError(str(self._request.folder), what, fix)
+        fix = "sync the sources with their .git, and see that the image has git"
+        return ConfigurationError(self._where, what, fix)
+
     def _clear(self, number: str, pod: str) -> None:
         """Cancel a run that goes on in the workspace, if that is wanted."""
-        shell = self._shell
-        if pod != shell.site.pod[: len(pod)] and not shell.is_elsewhere(pod):
-            close(shell, number)  # it ended with its pod
+        if _has_ended(self._shell, number, pod):
             return
         if not self._request.force:
             what = f"run {number} of an agent goes on in pod {pod}"
             fix = "wait for it, or give --force to cancel it"
             raise DeadlineError(self._where, what, fix)
-        self._console.step("agent", f"run {number} goes on in pod {pod}: cancelling it")
-        if not cancel(shell, number, CANCEL_OTHER_S):
-            what = f"run {number} of an agent cannot be ended"
-            raise ClusterError(self._where, what, f"delete pod {pod}")
+        _end_run(self._shell, number, pod, self._console)
+
+
+def end_runs(shell: Shell, outside: Outside) -> None:
+    """
+    End all that agents still do in a workspace, whoever started them.
+
+    Raises:
+        ClusterError: One of them cannot be ended.
+    """
+    for going_on in living(shell):
+        number, pod = going_on.split()
+        if not _has_ended(shell, number, pod):
+            _end_run(shell, number, pod, outside.console)
+
+
+def _has_ended(shell: Shell, number: str, pod: str) -> bool:
+    """Tell whether a run has ended with its pod, and note that."""
+    if pod == shell.site.pod[: len(pod)] or shell.is_elsewhere(pod):
+        return False
+    close(shell, number)
+    return True
+
+
+def _end_run(shell: Shell, number: str, pod: str, console: Console) -> None:
+    console.step("agent", f"run {number} goes on in pod {pod}: cancelling it")
+    if not cancel(shell, number, CANCEL_OTHER_S):
+        what = f"run {number} of an agent cannot be ended"
+        raise ClusterError(str(shell.site), what, f"delete pod {pod}")

@@ -16,6 +16,7 @@ from codexctl_tasks.agent.scripts import LAST
 from codexctl_tasks.errors import (
     ClusterError,
     CodexctlError,
+    ConfigurationError,
     DeadlineError,
     Interrupted,
 )
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.world.outside import Outside
 
 EVENTS = "events.jsonl"
+_UNTOLD = (Status.INFRA_FAILED, "codexctl was ended before it could tell how the run ended")
 AROUND_S = 900.0
 """Before and after the agent's own time, for which its way to the model is kept."""
 
@@ -85,23 +87,31 @@ class _PromptRun:
         if self._request.dry_run:
             return self._show()
         try:
+            write_result(self._request.result, self._result.ended(*_UNTOLD))
             self._work()
         except Interrupted:
-            self._end(Status.CANCELLED, "the run was cancelled")
-            self._tell()
+            self._tell_failure(Status.CANCELLED, "the run was cancelled")
             raise
         except (LostRunError, ClusterError) as error:
             self._console.error(error)
             self._end(Status.INFRA_FAILED, str(error))
         except DeadlineError as error:
-            self._end(Status.SLOT_TIMEOUT, str(error))
-            self._tell()
+            self._tell_failure(Status.SLOT_TIMEOUT, str(error))
             raise
         except CodexctlError as error:
-            self._end(Status.INFRA_FAILED, str(error))
-            self._tell()
+            self._tell_failure(Status.INFRA_FAILED, str(error))
             raise
-        return self._tell()
+        except OSError as error:
+            unwritable = self._unwritable(error)
+            self._tell_failure(Status.INFRA_FAILED, str(unwritable))
+            raise unwritable from error
+        except BaseException as error:
+            self._tell_failure(Status.INFRA_FAILED, f"codexctl has failed: {type(error).__name__}")
+            raise
+        try:
+            return self._tell()
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def _work(self) -> None:
         request, outside = self._request, self._outside
@@ -155,12 +165,11 @@ class _PromptRun:
         """Let the agent work; it is ended in the pod before anything else is taken down."""
         try:
             return attempts.work()
-        except Interrupted:
-            self._end(Status.CANCELLED, "the run was cancelled")
-            write_result(self._request.result, self._result)  # there may be no time for more
-            self._cancel(attempts)
-            raise
-        except CodexctlError:
+        except BaseException as error:
+            if isinstance(error, Interrupted):
+                self._end(Status.CANCELLED, "the run was cancelled")
+                with suppress(OSError):  # there may be no time for more
+                    write_result(self._request.result, self._result)
             self._cancel(attempts)
             raise
 
@@ -213,7 +222,7 @@ class _PromptRun:
 
     def _cancel(self, attempts: Attempts) -> None:
         """End what was started, as well as that can be done."""
-        with suppress(CodexctlError):
+        with suppress(CodexctlError, OSError):
             told = "has ended" if attempts.cancel() else "ends within the next seconds"
             self._console.step("agent", f"cancelled: run {attempts.number or 'begun'} {told}")
 
@@ -229,6 +238,18 @@ class _PromptRun:
         duration_s = self._outside.clock.now() - self._begun_s
         ended = self._result.ended(status, self._console.masked(reason))
         self._result = replace(ended, duration_s=round(duration_s, 1))
+
+    def _unwritable(self, error: OSError) -> ConfigurationError:
+        """Return what to mend: nothing but the result is written to this machine."""
+        path, why = error.filename or self._request.result, error.strerror or error
+        fix = "make room there, or name another folder with --result-dir"
+        return ConfigurationError(str(path), f"the result cannot be written: {why}", fix)
+
+    def _tell_failure(self, status: Status, reason: str) -> None:
+        """Tell how it ended, as far as that can be done; whoever calls raises what failed."""
+        self._end(status, reason)
+        with suppress(OSError):
+            self._tell()
 
     def _tell(self) -> int:
         write_result(self._request.result, self._result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.agent.events import first_line
+from codexctl_tasks.agent.events import LONGEST_LINE, first_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 HEARTBEAT_S = 30.0
 MOST_LINES = 20
 """In a minute; who says more is read in the artifact."""
+MOST_RECORDED_BYTES = 256 * 2**20
+LEFT_OUT = b'{"type": "codexctl.left-out", "what": "a line that is too long"}'
+"""Stands for it in what is kept."""
 _LONGEST = 240
 
 
@@ -60,27 +63,58 @@ class Telling:
 class Recording:
     """The events of all attempts in one file, line by line, with secrets masked."""
 
-    def __init__(self, path: Path, outside: Outside) -> None:
-        """Begin with an empty file."""
-        self._masked = outside.console.masked
+    def __init__(self, path: Path, outside: Outside, most_bytes: int = MOST_RECORDED_BYTES) -> None:
+        """Begin with an empty file; it never gets larger than *most_bytes*."""
+        self._console, self._most_bytes = outside.console, most_bytes
+        self._size = 0
+        self._is_full = False
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: BinaryIO = path.open("wb")
-        self._rest = b""
+        self._rest = bytearray()
+        self._skips = False
+        """The line that comes is left out: part of it could be part of a secret."""
 
     def take(self, news: bytes) -> None:
         """Write the lines that are whole by now."""
-        whole, feed, rest = (self._rest + news).rpartition(b"\n")
-        self._rest = rest
+        whole, feed, rest = news.rpartition(b"\n")
         if feed:
-            self._write(whole)
+            first, _, others = whole.partition(b"\n")
+            self._add(first)
+            self._end_line()
+            if others:
+                self._write(others)
+        self._add(rest)
 
     def close(self) -> None:
         """Write what is left."""
-        if self._rest:
-            self._write(self._rest)
-        self._file.close()
+        try:
+            if self._rest or self._skips:
+                self._end_line()
+        finally:
+            self._file.close()
 
-    def _write(self, data: bytes) -> None:
-        text = self._masked(data.decode("utf-8", "replace"))
-        self._file.write(f"{text}\n".encode("utf-8", "replace"))
+    def _add(self, piece: bytes) -> None:
+        if self._skips or len(self._rest) + len(piece) > LONGEST_LINE:
+            self._skips = True
+            self._rest.clear()
+        else:
+            self._rest += piece
+
+    def _end_line(self) -> None:
+        self._write(LEFT_OUT if self._skips else bytes(self._rest))
+        self._rest.clear()
+        self._skips = False
+
+    def _write(self, lines: bytes) -> None:
+        if self._is_full:
+            return
+        text = self._console.masked(lines.decode("utf-8", "replace"))
+        data = f"{text}\n".encode("utf-8", "replace")
+        self._size += len(data)
+        if self._size > self._most_bytes:
+            self._is_full = True
+            more = f"its events beyond {self._most_bytes // 2**20} MiB are not kept"
+            self._console.warn(f"{self._file.name}: {more}")
+            return
+        self._file.write(data)
         self._file.flush()

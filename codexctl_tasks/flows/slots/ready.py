@@ -13,6 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from codexctl_tasks.agent.pod import Shell
 from codexctl_tasks.errors import (
     DONE,
     TIMED_OUT,
@@ -20,6 +21,9 @@ from codexctl_tasks.errors import (
     ClusterError,
 )
 from codexctl_tasks.flows import deploy, images
+from codexctl_tasks.flows.agent.inspection import end_runs
+from codexctl_tasks.flows.agent.site import find_site
+from codexctl_tasks.flows.agent.site import workspace as agent_workspace
 from codexctl_tasks.flows.environment import load_applicable
 from codexctl_tasks.flows.reporting import outputs_text, write_report
 from codexctl_tasks.flows.slots import workspace
@@ -158,10 +162,28 @@ class _Preparation:
         lacks_claim = self._is_missing or self._place.cluster.get(CLAIM, namespace, name) is None
         if lacks_claim and (code := self._apply_foundation(claim.item)):
             return code
+        self._end_agents()
         source = replace(self._request.sync.source, slot=self._before.slot, namespace="")
         workspace.sync_sources(replace(self._request.sync, source=source), self._outside)
         self._lease.check()
         return DONE
+
+    def _end_agents(self) -> None:
+        """
+        End what agents still do in the workspace, before it is changed under their hands.
+
+        The slot is this run's: whoever started them has given it up, or is gone.
+        """
+        loaded, cluster, outside = self._place.loaded, self._place.cluster, self._outside
+        if self._is_missing or "codex" not in loaded.stack.model_fields_set:
+            return
+        sync = self._request.sync
+        volume = agent_workspace(self._namespace, sync.claim, sync.path or loaded.context.project)
+        try:
+            site = find_site(cluster, volume, loaded.stack.codex.agent.container)
+        except ClusterError:  # there is no pod in which one could work
+            return
+        end_runs(Shell(site, cluster, outside.clock), outside)
 
     def _apply_foundation(self, owner: str) -> int:
         """

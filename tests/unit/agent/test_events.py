@@ -10,6 +10,7 @@ import pytest
 from codexctl_tasks.agent.events import (
     CANCELLED,
     LONGEST_LINE,
+    LONGEST_MESSAGE,
     TIMED_OUT,
     Account,
     Ended,
@@ -194,6 +195,39 @@ def test_another_program_needs_no_events() -> None:
         Status.SUCCESS
     )
     assert judge(account, Ended(0), is_codex=False, schema=None).status == Status.AGENT_FAILED
+
+
+def test_what_another_program_says_of_turns_is_not_believed() -> None:
+    """A program of one's own that prints the events of some Codex is judged as it has ended."""
+    account, _ = account_of(lines(TURN, failed("no room")))
+    ended = Ended(0, last_message="Hi")
+    assert judge(account, ended, is_codex=False, schema=None).status is Status.SUCCESS
+    assert judge(account, ended, is_codex=True, schema=None).reason == "no room"
+
+
+def test_halves_of_characters_can_be_told_of() -> None:
+    """JSON can hold them, a file cannot: they are replaced when they are read."""
+    account, heard = account_of(
+        lines(said("a \ud800 b"), failed("c \udfff")) + b'{"type": "\xed\xa0\x80"}\n'
+    )
+    assert (heard, account.last_message) == (["a \ufffd b"], "a \ufffd b")
+    assert account.failure == "c \ufffd"
+    whole = "\U0001f600"  # JSON writes it as two halves
+    assert account_of(lines(said(whole)))[1] == [whole]
+
+
+def test_a_message_without_end_is_cut() -> None:
+    """It has to fit into what later jobs read."""
+    account, heard = account_of(lines(said("x" * (LONGEST_MESSAGE + 1))))
+    assert heard == [account.last_message] == ["x" * LONGEST_MESSAGE]
+
+
+@pytest.mark.parametrize("digits", [17, 4000, 5000])
+def test_tokens_that_nobody_can_have_used_are_not_told(digits: int) -> None:
+    """A number of thousands of digits can neither be added nor written."""
+    usage = f'{{"input_tokens": {"9" * digits}}}'
+    account, _ = account_of(b'{"type": "turn.completed", "usage": %s}\n' % usage.encode())
+    assert account.total is None
 
 
 def test_an_answer_that_violates_its_schema_is_a_failure() -> None:

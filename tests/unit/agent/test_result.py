@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from codexctl_tasks.agent.events import LONGEST_MESSAGE
 from codexctl_tasks.agent.result import FILE, Result, Status, Usage, read_result, write_result
 from codexctl_tasks.errors import ConfigurationError
 from codexctl_tasks.requests.agents import Kind
@@ -49,8 +51,11 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         {"base": "HEAD; rm -rf /"},
         {"command": "sh"},
         {"final_message": ["text"]},
+        {"final_message": "half of \ud83d"},
         {"usage": {"input": "many"}},
         {"usage": {"input": -1}},
+        {"usage": {"input": 10**4000}},
+        {"duration_s": float("inf")},
         {"usage": {"money": 1}},
         {"usage": 5},
         {"duration_s": "long"},
@@ -65,7 +70,14 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, change: dict[str, Any]) 
         read_result(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 10**5, " " * (2**20 + 1)])
+def test_the_longest_message_is_handed_on(tmp_path: Path) -> None:
+    """A megabyte of it has room in the file, however much of it has to be escaped."""
+    longest = replace(RESULT, final_message="\x01" * LONGEST_MESSAGE)
+    write_result(tmp_path, longest)
+    assert read_result(tmp_path) == longest
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 10**5, " " * (2**23 + 1)])
 def test_what_is_no_result_is_refused(tmp_path: Path, text: str) -> None:
     """Also what would keep a reader busy."""
     (tmp_path / FILE).write_text(text)

@@ -13,7 +13,7 @@ from codexctl_tasks.agent import scripts
 from codexctl_tasks.agent.events import Account, Ended
 from codexctl_tasks.agent.pod import LostRunError, Site
 from codexctl_tasks.agent.result import Usage
-from codexctl_tasks.agent.running import LATE_S, Order, Run
+from codexctl_tasks.agent.running import LATE_S, MOST_AFTER_BYTES, Order, Run
 from codexctl_tasks.errors import BrokenStreamError, ClusterError, DeadlineError
 
 if TYPE_CHECKING:
@@ -157,6 +157,17 @@ def test_a_question_that_is_cut_is_asked_again(shell: FakeShell, clock: FakeCloc
     assert (heard, events, ended.exit_code) == (["hi"], HI, 1)
 
 
+def test_what_cannot_be_ended_is_no_success(shell: FakeShell, clock: FakeClock) -> None:
+    """Whoever reads that a run is over can rely on it that nothing of it works on."""
+    shell.answers["START"] = [b"started 4 1234\n"]
+    shell.answers["LOOK"] = [b"over 0 ended 0\n"]
+    shell.answers["LEFT"] = [b"Done.\n\nTOKEN left\noh\n"]
+    with pytest.raises(LostRunError, match="of run 4 cannot be ended: delete pod codex-1"):
+        followed(started(shell, clock), [])
+    (_, first), *_, (_, last) = shell.asked
+    assert last[-2:] == (first[4], "1234"), "token and birth are those that the client knows"
+
+
 def test_a_cluster_that_stays_away_ends_the_wait(shell: FakeShell, clock: FakeClock) -> None:
     """After five minutes without an answer nobody knows what the agent does."""
     shell.answers["LOOK"] = [b"runs 0\n", CUT]
@@ -165,11 +176,29 @@ def test_a_cluster_that_stays_away_ends_the_wait(shell: FakeShell, clock: FakeCl
     assert 300 < clock.now() < 310
 
 
-@pytest.mark.parametrize("told", [b"", b"\xff\xfe\n", b"over x ended 0\n", b"over 0 well 0\n"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        *(b"", b"\xff\xfe\n", b"over x ended 0\n", b"over 0 well 0\n"),
+        *(b"over %s ended 0\n" % (b"9" * 5000), b"over 0 ended %s\n" % (b"9" * 5000)),
+    ],
+)
 def test_nonsense_is_no_end(shell: FakeShell, clock: FakeClock, told: bytes) -> None:
     """What is not understood is asked again; the agent could have written it."""
     shell.answers["LOOK"] = [told, b"over 0 ended 0\n"]
     assert followed(started(shell, clock), [])[0].exit_code == 0
+
+
+def test_a_file_of_events_with_a_hole_is_not_read_for_hours(
+    shell: FakeShell, clock: FakeClock
+) -> None:
+    """Of an exabyte that takes no room on a disk the last part is read, once it is over."""
+    size = 10**14
+    end = b"over 0 ended %d\n" % size
+    shell.answers["LOOK"] = [b"runs 0\n", end + HI, end + HI * (MOST_AFTER_BYTES // len(HI) + 1)]
+    followed(started(shell, clock), [])
+    offsets = [words[2] for name, words in shell.asked if name == "LOOK"]
+    assert offsets == ["0", "0", str(size - MOST_AFTER_BYTES)]
 
 
 def test_a_pod_that_is_gone_is_named(shell: FakeShell, clock: FakeClock) -> None:
@@ -214,6 +243,17 @@ def test_a_slot_that_is_lost_ends_the_run(shell: FakeShell, clock: FakeClock) ->
     shell.answers["LOOK"] = [b"runs 0\n"]
     with pytest.raises(ClusterError, match="somebody else's"):
         followed(started(shell, clock), [], check)
+
+
+@pytest.mark.parametrize(
+    "told", ['{"input": %s}' % ("9" * 4000), '{"input": 1e999}', "[" * 5000, '{"input": -1}']
+)
+def test_what_an_agent_noted_of_its_usage_is_bounded(
+    shell: FakeShell, clock: FakeClock, told: str
+) -> None:
+    """A number that nobody can add or write counts as not told."""
+    shell.answers["SURVEY"] = [f"thread t\nusage {told}\nfolder yes\n".encode()]
+    assert Run(shell, clock).survey("t", "").used == Usage()  # type: ignore[arg-type]
 
 
 def test_what_a_container_knows_is_read(shell: FakeShell, clock: FakeClock) -> None:

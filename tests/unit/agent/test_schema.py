@@ -61,6 +61,21 @@ def test_what_is_no_json_violates_every_schema(text: str) -> None:
     assert violation(text, {}) == "it is no JSON"
 
 
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        ('{"line": 1e999}', "$.line is no integer"),
+        ('{"line": NaN}', "$.line is no integer"),
+        ('{"line": %s}' % ("9" * 5000), "it is no JSON"),
+        ('{"\\ud800": 1}', "$.\ufffd is not known"),
+    ],
+)
+def test_an_answer_of_somebody_hostile_is_only_wrong(answer: str, what: str) -> None:
+    """Numbers without end and halves of characters are violations that can be told of."""
+    properties = {"line": {"type": "integer"}}
+    assert violation(answer, {"properties": properties, "additionalProperties": False}) == what
+
+
 def test_choices_are_followed() -> None:
     """One of several shapes has to fit; with oneOf exactly one."""
     schema = {"anyOf": [{"type": "string", "pattern": "^a"}, {"const": 5}]}

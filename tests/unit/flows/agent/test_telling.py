@@ -5,9 +5,14 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.agent.events import Account
+from codexctl_tasks.agent.events import LONGEST_LINE, Account
 from codexctl_tasks.agent.result import Usage
-from codexctl_tasks.flows.agent.telling import MOST_LINES, Recording, Telling
+from codexctl_tasks.flows.agent.telling import (
+    LEFT_OUT,
+    MOST_LINES,
+    Recording,
+    Telling,
+)
 from tests.support.fakes import FakeCluster, fake_outside
 
 if TYPE_CHECKING:
@@ -55,3 +60,30 @@ def test_recorded_events_hold_no_secret(clock: FakeClock, tmp_path: Path) -> Non
         recording.take(piece)
     recording.close()
     assert file.read_text().splitlines() == ['{"a": "***"}', '{"b": "�"}', '{"c": "***']
+
+
+def test_a_line_without_end_is_left_out_of_what_is_kept(clock: FakeClock, tmp_path: Path) -> None:
+    """Memory does not grow with it, no half of a secret is kept, and what follows is there."""
+    outside = fake_outside(FakeCluster(), clock, io.StringIO())
+    outside.console.hide(["run-token-1234"])
+    file = tmp_path / "events.jsonl"
+    recording = Recording(file, outside)
+    recording.take(b"1\n" + b"y" * (LONGEST_LINE - 4))
+    recording.take(b"run-token")
+    recording.take(b"-1234")
+    recording.take(b"\n2\n3\n4" + b"z" * LONGEST_LINE)
+    recording.close()
+    assert file.read_bytes().splitlines() == [b"1", LEFT_OUT, b"2", b"3", LEFT_OUT]
+
+
+def test_what_is_kept_does_not_fill_the_disk(clock: FakeClock, tmp_path: Path) -> None:
+    """Beyond a limit nothing is added; it is told once, and the run goes on."""
+    stream = io.StringIO()
+    file = tmp_path / "events.jsonl"
+    recording = Recording(file, fake_outside(FakeCluster(), clock, stream), most_bytes=2**20)
+    for _ in range(3):
+        recording.take(b"x" * (2**19 - 1) + b"\n")
+    recording.take(b"more\n")
+    recording.close()
+    assert file.stat().st_size == 2**20
+    assert stream.getvalue().count("its events beyond 1 MiB are not kept") == 1
