@@ -12,6 +12,7 @@ from codexctl_tasks.errors import (
     CodexctlError,
 )
 from codexctl_tasks.world.retrying import TRANSFER, retrying
+from codexctl_tasks.world.scripting import Container, run_script
 from codexctl_tasks.world.starting import POD
 
 if TYPE_CHECKING:
@@ -115,24 +116,27 @@ class Shell:
             raise
 
     def _once(self, script: str, arguments: Sequence[str], given: Iterable[bytes]) -> bytes:
-        printed = bytearray()
+        left = _MOST_PRINTED
 
         def take(piece: bytes) -> None:
-            printed.extend(piece)
-            if len(printed) > _MOST_PRINTED:
+            nonlocal left
+            left -= len(piece)
+            if left < 0:
                 what = f"a script of codexctl printed more than {_MOST_PRINTED} bytes there"
                 raise ClusterError(str(self.site), what, _FIX)
 
-        where = (self.site.namespace, self.site.pod, self.site.container)
-        command = ["sh", "-c", script, "run", *arguments]
-        ended = self._cluster.execute(*where, command, stdin=given, take=take, limit_s=QUESTION_S)
+        where = Container(self.site.namespace, self.site.pod, self.site.container)
+        question = (script, *arguments)
+        printed, ended = run_script(
+            self._cluster, where, *question, stdin=given, take=take, limit_s=QUESTION_S
+        )
         if ended.exit_code == CUT:
             raise BrokenStreamError(str(self.site), "the stream was cut")
         if ended.exit_code:
             said = " ".join(ended.stderr.split())[:500] or f"exit code {ended.exit_code}"
             what = f"a script of codexctl failed there: {said}"
             raise ClusterError(str(self.site), what, _FIX)
-        return bytes(printed)
+        return printed
 
     def is_elsewhere(self, host: str) -> bool:
         """Tell whether a pod with this host name runs, or may run, beside this one."""

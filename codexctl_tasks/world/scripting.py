@@ -7,6 +7,7 @@ So the words of a script are followed by a mark that it cannot know.
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,6 +51,7 @@ def run_script(
     *arguments: str,
     stdin: Iterable[bytes] = (),
     take: Callable[[bytes], object] = lambda _: None,
+    limit_s: float = math.inf,
 ) -> Said:
     """
     Run a script for ``sh`` and return all that it printed.
@@ -61,6 +63,7 @@ def run_script(
         arguments: ``$1`` and so on.
         stdin: What it reads.
         take: Gets each piece when it comes, with the mark; what it raises ends the stream.
+        limit_s: What takes longer is a `ClusterError`.
 
     Raises:
         BrokenStreamError: It ended with 0, and not all that it printed is here.
@@ -73,7 +76,7 @@ def run_script(
         take(piece)
 
     command = ["sh", "-c", framed(script), mark, *arguments]
-    ended = cluster.execute(*container, command, stdin=stdin, take=hear)
+    ended = cluster.execute(*container, command, stdin=stdin, take=hear, limit_s=limit_s)
     end = f"\n{mark}".encode()
     if printed.endswith(end):
         return Said(bytes(printed[: -len(end)]), ended)

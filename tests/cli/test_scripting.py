@@ -30,9 +30,10 @@ class Lossy:
         *where_and_command: Any,
         stdin: Iterable[bytes],
         take: Callable[[bytes], object],
+        limit_s: float,
     ) -> Executed:
         """Print three words and the mark, but for the last bytes."""
-        del stdin
+        del stdin, limit_s
         mark = where_and_command[-1][3]
         said = f"one two three\n{mark}".encode()
         take(said[: len(said) - self._lost])
