@@ -309,6 +309,8 @@ def test_a_cancelled_run_ends_in_the_pod(slot: AgentSlot, number: signal.Signals
     slot.model.play(runs("setsid sleep 4444 & sleep 4445"))
     process = slot.start("--kind", "plan")
     wait_until(lambda: "sleep 4444" in slot.processes(), "the agent works")
+    heard = slot.result_folder / "events.jsonl"
+    wait_until(lambda: "thread.started" in heard.read_text(), "the client knows the thread")
     process.send_signal(number)
     process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + number
@@ -378,7 +380,7 @@ def test_a_disk_that_is_full_leaves_no_agent_alone(slot: AgentSlot) -> None:
     assert slot.result["status"] == "infra-failed"
     assert "the result cannot be written: No space left on device" in slot.result["reason"]
     assert f"cancelled: run {slot.result['run']} has ended" in done.stderr
-    assert not slot.processes()
+    wait_until(lambda: not slot.processes(), "nothing is left in the pod", GONE_S)
 
 
 def test_an_agent_that_kills_its_launcher_is_ended(slot: AgentSlot) -> None:
@@ -391,7 +393,7 @@ def test_an_agent_that_kills_its_launcher_is_ended(slot: AgentSlot) -> None:
     done = slot.ask("--kind", "plan")
     slot.write()
     assert done.returncode == 0, done.stderr
-    assert not slot.processes()
+    wait_until(lambda: not slot.processes(), "nothing is left in the pod", GONE_S)
 
 
 def test_a_stream_that_is_cut_changes_nothing(slot: AgentSlot, tmp_path: Path) -> None:
