@@ -190,7 +190,9 @@ def test_two_runs_side_by_side(site: Site) -> None:
 def test_an_image_that_cannot_be_pulled(site: Site) -> None:
     """One line says which pod, and why; nothing is left."""
     image = site.settings.image.replace("base:1", "absent:1")
-    with pytest.raises(ClusterError, match=r"model-one: (ErrImagePull|ImagePullBackOff)"):
+    with pytest.raises(
+        ClusterError, match=r"model-one: does not start: (ErrImagePull|ImagePullBackOff)"
+    ):
         _access(site, image=image).__enter__()
     site.await_nothing_left()
 
