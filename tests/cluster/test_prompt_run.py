@@ -508,7 +508,7 @@ def test_the_token_of_the_model_is_written_nowhere(slot: AgentSlot) -> None:
     token = "tok-sentinel-of-this-run"
     look = (
         "tr '\\0' ' ' < /proc/$PPID/cmdline; env; cat /proc/[0-9]*/cmdline | tr '\\0' ' ';"
-        " grep -rl tok-sentinel /workspace /tmp 2>/dev/null; echo loo'ked'"
+        " find /workspace /tmp -type f -exec grep -l tok-sentinel {} + 2>/dev/null; echo loo'ked'"
     )
     slot.model.play(runs(look, f"Is it {token}?"), says(f"It is {token}."))
     done = slot.ask("--kind", "plan", CODEXCTL_MODEL_TOKEN=token)
@@ -531,7 +531,9 @@ def test_the_key_of_the_model_stays_in_the_proxy(slot: AgentSlot) -> None:
     """The model sees the key; the agent, its pod, its slot, its work and what is told do not."""
     key = "sk-SENTINEL-of-the-model"
     slot.write(proxy={"image": slot.image, "upstream": slot.model.url})
-    search = "grep -rl SENTINE[L] /workspace /tmp /etc /run /var 2>/dev/null"
+    # Plain files alone: whoever opens a pipe waits for somebody who writes to it.
+    places = "/workspace /tmp /etc /run /var"
+    search = f"find {places} -type f -exec grep -l SENTINE[L] {{}} + 2>/dev/null"
     look = (
         "env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ';"
         f" {search}; echo w > work.txt; echo loo'ked'"
