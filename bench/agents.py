@@ -16,13 +16,16 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from accounts import Administrator
-from compare import CODEXCTL, sandbox_environment
+from compare import CODEXCTL, ROOT, sandbox_environment
+
+sys.path.insert(0, str(ROOT))
 
 from tests.support.agent_image import push_agent_image
 from tests.support.agents import ISSUE, REPO, AgentSlot
