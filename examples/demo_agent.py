@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import platform
 import shlex
-import shutil
 import signal
 import sys
 import time
@@ -89,8 +88,6 @@ class AgentDemo(Stage):
             raise SetupError("SANDBOX=off: this demo plays in the sandbox only: leave it out")
         if platform.machine() != "x86_64":
             raise SetupError("machine: the pinned package of Codex is for x86_64: use such a one")
-        if not shutil.which("npm"):
-            raise SetupError("npm: is not there: apt-get install --no-install-recommends npm")
 
     def make_images(self) -> None:
         """Step 2: what the pods will run."""

@@ -137,6 +137,8 @@ def test_a_thread_goes_on_and_its_usage_is_counted_once(slot: AgentSlot) -> None
     assert slot.result["thread_id"] == first["thread_id"]
     assert slot.result["usage"]["input"] == 100
     assert "The word is apple." in slot.model.asked[0].text
+    shown = slot.ask("--kind", "plan", "--resume", "last", "--dry-run").stdout
+    assert f"resume {first['thread_id']} -" in shown
     slot.model.play(says("Still apple."))
     assert slot.ask("--kind", "plan", "--resume", "last", prompt="And now?").returncode == 0
     assert slot.result["thread_id"] == first["thread_id"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from codexctl_tasks.agent.command import TESTED_VERSION
-from sandbox import images
+from sandbox import images, prerequisites
 from sandbox.places import exclusive, find_places
 from sandbox.waiting import BASE_REFERENCE
 from tests.support.shell import SLOW_S
@@ -58,6 +58,8 @@ def codex_folder() -> Path:
 
 
 def _fetch(folder: Path) -> None:
+    if not shutil.which("npm"):
+        prerequisites.install("npm")
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -71,7 +71,7 @@ def brief(assignment: Assignment, subject: Result, outside: Outside) -> Brief:
     ) as github:
         seen = read_seen(request.seen)
         context = read_context(github, Thread(subject.repo, number), _event(variables), seen)
-    language = request.language or codex.prompt_lang.strip().lower()
+    language = request.language or codex.prompt_lang.strip().lower().partition("-")[0]
     facts = replace(_facts(assignment, subject), instructions=_instructions(loaded, outside))
     text = prompt(context, facts, Kind(request.kind), language, template, where=where)
     return Brief(text, choose(base, context.labels, given, request.models))

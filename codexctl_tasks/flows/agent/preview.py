@@ -19,12 +19,18 @@ _NO_URL = "http://MODEL-PROXY/v1"
 
 
 def show(assignment: Assignment, subject: Result, outside: Outside) -> int:
-    """Print the prompt, the configuration, the exact command, and the objects of the proxy."""
+    """
+    Print the prompt, the configuration, the exact command, and the objects of the proxy.
+
+    *subject*: Its thread is the one that would go on; empty: a new one begins.
+    """
     request, loaded = assignment.request, assignment.loaded
     made = assignment.configuration(request.model_url or _NO_URL)
     outside.console.hide(made.environment.values())
     told = brief(assignment, subject, outside)
-    words = arguments(loaded.stack.codex.agent, assignment.invocation(told.choice, request.thread))
+    words = arguments(
+        loaded.stack.codex.agent, assignment.invocation(told.choice, subject.thread_id)
+    )
     parts = {"prompt": told.prompt, "configuration": made.text, "command": as_shell(words)}
     proxy = [] if request.model_url else shown_proxy(loaded)
     if request.output == "json":

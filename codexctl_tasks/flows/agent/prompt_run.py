@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from codexctl_tasks.agent.pod import LostRunError, Shell, Site
 from codexctl_tasks.agent.result import Result, Status, write_result
+from codexctl_tasks.agent.running import Run
 from codexctl_tasks.agent.scripts import LAST
 from codexctl_tasks.errors import (
     ClusterError,
@@ -261,4 +262,9 @@ class _PromptRun:
         place = SlotPlace(self._request, self._outside)
         record = wanted_record(place, self._request)
         self._name(record)
-        return preview.show(self._assignment(place, record), self._result, self._outside)
+        assignment = self._assignment(place, record)
+        if self._request.thread:
+            shell = Shell(assignment.site, place.cluster, self._outside.clock)
+            thread = Run(shell, self._outside.clock).survey(self._request.thread, "").thread
+            self._result = replace(self._result, thread_id=thread)
+        return preview.show(assignment, self._result, self._outside)

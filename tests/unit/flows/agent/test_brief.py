@@ -96,6 +96,15 @@ def test_an_issue_and_the_environment_are_told(desk: Desk) -> None:
     assert told.choice == Choice("model-of-the-stack", "low")
 
 
+def test_a_language_of_a_region(desk: Desk, stage: Stage) -> None:
+    """What comments take for Russian is Russian for prompts, too."""
+    (stage.folder / "services.yaml").write_text(
+        STACK.replace("promptLang: ru", "promptLang: ru-RU")
+    )
+    told = desk.brief().prompt
+    assert "CYRILLIC" in {unicodedata.name(each, "").split(" ")[0] for each in told}
+
+
 def test_flags_beat_labels_which_beat_the_stack(desk: Desk, server: GitHubServer) -> None:
     """Whoever labels an Issue chooses its model; whoever starts a run has the last word."""
     server.facts.issues[12]["labels"] = [{"name": "[ai-model-large]"}]
