@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 import re
 import socket
+import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.errors import ClusterError
@@ -21,7 +23,7 @@ from codexctl_tasks.world.cluster import CONNECTIONS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from urllib3 import HTTPConnectionPool
+    from urllib3 import HTTPConnectionPool, PoolManager
 
     from codexctl_tasks.requests.basis import ClusterSettings
 
@@ -66,20 +68,21 @@ def load_access(settings: ClusterSettings) -> Access:
     context, namespace = "", "default"
     try:
         if settings.kubeconfig or _has_home_config() or not _POD_ACCOUNT.exists():
-            with _complaints_raised():
+            with _complaints_raised(), _no_key_left(loaded):
                 loaded.load_kube_config(
                     config_file=settings.kubeconfig or None,
                     context=settings.context or None,
                     client_configuration=configuration,
                     persist_config=False,
                 )
+                manager = client.rest.RESTClientObject(configuration).pool_manager
+                _read_certificates(manager)
             context, namespace = _context(settings, loaded)
         else:
             loaded.load_incluster_config(client_configuration=configuration)
             namespace = (_POD_ACCOUNT / "namespace").read_text().strip()
-        pool = client.rest.RESTClientObject(configuration).pool_manager.connection_from_url(
-            configuration.host
-        )
+            manager = client.rest.RESTClientObject(configuration).pool_manager
+        pool = manager.connection_from_url(configuration.host)
         url = parse_url(configuration.host)
         # An HTTP proxy is told the whole address, unless TLS leads through it.
         through_proxy = pool.proxy is not None and url.scheme == "http"
@@ -97,6 +100,45 @@ def load_access(settings: ClusterSettings) -> Access:
             f"no usable cluster access: {error}",
             "set KUBECONFIG to a file with a current context, or give --context",
         ) from error
+
+
+@contextmanager
+def _no_key_left(config: Any) -> Iterator[None]:
+    """
+    Remove the files into which the official client writes certificates and keys of a kubeconfig.
+
+    It does so itself, but at the end of the process: one that is killed leaves the key behind.
+    """
+    with _FILES_OF_THE_CLIENT:
+        try:
+            yield
+        finally:
+            config.kube_config._cleanup_temp_files()  # noqa: SLF001 - nothing public forgets them
+
+
+_FILES_OF_THE_CLIENT = Lock()
+"""It shares them among all who read the same kubeconfig."""
+
+
+def _read_certificates(manager: PoolManager) -> None:
+    """Read into memory what would be read from files at each connection."""
+    from urllib3.util.ssl_ import create_urllib3_context
+
+    settings = manager.connection_pool_kw
+    named = ("ca_certs", "ca_cert_data", "cert_file", "key_file")
+    authorities, data, certificate, key = (settings.pop(name, None) for name in named)
+    context = create_urllib3_context(cert_reqs=settings["cert_reqs"])
+    if authorities or data:
+        context.load_verify_locations(authorities, cadata=data)
+    else:
+        context.load_default_certs()
+    if certificate:
+        try:  # without a password OpenSSL would ask for one
+            context.load_cert_chain(certificate, key, password="")
+        except ssl.SSLError as error:
+            what = "the client's certificate or its key cannot be read, or needs a password"
+            raise ValueError(f"{what}: {error}") from error
+    settings["ssl_context"] = context
 
 
 @contextmanager

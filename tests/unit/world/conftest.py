@@ -37,6 +37,16 @@ IHem+I5nKBax0VycH08eGkQDUO4/WqwFSsBu2EyoYt6yAiEAik4NSj8ZT6Djxp28
 YdRa/wJtzfNdfDfKjQJuP0BeyWY=""",
 }
 """A key and certificate for 127.0.0.1, made for this test, trusted by nobody."""
+ENCRYPTED_KEY = """\
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHrMFYGCSqGSIb3DQEFDTBJMCgGCSqGSIb3DQEFDDAbBAieNr7UVhhGWQIBATAM
+BggqhkiG9w0CCQUAMB0GCWCGSAFlAwQBKgQQ1ce3QAag7JSyz2k5Nn1S7gSBkC4o
+plxkhI08+wDIJWxMyNLcuIkI70UJgvAKt9S1tMsBVnVPk0N3C4MNbz9eSMPIqAVC
+4m+GFDt+6Q9f2VmfrYQWjjTN9TO1n3n5Jo2+1KCJSkPf9VwWFFqn0Ubhc0tQfE2O
+i5bgKCVcGeufYn5QoYL6X+ba4838UHGenGVAuLIRM4Hh9NN1ZfuHOoqT3XA9nA==
+-----END ENCRYPTED PRIVATE KEY-----
+"""
+"""The same key behind a password."""
 
 
 @pytest.fixture

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import ssl
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from codexctl_tasks.errors import ClusterError, TransientClusterError
-from tests.support.api_server import Answer, write_kubeconfig
+from tests.support.api_server import Answer, api_server, write_kubeconfig
+from tests.unit.world.conftest import ENCRYPTED_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +91,42 @@ def test_a_certificate_of_another_name_is_named(
     assert right.resources() == {}
     with pytest.raises(ClusterError, match=r"is not valid for 'other\.example'"):
         wrong.resources()
+
+
+def test_no_file_holds_a_key_while_a_task_runs(
+    certificate: Path, tmp_path: Path, connected: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is killed leaves no key behind; a second task of the process reads it again."""
+    (scratch := tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    data = base64.b64encode(certificate.read_bytes()).decode()
+    user = {"client-certificate-data": data, "client-key-data": data}
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    tls.load_verify_locations(certificate)
+    tls.verify_mode = ssl.CERT_REQUIRED
+
+    with api_server(tls) as server:
+        server.will(*[Answer({"items": []})] * 4)
+        trusted: dict[str, Any] = {"certificate-authority-data": data}
+        file = write_kubeconfig(tmp_path / "kubeconfig", server.address, user=user, **trusted)
+        clusters = connected(file), connected(file)
+        left = list(scratch.iterdir())
+        found = [cluster.resources() for cluster in clusters]
+
+    assert (left, found) == ([], [{}, {}])
+
+
+def test_a_key_behind_a_password_is_refused_and_not_asked_for(
+    certificate: Path, tmp_path: Path, connected: Connect
+) -> None:
+    """Nobody sits before a runner: OpenSSL must not wait for somebody who types."""
+    key = base64.b64encode(ENCRYPTED_KEY.encode()).decode()
+    user = {"client-certificate": str(certificate), "client-key-data": key}
+    file = write_kubeconfig(tmp_path / "kubeconfig", "https://c.example", user=user)
+
+    with pytest.raises(ClusterError, match="the client's certificate or its key cannot be read"):
+        connected(file)
 
 
 @pytest.mark.parametrize(
