@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compare import Commands, Run, measure
+from compare import Commands, Run, measure, own_environment
 
 from codexctl_tasks.console import Console
 from codexctl_tasks.errors import Location
@@ -176,7 +176,7 @@ def measure_all(folder: Path, host: str, images: int, runs: int) -> dict[str, li
     found: dict[str, list[Run]] = {program.name: [] for program in programs}
     for number in range(runs + 1):
         for program in programs:
-            run = measure(program, dict(os.environ), folder)
+            run = measure(program, own_environment(), folder)
             if number:
                 found[program.name].append(run)
     return found

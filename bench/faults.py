@@ -47,7 +47,7 @@ _MORE_S = 60
 """How much longer than a scenario lasts they wait for it when all will be well."""
 _LIMIT_S = 600
 """No program waits that long."""
-_FOREIGN = ("CODEXCTL_", "GITHUB_", "HELM_", "KUBERNETES_", "XDG_")
+_FOREIGN = ("CODEXCTL_", "GITHUB_", "HELM_", "KUBERNETES_", "PYTHON", "XDG_")
 
 Commands = list[list[str]]
 """Run one after the other until one fails."""

@@ -20,7 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from compare import CODEXCTL, ROOT, Commands, Run, measure
+from compare import CODEXCTL, ROOT, Commands, Run, measure, own_environment
 
 _JINJA = {
     "env": "{{ Env }}",
@@ -182,7 +182,7 @@ def main() -> None:
         results: dict[str, list[Run]] = {each: [] for each in found}
         for number in range(options.runs + 1):
             for each, (place, argv) in found.items():
-                run = measure(Commands(each, [argv]), dict(os.environ), place)
+                run = measure(Commands(each, [argv]), own_environment(), place)
                 if number:  # the first one warms up
                     results[each].append(run)
     print(f"{options.services} services, {options.services * 5} objects, medians of {options.runs}")

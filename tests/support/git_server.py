@@ -140,6 +140,7 @@ def git_server(root: Path) -> Iterator[GitServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def _serve(self) -> None:
             body = self._body()

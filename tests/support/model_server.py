@@ -174,6 +174,7 @@ def model_server(address: str = "127.0.0.1", port: int = 0) -> Iterator[ModelSer
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

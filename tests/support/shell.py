@@ -22,8 +22,8 @@ def clean_environment(**extra: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("CODEXCTL_", "GITHUB_", "KUBERNETES_", "INVOKE_"))
-        and name not in ("KUBECONFIG", "NO_COLOR", "PYTHONPATH")
+        if not name.startswith(("CODEXCTL_", "GITHUB_", "KUBERNETES_", "INVOKE_", "PYTHON"))
+        and name not in ("KUBECONFIG", "NO_COLOR")
     }
     return {**kept, **extra}
 
