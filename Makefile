@@ -14,7 +14,7 @@ help: ## Show what can be made
 demo: $(INSTALLED) ## Deploy the example shop to a real cluster, break it, and see what codexctl says
 	@$(BIN)/python examples/demo.py
 
-demo-agent: $(INSTALLED) ## Let an agent work on an Issue of the shop: from a label to a pull request, without a key
+demo-agent: $(INSTALLED) ## Let an agent work on an Issue of the shop, without a key; with HOLD=1 you can go on by hand
 	@$(BIN)/python examples/demo_agent.py
 
 test: $(INSTALLED) lint ## Check style, types and layers, then run every test, the demo included

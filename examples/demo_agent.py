@@ -4,7 +4,8 @@ The demo of an agent's run: an Issue gets a label, and a pull request comes of i
 Run it with ``make demo-agent``. Real are the Kubernetes (the sandbox), the shop in its slot, the
 Codex CLI in its pod, the proxy with the key, and git; GitHub's API and the model are small servers
 on this machine: no account, no key and no internet are needed but for Debian's and npm's packages.
-What the run has left stays in ``build/demo-agent``; all else is removed, also after Ctrl-C.
+What the run has left stays in ``build/demo-agent``; all else is removed, also after Ctrl-C. With
+``make demo-agent HOLD=1`` the servers stay until then, for whoever wants to go on by hand.
 
 Exit codes: 0 all went as told, 1 a step did not, 2 something is missing, 130 interrupted.
 """
@@ -37,6 +38,8 @@ from demo_world import (
     ISSUE,
     KEY,
     LABEL,
+    OTHER_ISSUE,
+    OTHER_TITLE,
     PERSON,
     REPO,
     TEXT,
@@ -54,6 +57,15 @@ FOLDER = ROOT / "build" / "demo-agent"
 """What stays when the demo is over."""
 NAMESPACES = ("shop-system", "shop-codexctl-model")
 """Where slots are recorded, and where the proxy runs; both stay when a run is over."""
+BY_HAND = (
+    "ensure-slot",
+    "ensure-ready",
+    "prompt-run --result-dir ../result-by-hand",
+    "publish --result-dir ../result-by-hand",
+    "finish --result-dir ../result-by-hand",
+    "release",
+)
+"""The tasks of a run, as docs/ai-run.md names them."""
 _OF_A_RUNNER = ("GITHUB_", "RUNNER_", "OPENAI_")
 """Variables of this machine that would tell another story."""
 
@@ -80,6 +92,8 @@ class AgentDemo(Stage):
                 self.let_agent_work(made)
                 self.publish(made)
                 self.finish(made)
+                if os.environ.get("HOLD"):
+                    self.hold(made)
         self.say_what_next(time.monotonic() - began)
 
     def check_machine(self) -> None:
@@ -206,6 +220,28 @@ class AgentDemo(Stage):
         self.show_text(comments[0])
         tell.success("one comment, which the next run brings up to date")
 
+    def hold(self, made: World) -> None:
+        """Let somebody go on by hand until Ctrl-C, with another Issue."""
+        tell, file = self.narrator, FOLDER / "environment"
+        made.open_other_issue()
+        exports = (f"export {k}={shlex.quote(v)}" for k, v in sorted(made.by_hand().items()))
+        lines = [*self.preparations(), *self.choices(), *exports, f"cd {made.checkout}"]
+        file.write_text("\n".join(lines) + "\n")
+        tell.title("Now you: the servers run until Ctrl-C. In another terminal:")
+        tell.say(f"There is another Issue, #{OTHER_ISSUE}: {OTHER_TITLE}.")
+        tell.command(f"source {file}")
+        for words in BY_HAND:
+            tell.command(f"codexctl {words}")
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(3600)
+
+    def choices(self) -> list[str]:
+        """Return what the shop's services.yaml is told beside where its images are."""
+        names = ("SHOP_AGENT_IMAGE", "SHOP_MODEL_URL")
+        return [f"export {name}={shlex.quote(self.environment[name])}" for name in names]
+
     def show_text(self, text: str) -> None:
         """Show what people see of a text on GitHub: without the line by which it is found again."""
         for line in text.splitlines()[1:]:
@@ -257,7 +293,8 @@ class AgentDemo(Stage):
                 signal.signal(number, signal.SIG_IGN)
             self.narrator.title("The Issue is closed, and the slot is removed.")
             with suppress(DemoError):  # what happened before counts more; its output says why
-                self.run_step(f"cleanup --issue {ISSUE} --repo {REPO}", made)
+                for issue in (ISSUE, OTHER_ISSUE) if os.environ.get("HOLD") else (ISSUE,):
+                    self.run_step(f"cleanup --issue {issue} --repo {REPO}", made)
                 for name in fresh:
                     cluster.delete_namespace(name)
 

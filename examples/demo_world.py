@@ -51,6 +51,13 @@ The number stands before that of the visits, and is that of the products which t
 **Verified**: the page was rendered with what the API of this slot answers.
 """
 
+OTHER_ISSUE, OTHER_TITLE = 9, "The page should greet whoever visits it"
+"""For whoever goes on by hand."""
+GREET = """\
+sed -i 's/<p>This page/<p>Welcome! This page/' web/page.py
+git -c user.name=Agent -c user.email=agent@example.com commit -qam 'Greet whoever visits the page'
+"""
+
 
 @dataclass(frozen=True)
 class World:
@@ -93,18 +100,37 @@ class World:
             "CODEXCTL_RESULT_DIR": str(self.folder / "result"),
         }
 
+    def by_hand(self) -> dict[str, str]:
+        """Return what somebody exports who goes through the tasks by hand, for the other Issue."""
+        return {
+            "CODEXCTL_REPO": REPO,
+            "CODEXCTL_ISSUE": str(OTHER_ISSUE),
+            "CODEXCTL_GH_PAT": TOKEN,
+            "OPENAI_API_KEY": KEY,
+            "GITHUB_API_URL": self.github.url,
+            "GITHUB_SERVER_URL": self.forge.url,
+        }
+
+    def open_other_issue(self) -> None:
+        """Open another Issue, and let the model know what to do about it."""
+        self._open(OTHER_ISSUE, OTHER_TITLE, "One word is enough.")
+        self.model.play(runs(GREET, "I greet them."), says("The page greets its visitors.\n"))
+
     def add_label(self) -> None:
         """Let somebody add the label that starts a run, and GitHub tell of it."""
-        issue = self.github.facts.add_issue(
-            ISSUE,
-            title=TITLE,
-            body=TEXT,
+        issue = self._open(ISSUE, TITLE, TEXT)
+        about = {"action": "labeled", "label": {"name": LABEL}, "sender": {"login": PERSON}}
+        (self.folder / "event.json").write_text(json.dumps({**about, "issue": issue}))
+
+    def _open(self, number: int, title: str, text: str) -> dict[str, Any]:
+        return self.github.facts.add_issue(
+            number,
+            title=title,
+            body=text,
             user={"login": PERSON, "type": "User"},
             labels=[{"name": LABEL}],
             updated_at=datetime.now(UTC).isoformat(),
         )
-        about = {"action": "labeled", "label": {"name": LABEL}, "sender": {"login": PERSON}}
-        (self.folder / "event.json").write_text(json.dumps({**about, "issue": issue}))
 
 
 def push_agent_image(registry: str) -> str:
