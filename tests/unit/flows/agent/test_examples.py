@@ -9,6 +9,7 @@ from codexctl_tasks.flows.agent.way import shown_proxy
 from codexctl_tasks.settings import source
 from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.stack.rendering import desired_of
+from codexctl_tasks.stack.steps import steps_of
 
 if TYPE_CHECKING:
     from codexctl_tasks.stack.loading import LoadedStack
@@ -36,3 +37,17 @@ def test_the_proxy_of_the_market() -> None:
     assert image == "registry.example.com/market/agent:node22-local"
     assert pod["spec"]["containers"][0]["image"] == image
     assert [line for line in lines if f"/model-id-of-run: {image}; leads to " in line]
+
+
+def test_the_pod_of_the_markets_agent() -> None:
+    """It has the database of its slot, and no key or token that somebody else pays for."""
+    loaded = _market()
+    pod = _object(loaded, "Deployment", "codex")["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+
+    assert "envFrom" not in container
+    sources = [each["valueFrom"] for each in container["env"] if "valueFrom" in each]
+    assert sources == [{"secretKeyRef": {"name": "market", "key": "DATABASE_URL"}}]
+    hooks = [step.use for step in steps_of(loaded)]
+    assert "codex.ensure-codex-secrets" not in hooks
+    assert "codex.ensure-data-dirs" in hooks
