@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codexctl_tasks.agent.proxy.objects import agent_rights
 from codexctl_tasks.flows.agent.way import shown_proxy
 from codexctl_tasks.settings import source
 from codexctl_tasks.stack.loading import load_stack
@@ -51,3 +52,13 @@ def test_the_pod_of_the_markets_agent() -> None:
     hooks = [step.use for step in steps_of(loaded)]
     assert "codex.ensure-codex-secrets" not in hooks
     assert "codex.ensure-data-dirs" in hooks
+
+
+def test_the_rights_of_the_markets_agent() -> None:
+    """They are those that a plan names as the most that an agent should have."""
+    loaded = _market()
+    role = _object(loaded, "Role", "codex-slot")
+    most = agent_rights(loaded.context.namespace)
+
+    assert role["metadata"]["namespace"] == "market-dev-1"
+    assert role["rules"] == most["rules"]
