@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,3 +63,32 @@ def test_the_rights_of_the_markets_agent() -> None:
 
     assert role["metadata"]["namespace"] == "market-dev-1"
     assert role["rules"] == most["rules"]
+
+
+def test_nothing_lets_the_markets_agent_out() -> None:
+    """Policies add up: one that opens the internet to all pods would undo what shuts agents in."""
+    loaded = _market()
+    pod = _object(loaded, "Deployment", "codex")["spec"]["template"]
+    shut_in = loaded.stack.codex.proxy.agent_pods.items()
+    assert shut_in <= pod["metadata"]["labels"].items()
+
+    bodies = [manifest.body for manifest in desired_of(loaded).manifests]
+    policies = [body for body in bodies if body["kind"] == "NetworkPolicy"]
+    private = [ip_network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
+    ways = [
+        ip_network(peer["ipBlock"]["cidr"])
+        for policy in policies
+        if _matches(policy["spec"]["podSelector"], pod["metadata"]["labels"])
+        for rule in policy["spec"]["egress"]
+        for peer in rule["to"]
+        if "ipBlock" in peer
+    ]
+    assert ways == private
+    assert len(policies) == 2
+
+
+def _matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    assert selector.keys() <= {"matchExpressions"}
+    wanted = selector.get("matchExpressions", [])
+    assert all(each["operator"] == "NotIn" for each in wanted)
+    return all(labels.get(each["key"]) not in each["values"] for each in wanted)
