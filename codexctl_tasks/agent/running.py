@@ -76,6 +76,8 @@ class Survey:
     """Of the thread that is to go on, by now."""
     has_key: bool = False
     """There is a key of a model in the container's environment."""
+    has_token: bool = False
+    """There is a token of GitHub in it."""
     has_folder: bool = False
     going_on: tuple[str, ...] = ()
     """Numbers of runs that have not ended, with their pods: ``NUMBER POD``."""
@@ -105,6 +107,7 @@ class Run:
             thread=found.get("thread", ""),
             used=_usage_of(found.get("usage", "")),
             has_key="key" in found,
+            has_token="token" in found,
             has_folder="folder" in found,
             going_on=_going_on(told),
         )

@@ -354,6 +354,7 @@ if [ -n "$base" ] && quiet_git merge-base --is-ancestor "$base" HEAD 2>/dev/null
   echo 'base yes'
 fi
 [ -z "${OPENAI_API_KEY:-}${CODEX_API_KEY:-}" ] || echo 'key yes'
+if env | grep -qE '^(GH_TOKEN|GITHUB_TOKEN|([A-Za-z0-9_]+_)?GH_PAT)=.'; then echo 'token yes'; fi
 if [ "$thread" = last ]; then thread=$(begin "$home/last-thread" 100); fi
 case $thread in [!A-Za-z0-9]*|*[!A-Za-z0-9._-]*) thread= ;; esac
 if [ -n "$thread" ]; then

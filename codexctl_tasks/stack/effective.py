@@ -15,8 +15,8 @@ def effective(loaded: LoadedStack) -> dict[str, Any]:
     """
     Return ``services.yaml`` as it holds for the environment, with its own keys.
 
-    What concerns other environments is left out, `when` and `tagTemplate` are rendered, and what
-    has no value is not there.
+    What concerns other environments is left out, `when`, `tagTemplate` and the image of the proxy
+    are rendered, and what has no value is not there.
     """
     stack, env = loaded.stack, loaded.source.env
     whole = stack.model_dump(by_alias=True, exclude_defaults=True, mode="json")
@@ -27,6 +27,8 @@ def effective(loaded: LoadedStack) -> dict[str, Any]:
     whole["environments"] = {env: own}
     if "baseDomain" in whole:
         whole["baseDomain"] = _only(whole["baseDomain"], env)
+    if image := loaded.proxy_image():
+        whole["codex"]["proxy"]["image"] = image
     for key, items in (("infrastructure", stack.infrastructure), ("services", stack.services)):
         if items:
             whole[key] = _items(loaded, key, items, whole[key])

@@ -106,12 +106,13 @@ class LoadedStack:
 
     def image_name(self, name: str) -> str:
         """Return where an image of `images` is; empty: the entry does not say."""
-        image = self.stack.images[name]
+        image, path = self.stack.images[name], ("images", name)
         if image.type != "build":
-            return image.local.strip() or image.source.strip()
+            key = "local" if image.local.strip() else "from"
+            return self._whole(image.local.strip() or image.source.strip(), (*path, key))
         key = "tag" if image.tag else "tagTemplate"
-        tag = self.render_again(image.tag or image.tag_template, ("images", name, key))
-        return f"{image.repository.strip()}:{tag}"
+        tag = self._whole_again(image.tag or image.tag_template, (*path, key))
+        return f"{self._whole(image.repository.strip(), (*path, 'repository'))}:{tag}"
 
     def wants(self, item: Item, path: KeyPath) -> bool:
         """Tell whether `when` lets an item take part; a blank one does."""
@@ -123,6 +124,25 @@ class LoadedStack:
             return ""
         tag = self.render_again(item.image.tag_template, (*path, "image", "tagTemplate"))
         return f"{repository}:{tag}" if tag else repository
+
+    def proxy_image(self) -> str:
+        """Return the image reference of `codex.proxy`; empty: there is no proxy."""
+        return self._whole_again(self.stack.codex.proxy.image, ("codex", "proxy", "image"))
+
+    def _whole_again(self, text: str, path: KeyPath) -> str:
+        return self._whole(self.render_again(text, path), path)
+
+    def _whole(self, text: str, path: KeyPath) -> str:
+        if holds_template(text):
+            raise self.held_template(path)
+        return text
+
+    def held_template(self, path: KeyPath) -> ConfigurationError:
+        """Return the error for an image reference that no node could pull."""
+        place, name = self.find(path)
+        what = f"{name}: holds a template still, when the image is needed"
+        fix = "give a plain value: versions that are templates themselves are for tags"
+        return ConfigurationError(place, what, fix)
 
     def overlay(self, item: Item) -> Overlay:
         """Return what is different in this environment."""
@@ -158,6 +178,11 @@ class ImageNames(StringMap):
         if name not in self:
             return default
         return self[name]
+
+
+def holds_template(image: str) -> bool:
+    """Tell whether an image reference holds a template that nobody renders any more."""
+    return "{{" in image
 
 
 def load_stack(source: Source) -> LoadedStack:

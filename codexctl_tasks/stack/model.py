@@ -480,7 +480,8 @@ class ModelProxy(Part):
     """``codex.proxy``: what holds the model key, outside of the slot."""
 
     image: Text = ""
-    """Image with Python 3.9 or newer as `python3`, such as the agent's own."""
+    """Image with Python 3.9 or newer as `python3`, such as the agent's own. Rendered when it is
+    used."""
     pull_secret: Text = ""
     """Name of a Secret in the namespace of proxies with which the image is pulled."""
     namespace: Text = ""

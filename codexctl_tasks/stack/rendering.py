@@ -17,7 +17,7 @@ from codexctl_tasks.stack.desired import Desired
 from codexctl_tasks.stack.documents import read_documents
 from codexctl_tasks.stack.files import display, inside, read_text
 from codexctl_tasks.stack.items import taking_part, title_of, unmatched_filters
-from codexctl_tasks.stack.loading import LoadedStack, leaves_project
+from codexctl_tasks.stack.loading import LoadedStack, holds_template, leaves_project
 from codexctl_tasks.stack.manifests import Manifest, read_manifests
 from codexctl_tasks.stack.model import Item, Service
 from codexctl_tasks.stack.overlays import overlay_mounts, with_changes
@@ -63,11 +63,18 @@ def desired_of(loaded: LoadedStack) -> Desired:
                 else (f"{loaded.file}: {source.env} has no manifests: nothing to do",)
             ),
         ),
-        obstacles=tuple(obstacles_of(loaded)),
+        obstacles=(*obstacles_of(loaded), *_held_templates(loaded)),
         defaults=defaults_of(loaded),
         loaded=loaded,
         secrets=loaded.secrets,
     )
+
+
+def _held_templates(loaded: LoadedStack) -> Iterator[ConfigurationError]:
+    """Yield an error for each image that is rendered as Go does it, and that no node could pull."""
+    for item, path in taking_part(loaded):
+        if holds_template(loaded.image(item, path)):
+            yield loaded.held_template((*path, "image"))
 
 
 def _objects(loaded: LoadedStack, item: Item, path: KeyPath) -> list[Manifest]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from codexctl_tasks.agent.scripts import LAST
+from codexctl_tasks.agent.scripts import LAST, SURVEY
 from codexctl_tasks.errors import ConfigurationError
 from codexctl_tasks.flows.agent.inspection import Inspection
 from codexctl_tasks.settings import prompt_run_request
 from codexctl_tasks.stack.model import Agent
 from tests.support.fakes import FakeCluster, fake_outside
 from tests.support.git_server import run_git
+from tests.support.shell import QUICK_S
 from tests.unit.agent.test_running import FakeShell
 
 if TYPE_CHECKING:
@@ -45,6 +48,15 @@ class Desk:
         [(_, words)] = shell.asked
         assert words[-1] == (self.commit if (self.folder / ".git").exists() else "")
         return base
+
+    def survey(self, **variables: str) -> list[str]:
+        """Return what the real script tells of a container with these variables."""
+        place = self.folder
+        command = ["sh", "-c", SURVEY, "sh", place, place, place, "", self.commit]
+        env = {"PATH": os.environ["PATH"], **variables}
+        done = subprocess.run(command, env=env, capture_output=True, timeout=QUICK_S, check=True)
+        told = done.stdout.decode().splitlines()
+        return [line for line in told if not line.startswith("version ")]
 
 
 @pytest.fixture
@@ -91,3 +103,30 @@ def test_a_thread_that_is_not_there_is_told_of(desk: Desk) -> None:
     assert desk.stream.getvalue() == ""
     desk.base(*known, thread=LAST)
     assert "no earlier thread here: a new one begins" in desk.stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "warning"),
+    [
+        ("OPENAI_API_KEY", "has the key of a model in its environment"),
+        ("GH_TOKEN", "has a token of GitHub in its environment"),
+        ("GITHUB_TOKEN", "has a token of GitHub in its environment"),
+        ("GH_PAT", "has a token of GitHub in its environment"),
+        ("CODEXCTL_GH_PAT", "has a token of GitHub in its environment"),
+        ("GITHUB_TOKENS", ""),
+        ("NO_GH_PATH", ""),
+    ],
+)
+def test_a_secret_that_the_agent_could_read(desk: Desk, name: str, warning: str) -> None:
+    """Whoever puts one into the agent's pod is told, by its kind; its value is not looked at."""
+    assert desk.base(*desk.survey(**{name: "s3cret"})) == desk.commit
+    told = desk.stream.getvalue()
+    assert warning in told
+    assert told.count("where the agent can read it: take it out, ") == bool(warning)
+    assert "s3cret" not in told
+
+
+def test_an_empty_variable_is_no_secret(desk: Desk) -> None:
+    """A pod may have the name of a token without having one."""
+    desk.base(*desk.survey(OPENAI_API_KEY="", GH_TOKEN="", TEAM_GH_PAT=""))
+    assert desk.stream.getvalue() == ""

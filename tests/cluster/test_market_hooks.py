@@ -34,7 +34,7 @@ FORMS = {
 }
 SECRETS = {
     "OPENAI_API_KEY": "sk-\"quoted\" 'and' $(not run) `nor` this",
-    "CODEX_GH_PAT": "ghp_first\nsecond line\n",
+    "CODEXCTL_GH_PAT": "ghp_first\nsecond line\n",
 }
 TLS = "market-slot-1-tls"
 HOST = "slot-1.ai.market.example.com"
@@ -65,6 +65,11 @@ class Market:
         """Where certificates are kept."""
         return f"{self.project}-staging"
 
+    @property
+    def repair(self) -> str:
+        """That of ``ai-repair``."""
+        return f"{self.project}-ai-staging"
+
     def prepare(self) -> None:
         """Write the stack, make both namespaces, and a database that is ready."""
         text = FORMS[self.form].read_text(encoding="utf-8")
@@ -77,7 +82,7 @@ class Market:
         kubectl = shutil.which(kubectl_path(self.environment))
         (self.folder / "bin" / "kubectl").symlink_to(str(kubectl))
         (self.folder / "data").mkdir()
-        for name in (self.namespace, self.staging):
+        for name in (self.namespace, self.staging, self.repair):
             self.kubectl("create", "namespace", name)
         self.kubectl("apply", "-f", "-", given=json.dumps(_database(self)))
 
@@ -154,19 +159,8 @@ def market(
     place = Market(request.param, tmp_path, cluster_environment)
     place.prepare()
     yield place
-    names = (place.namespace, place.staging, f"{place.project}-dev")
+    names = (place.namespace, place.staging, place.repair, f"{place.project}-dev")
     place.kubectl("delete", "namespace", *names, "--ignore-not-found", "--wait=false")
-
-
-def _expected_secrets(certificate: Mapping[str, Any]) -> dict[str, Any]:
-    def opaque(key: str, value: str) -> tuple[str, dict[str, str]]:
-        return "Opaque", {key: base64.b64encode(value.encode()).decode()}
-
-    return {
-        TLS: ("kubernetes.io/tls", certificate["data"]),
-        "openai-secret": opaque("OPENAI_API_KEY", SECRETS["OPENAI_API_KEY"]),
-        "github-secret": opaque("CODEXCTL_GH_PAT", SECRETS["CODEX_GH_PAT"]),
-    }
 
 
 DIRECTORIES = {
@@ -179,18 +173,16 @@ DIRECTORIES = {
 
 
 def test_a_slot_that_finds_its_certificate(market: Market, certificate: dict[str, Any]) -> None:
-    """The same Secrets, types and keys included; the same directories and modes; then again."""
+    """The Secret that was kept and none of an agent; the same directories and modes; then again."""
     market.put_certificate(market.staging, certificate)
 
     first = market.task("apply")
     again = market.task("apply")
 
     assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
-    assert market.secrets(market.namespace) == _expected_secrets(certificate)
+    assert market.secrets(market.namespace) == {TLS: ("kubernetes.io/tls", certificate["data"])}
     assert market.secrets(market.staging) == {TLS: ("kubernetes.io/tls", certificate["data"])}
     assert market.directories() == DIRECTORIES
-    assert "CONTEXT7_API_KEY" in first.stderr
-    assert not any(value.splitlines()[0] in first.stderr for value in SECRETS.values())
 
 
 def test_a_slot_whose_certificate_is_made(market: Market, certificate: dict[str, Any]) -> None:
@@ -203,7 +195,7 @@ def test_a_slot_whose_certificate_is_made(market: Market, certificate: dict[str,
     running.join(SLOW_S)
 
     assert [each.returncode for each in results] == [0], results
-    assert market.secrets(market.namespace) == _expected_secrets(certificate)
+    assert market.secrets(market.namespace) == {TLS: ("kubernetes.io/tls", certificate["data"])}
     assert market.secrets(market.staging) == {TLS: ("kubernetes.io/tls", certificate["data"])}
 
 
@@ -218,6 +210,18 @@ def test_a_slot_that_is_taken_down(market: Market, certificate: dict[str, Any]) 
     left = market.directories()
     kept = DIRECTORIES if market.form == "hooks" else {"slots": ..., "slots/1": ...}
     assert left.keys() == kept.keys()
+
+
+def test_an_agent_that_people_start(market: Market) -> None:
+    """The same Secret, type and key included: the key of the model, and no token of GitHub."""
+    first = market.task("apply", env="ai-repair")
+    again = market.task("apply", env="ai-repair")
+
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    key = base64.b64encode(SECRETS["OPENAI_API_KEY"].encode()).decode()
+    expected = {"openai-secret": ("Opaque", {"OPENAI_API_KEY": key})}
+    assert market.secrets(market.repair) == expected
+    assert not any(value.splitlines()[0] in first.stderr for value in SECRETS.values())
 
 
 def test_a_host_that_answers_nothing(market: Market) -> None:

@@ -129,6 +129,9 @@ def test_an_agent_gets_its_market(agency: Agency) -> None:
     source = agency.kubectl(*pod, "cat", "market/services/api/server.py")
     assert source == (agency.folder / "services/api/server.py").read_text()
     assert "slot" in agency.kubectl(*pod, "cat", ".codex/AGENTS.md")
+    assert not [value for value in SECRETS.values() if value in agency.kubectl(*pod, "env")]
+    kept = agency.kubectl("-n", namespace, "get", "secrets", "-o", "name").split()
+    assert sorted(kept) == ["secret/market", f"secret/market-slot-{number}-tls"]
 
     again = agency.codexctl("ensure-ready", *ISSUE)
     assert "nothing has changed, and all of it is healthy" in again.stderr

@@ -45,9 +45,7 @@ class Inspection:
         if not found.has_folder:
             fix = "sync the sources: ensure-ready or sync-sources"
             raise ConfigurationError(self._where, "is no folder", fix)
-        if found.has_key:
-            what = "has the key of a model in its environment, where the agent can read it"
-            self._console.warn(f"{self._where}: {what}: take it out, the proxy has its own")
+        self._tell_of_secrets(found)
         if self._request.thread == LAST and not found.thread:
             self._console.step("agent", "no earlier thread here: a new one begins")
         base = self._base(found, wanted)
@@ -58,6 +56,16 @@ class Inspection:
     @property
     def _where(self) -> str:
         return str(self._shell.site)
+
+    def _tell_of_secrets(self, found: Survey) -> None:
+        kept = [
+            (found.has_key, "the key of a model", "the proxy has its own"),
+            (found.has_token, "a token of GitHub", "publish has its own"),
+        ]
+        for is_there, secret, why in kept:
+            if is_there:
+                what = f"has {secret} in its environment, where the agent can read it"
+                self._console.warn(f"{self._where}: {what}: take it out, {why}")
 
     def _check_version(self, found: Survey, wanted: str) -> None:
         if wanted and found.version != wanted:

@@ -75,13 +75,13 @@ def way_to_model(
 
 def shown_proxy(loaded: LoadedStack) -> list[str]:
     """Return what a run would make for its proxy, a line each; empty: it has none."""
-    if not loaded.stack.codex.proxy.image:
+    if not loaded.proxy_image():
         return []
     return list(shown_lines(_settings(loaded, run=_SHOWN_RUN, key="", life_s=0)))
 
 
 def _settings(loaded: LoadedStack, *, run: str, key: str, life_s: float) -> ProxySettings:
-    proxy = loaded.stack.codex.proxy
+    proxy = loaded.stack.codex.proxy.model_copy(update={"image": loaded.proxy_image()})
     return proxy_settings(
         proxy,
         project=loaded.context.project,

@@ -127,6 +127,9 @@ def ensure_codex_secrets(given: CodexSecrets, context: HookContext) -> None:
     | `github-secret` | `CODEXCTL_GH_PAT` | `CODEXCTL_GH_PAT`, else `CODEX_GH_PAT` |
     | `context7-secret` | `CONTEXT7_API_KEY` | `CONTEXT7_API_KEY` |
 
+    They are for agents that people start in their pods. The pod of a slot needs none of them:
+    `prompt-run` keeps the key of the model with a proxy, and an agent can read what its pod holds.
+
     The variables are those that templates know: the process environment, env files, `--var-file`
     and `--vars`. A Secret is written when one of its variables is set; a key whose variable is not
     set stays as it is in the cluster. A warning names the variables that are missing. What already

@@ -9,6 +9,8 @@ import pytest
 
 from codexctl_tasks.agent.context import Context, Place, Remark
 from codexctl_tasks.agent.prompting import Facts, prompt
+from codexctl_tasks.agent.work.known import Rule
+from codexctl_tasks.agent.work.policy import rule_of
 from codexctl_tasks.errors import ConfigurationError
 from codexctl_tasks.requests.agents import LANGUAGES, Kind
 
@@ -150,3 +152,17 @@ def test_a_template_that_is_none(template: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^p\.j2") as caught:
         prompt(_context(), Facts(), Kind.DEV, "en", template, where="p.j2")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_an_agent_is_told_what_is_published(lang: str) -> None:
+    """What the prompt says of files is what becomes of them, by the rules that publish goes by."""
+    lines = re.split(r"\n(?=- )", prompt(_pull(), FACTS, Kind.DEV, lang))
+    (blocked,) = (line for line in lines if "`CODEOWNERS`" in line)
+    (reviewed,) = (line for line in lines if "`services.yaml`" in line)
+
+    for line, rule in ((blocked, Rule.BLOCK), (reviewed, Rule.REVIEW)):
+        files = [re.sub("/$", "/file", name) for name in re.findall("`(.+?)`", line)]
+        assert len(files) >= 3
+        assert {rule_of(file, {})[0] for file in files} == {rule}
+    assert "`AGENTS.md`" in reviewed

@@ -260,17 +260,18 @@ def test_what_a_container_knows_is_read(shell: FakeShell, clock: FakeClock) -> N
     """Version, commit, usage of a thread and runs that go on, or nothing of all that."""
     used = json.dumps({"input": 5, "cached_input": 1, "output": 2, "reasoning": 0})
     shell.answers["SURVEY"] = [
-        f"version codex-cli 0.169.0\nhead {'a' * 40}\nbase yes\nkey yes\nthread t\nusage {used}\n"
-        "run 3 codex-0 1700000000\nfolder yes\n".encode(),
+        f"version codex-cli 0.169.0\nhead {'a' * 40}\nbase yes\nkey yes\ntoken yes\nthread t\n"
+        f"usage {used}\nrun 3 codex-0 1700000000\nfolder yes\n".encode(),
         b"version \nhead \nusage {broken\nfolder yes\n",
     ]
     run = Run(shell, clock)  # type: ignore[arg-type]
     found = run.survey("t", "b")
-    assert (found.version, found.head, found.has_key) == ("0.169.0", "a" * 40, True)
+    assert (found.version, found.head) == ("0.169.0", "a" * 40)
+    assert (found.has_key, found.has_token) == (True, True)
     assert (shell.asked[-1][1][3:], found.holds_base) == (("t", "b"), True)
     assert (found.used, found.going_on) == (Usage(5, 1, 2, 0), ("3 codex-0",))
     assert found.thread == "t"
     found = run.survey("t", "b")
     assert (found.version, found.head, found.has_key, found.has_folder) == ("", "", False, True)
-    assert not found.holds_base
+    assert (found.holds_base, found.has_token) == (False, False)
     assert (found.used, found.going_on) == (Usage(), ())
