@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "result.json"
+_IGNORED = ".gitignore"
 MOST_TOKENS = 2**53
 """Whoever tells of more has not counted them."""
 _LARGEST_BYTES = 8 * 2**20
@@ -116,8 +117,15 @@ class Result:
 
 
 def write_result(folder: Path, result: Result) -> None:
-    """Write it; a reader never sees half of it."""
+    """
+    Write it; a reader never sees half of it.
+
+    A new or empty folder is hidden from git: in a checkout it would be part of the sources, and a
+    later run would publish it as the agent's work.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if not any(folder.iterdir()):
+        (folder / _IGNORED).write_text("*\n", "utf-8")
     fresh = folder / f".{FILE}"
     fresh.write_text(json.dumps(asdict(result), indent=1, ensure_ascii=False) + "\n", "utf-8")
     fresh.replace(folder / FILE)

@@ -37,7 +37,19 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     """Another job learns all that this one knew, also from a folder that is new."""
     write_result(tmp_path / "new", RESULT)
     assert read_result(tmp_path / "new") == RESULT
-    assert [path.name for path in (tmp_path / "new").iterdir()] == [FILE]
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {FILE, ".gitignore"}
+
+
+def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path: Path) -> None:
+    """A result beside other files does not hide these from git."""
+    (tmp_path / "main.py").touch()
+    write_result(tmp_path, RESULT)
+    assert {path.name for path in tmp_path.iterdir()} == {FILE, "main.py"}
+    own, text = tmp_path / "own", "*.log\n"
+    own.mkdir()
+    (own / ".gitignore").write_text(text)
+    write_result(own, RESULT)
+    assert (own / ".gitignore").read_text() == text
 
 
 @pytest.mark.parametrize(
