@@ -26,6 +26,8 @@ class SubjectRequest:
     """0: it is about an Issue."""
     run: str
     """This run, by which people find it: its page on GitHub, or user@host."""
+    in_workflow: bool
+    """It is a job of GitHub Actions, not somebody at a terminal."""
     output: str
     """``text`` or ``json``."""
     files: ReportFiles

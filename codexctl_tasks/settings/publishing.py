@@ -14,6 +14,7 @@ from codexctl_tasks.requests.publishing import FinishRequest, PublishRequest
 from codexctl_tasks.settings.comments import LANGUAGES
 from codexctl_tasks.settings.environment import (
     event_subject,
+    in_github_actions,
     path_of,
     step_files,
     switch,
@@ -102,6 +103,7 @@ def _subject(kind: str, issue: str, pr: str, repo: str, *, output: str) -> dict[
         "issue": number,
         "pr": pr_number,
         "run": this_holder(),
+        "in_workflow": in_github_actions(),
         "output": output_of(output),
         "files": ReportFiles(step_summary=summary, step_outputs=outputs),
     }

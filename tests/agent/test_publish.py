@@ -426,7 +426,7 @@ def test_pull_requests_that_get_nothing(desk: Desk, pull: dict[str, Any], said: 
     assert said in desk.blocked(issue="", pr="20")
 
 
-def test_a_branch_that_has_moved(desk: Desk) -> None:
+def test_a_branch_that_has_moved(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """What others have pushed is neither lost nor mixed in; what to do is said."""
     bare = desk.forge.root / f"{NAME}.git"
     tree = run_git(bare, "rev-parse", "main^{tree}")
@@ -434,7 +434,9 @@ def test_a_branch_that_has_moved(desk: Desk) -> None:
     run_git(bare, "update-ref", f"refs/heads/{BRANCH}", other)
     desk.work("src/prices.py")
     assert f"the branch is at {other[:12]}" in desk.blocked()
-    assert "run the agent again" in desk.told().reason
+    assert f"check out {BRANCH} first" in desk.told().reason
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert "run the agent again, which begins there" in desk.blocked()
 
 
 def test_branches_that_are_protected(desk: Desk) -> None:
