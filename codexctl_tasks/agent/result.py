@@ -158,6 +158,8 @@ def _read(data: bytes) -> Result:
     found = json.loads(data)
     if not isinstance(found, dict):
         raise TypeError("it is no mapping")
+    if missing := [name for name in ("status", "kind", "usage") if name not in found]:
+        raise ValueError(f"{missing[0]} is missing")
     status, kind = Status(found.pop("status")), Kind(found.pop("kind"))
     usage = Usage(**found.pop("usage"))
     result = Result(status=status, kind=kind, usage=usage, **found)
