@@ -29,7 +29,7 @@ _LARGEST_BYTES = 8 * 2**20
 _CANCELLED = 130
 """What a shell says of a program that Ctrl-C has ended."""
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_FIX = "run the agent again; it is made by codexctl prompt-run"
+_FIX = "name the folder that codexctl prompt-run has written to, or run the agent again"
 
 
 class Status(StrEnum):

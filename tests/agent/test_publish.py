@@ -697,7 +697,6 @@ def test_what_programs_are_told(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"result_dir": ""}, "name what prompt-run wrote to"),
         ({"issue": ""}, "give --issue N or --pr N"),
         ({"pr": "3"}, "cannot be combined with --pr"),
         ({"kind": "merge"}, "'merge' is unknown"),
