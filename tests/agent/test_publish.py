@@ -439,6 +439,17 @@ def test_a_branch_that_has_moved(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
     assert "run the agent again, which begins there" in desk.blocked()
 
 
+def test_a_rule_that_nobody_reads(desk: Desk, project: Project) -> None:
+    """A mistyped key is told of: what it was to protect is published."""
+    project.write(services_yaml=SERVICES.replace("publish:", "publich:"))
+    desk.work("src/prices.py")
+    with pytest.raises(CodexctlError, match="did you mean 'publish'"):
+        desk.run(strict=True)
+    assert desk.run() == 0
+    said = "warning: services.yaml:4: codex.publich is not a known key"
+    assert desk.stream.getvalue().count(said) == 1
+
+
 def test_branches_that_are_protected(desk: Desk) -> None:
     """As GitHub says before, or as the server says when it is pushed."""
     desk.work("src/prices.py")

@@ -30,6 +30,7 @@ from codexctl_tasks.flows.agent.inspection import Inspection
 from codexctl_tasks.flows.agent.site import find_site, workspace
 from codexctl_tasks.flows.agent.telling import Recording
 from codexctl_tasks.flows.agent.way import way_to_model
+from codexctl_tasks.flows.environment import warn_of_unknown_keys
 from codexctl_tasks.flows.explain import unhealthy_lines
 from codexctl_tasks.flows.slots.place import SlotPlace, wanted_record
 from codexctl_tasks.requests.agents import Kind
@@ -116,7 +117,7 @@ class _PromptRun:
 
     def _work(self) -> None:
         request, outside = self._request, self._outside
-        place = SlotPlace(request, outside)
+        place = self._place()
         record = wanted_record(place, request)
         fix = "wait for that run or end it; codexctl release --force gives its slot back"
         refuse_if_held(record, request.holder, place.slots.now(), fix)
@@ -173,6 +174,11 @@ class _PromptRun:
                     write_result(self._request.result, self._result)
             self._cancel(attempts)
             raise
+
+    def _place(self) -> SlotPlace:
+        place = SlotPlace(self._request, self._outside)
+        warn_of_unknown_keys(place.loaded, self._console)
+        return place
 
     def _name(self, record: Record) -> None:
         self._result = replace(
@@ -259,7 +265,7 @@ class _PromptRun:
 
     def _show(self) -> int:
         """Show what would be done; nothing is changed."""
-        place = SlotPlace(self._request, self._outside)
+        place = self._place()
         record = wanted_record(place, self._request)
         self._name(record)
         assignment = self._assignment(place, record)

@@ -24,11 +24,11 @@ from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.flows.agent.carrying import BlockedError, Carrier
 from codexctl_tasks.flows.agent.showing import Showing
 from codexctl_tasks.flows.agent.target import target_of
+from codexctl_tasks.flows.environment import load_settings
 from codexctl_tasks.flows.registries import variables_of
 from codexctl_tasks.flows.reporting import outputs_text, write_report
 from codexctl_tasks.hooks.builtin.comment_body import compose
 from codexctl_tasks.requests.agents import Kind
-from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.world.github_access import Thread, open_github, token_of
 from codexctl_tasks.world.github_comments import OwnComment
 from codexctl_tasks.world.repository import Remote, Repository
@@ -67,9 +67,7 @@ class _Publishing:
         self._request, self._result = request, result
         self._outside, self._console = outside, outside.console
         self._kind = Kind(request.kind)
-        outside.console.hide(request.source.secrets)
-        loaded = load_stack(request.source)
-        outside.console.hide(loaded.secrets)
+        loaded = load_settings(request.source, outside.console)
         self._settings = loaded.stack.codex.publish
         self._policy = _policy_of(self._settings)
         for pattern in policy.unknown_words(self._policy.rules):

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codexctl_tasks.errors import CodexctlError, ConfigurationError, UsageError
+from codexctl_tasks.flows.agent.prompt_run import prompt_run
 from codexctl_tasks.flows.slots import allocation
 from codexctl_tasks.settings import (
     ensure_slot_request,
+    prompt_run_request,
     release_request,
     slot_request,
     slot_set_request,
@@ -33,6 +35,7 @@ codex: {links: [{title: Shop, path: /}, {title: Admin, path: admin/}]}
 """
 TASKS = {
     "ensure": (ensure_slot_request, allocation.ensure_slot),
+    "agent": (prompt_run_request, prompt_run),
     "list": (slot_request, allocation.slots),
     "set": (slot_set_request, allocation.slot_set),
     "release": (release_request, allocation.release),
@@ -356,6 +359,19 @@ def test_an_environment_that_is_not_there(bench: Bench) -> None:
     refused = bench.refused("ensure", issue="7", env="ia")
     assert "environment 'ia' is not defined" in str(refused)
     assert refused.exit_code == 3
+
+
+@pytest.mark.parametrize("task", ["ensure", "agent"])
+def test_a_key_that_nobody_knows(bench: Bench, task: str) -> None:
+    """It is told of once, as render does it, and refused if that was asked for."""
+    said = "services.yaml:7: codexx is not a known key: did you mean 'codex'?"
+    bench.stack("codex:", "codexx:")
+    assert str(bench.refused(task, issue="7", strict=True)) == said
+    if task == "ensure":
+        bench.run(task, issue="7")
+    else:
+        assert "has no slot" in str(bench.refused(task, issue="7"))
+    assert bench.stage.shown.count(said) == 1
 
 
 def test_the_repository_must_be_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
