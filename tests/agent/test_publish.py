@@ -599,7 +599,8 @@ def test_a_token_that_is_refused(desk: Desk) -> None:
     with pytest.raises(CodexctlError, match="the token needs the permission contents: write") as e:
         desk.run()
     assert (e.value.exit_code, desk.told().status) == (5, "infra-failed")
-    assert TOKEN not in str(e.value)
+    assert (desk.told().reason, TOKEN in str(e.value)) == (str(e.value), False)
+    assert desk.stream.getvalue().endswith("status: infra-failed\n")
 
 
 def test_a_server_that_stumbles(desk: Desk) -> None:

@@ -56,9 +56,10 @@ def prompt_run(request: PromptRunRequest, outside: Outside) -> int:
     Let an agent work in a slot.
 
     Returns:
-        0 if the agent is content, 1 if it or the pod failed, 70 if its time ran out.
+        0 if the agent is content, 1 if it failed, 70 if its time ran out.
 
     Raises:
+        LostRunError: The pod or the cluster failed while it worked; the result says so, too.
         CodexctlError: It could not be started; the result says so, too.
         Interrupted: The run was cancelled; what it started has been ended.
     """
@@ -94,18 +95,17 @@ class _PromptRun:
         except Interrupted:
             self._tell_failure(Status.CANCELLED, "the run was cancelled")
             raise
-        except (LostRunError, ClusterError) as error:
-            self._console.error(error)
-            self._end(Status.INFRA_FAILED, str(error))
-        except DeadlineError as error:
-            self._tell_failure(Status.SLOT_TIMEOUT, str(error))
-            raise
         except CodexctlError as error:
-            self._tell_failure(Status.INFRA_FAILED, str(error))
-            raise
+            is_timeout = isinstance(error, DeadlineError)
+            status = Status.SLOT_TIMEOUT if is_timeout else Status.INFRA_FAILED
+            failure = self._failure(error)
+            self._tell_failure(status, str(failure), failure)
+            if failure is error:
+                raise
+            raise failure from error
         except OSError as error:
             unwritable = self._unwritable(error)
-            self._tell_failure(Status.INFRA_FAILED, str(unwritable))
+            self._tell_failure(Status.INFRA_FAILED, str(unwritable), unwritable)
             raise unwritable from error
         except BaseException as error:
             self._tell_failure(Status.INFRA_FAILED, f"codexctl has failed: {type(error).__name__}")
@@ -246,21 +246,30 @@ class _PromptRun:
         ended = self._result.ended(status, self._console.masked(reason))
         self._result = replace(ended, duration_s=round(duration_s, 1))
 
+    def _failure(self, error: CodexctlError) -> CodexctlError:
+        """Return what is raised: what the cluster refuses a run that has begun ends that run."""
+        has_begun = self._attempts is not None and self._attempts.attempts > 0
+        if has_begun and isinstance(error, ClusterError):
+            return LostRunError(error.where, error.what, error.fix)
+        return error
+
     def _unwritable(self, error: OSError) -> ConfigurationError:
         """Return what to mend: nothing but the result is written to this machine."""
         path, why = error.filename or self._request.result, error.strerror or error
         fix = "make room there, or name another folder with --result-dir"
         return ConfigurationError(str(path), f"the result cannot be written: {why}", fix)
 
-    def _tell_failure(self, status: Status, reason: str) -> None:
+    def _tell_failure(
+        self, status: Status, reason: str, error: CodexctlError | None = None
+    ) -> None:
         """Tell how it ended, as far as that can be done; whoever calls raises what failed."""
         self._end(status, reason)
         with suppress(OSError):
-            self._tell()
+            self._tell(error)
 
-    def _tell(self) -> int:
+    def _tell(self, error: CodexctlError | None = None) -> int:
         write_result(self._request.result, self._result)
-        tell_end(self._result, self._request, self._outside)
+        tell_end(self._result, self._request, self._outside, error)
         return self._result.status.exit_code
 
     def _show(self) -> int:

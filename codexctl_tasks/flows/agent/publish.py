@@ -53,7 +53,8 @@ def publish(request: PublishRequest, outside: Outside) -> int:
     try:
         done = _Publishing(request, result, outside).run()
     except CodexctlError as error:
-        _tell(request, Publication(status=Status.INFRA_FAILED, reason=str(error)), outside)
+        failed = Publication(status=Status.INFRA_FAILED, reason=str(error))
+        _tell(request, failed, outside, error)
         raise
     _tell(request, done, outside)
     return done.status.exit_code
@@ -243,8 +244,13 @@ def _policy_of(settings: Publish) -> Policy:
     )
 
 
-def _tell(request: PublishRequest, done: Publication, outside: Outside) -> None:
-    """Tell later jobs, steps on this machine, and programs."""
+def _tell(
+    request: PublishRequest,
+    done: Publication,
+    outside: Outside,
+    error: CodexctlError | None = None,
+) -> None:
+    """Tell later jobs, steps on this machine, and programs; *error* is raised, and read there."""
     console = outside.console
     done = replace(  # before anything is cut, or half of a secret would be left
         done,
@@ -252,7 +258,8 @@ def _tell(request: PublishRequest, done: Publication, outside: Outside) -> None:
         blocked=tuple(map(console.masked, done.blocked)),
         review=tuple(map(console.masked, done.review)),
     )
-    console.step("publish", f"status: {done.status}{f': {done.reason}' if done.reason else ''}")
+    reason = f": {done.reason}" if done.reason and not error else ""
+    console.step("publish", f"status: {done.status}{reason}")
     outputs = {name: console.masked(value) for name, value in done.outputs.items()}
     if not request.dry_run:
         text = json.dumps(outputs, indent=1, ensure_ascii=False) + "\n"
@@ -261,4 +268,6 @@ def _tell(request: PublishRequest, done: Publication, outside: Outside) -> None:
         write_report(request.files.step_outputs, outputs_text(outputs), console, "a")
     if request.output == "json":
         about = {"repo": request.repo, "issue": request.issue}
-        console.result_as_json({"version": SCHEMA_VERSION, **about, **done.data})
+        code = error.exit_code if error else done.status.exit_code
+        data = {**about, **done.data, "exitCode": code}
+        console.result_as_json({"version": SCHEMA_VERSION, **data})

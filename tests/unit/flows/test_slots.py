@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from codexctl_tasks.agent.result import read_result
 from codexctl_tasks.errors import CodexctlError, ConfigurationError, UsageError
 from codexctl_tasks.flows.agent.prompt_run import prompt_run
 from codexctl_tasks.flows.slots import allocation
@@ -359,6 +360,27 @@ def test_an_environment_that_is_not_there(bench: Bench) -> None:
     refused = bench.refused("ensure", issue="7", env="ia")
     assert "environment 'ia' is not defined" in str(refused)
     assert refused.exit_code == 3
+
+
+@pytest.mark.parametrize("code", [2, 4, 70])
+def test_a_run_that_cannot_begin(
+    bench: Bench, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    """It ends with the code of what was wrong; the sentence is left to whoever prints the error."""
+    if code == 4:
+        bench.stage.cluster.forbidden_kinds = {"ConfigMap"}
+    elif code == 70:
+        bench.run("ensure", issue="7")
+    refused = bench.refused("agent", run_id=2, issue="7", output="json")
+    assert refused.exit_code == code
+    status = "slot-timeout" if code == 70 else "infra-failed"
+    data = json.loads(capsys.readouterr().out)
+    output_schema.check(data, "prompt-run")
+    assert (data["exitCode"], data["status"], data["reason"]) == (code, status, str(refused))
+    result = read_result(bench.stage.folder / "agent-result")
+    assert (result.status, result.reason) == (status, str(refused))
+    assert str(refused) not in bench.stage.shown
+    assert bench.stage.shown.startswith(f"agent    {status}; ")
 
 
 @pytest.mark.parametrize("task", ["ensure", "agent"])
