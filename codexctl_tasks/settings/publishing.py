@@ -22,6 +22,7 @@ from codexctl_tasks.settings.environment import (
     value,
 )
 from codexctl_tasks.settings.prompt_runs import DEFAULT_RESULT
+from codexctl_tasks.settings.slots import zero_given
 from codexctl_tasks.settings.sources import source
 from codexctl_tasks.settings.values import choice, count, output_of
 
@@ -90,7 +91,8 @@ def _subject(
     repository = this_repository(repo)
     if not (number or pr_number) or not repository:
         what = "is required, because no event tells what the run is about"
-        raise UsageError("--issue", what, "give --issue N or --pr N, and --repo owner/name")
+        fix = "give --issue N or --pr N, and --repo owner/name"
+        raise zero_given(issue=issue, pr=pr) or UsageError("--issue", what, fix)
     if not re.fullmatch(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*", repository):
         raise UsageError("--repo", f"{repository!r} is no repository", "write owner/name")
     return {

@@ -715,6 +715,7 @@ def test_what_programs_are_told(
         ({"repo": "../web/x"}, "write owner/name"),
         ({"repo": "shop/.."}, "write owner/name"),
         ({"issue": "-1"}, "is no number"),
+        ({"issue": "0"}, "--issue: there is no number 0"),
     ],
 )
 def test_wrong_usage(desk: Desk, given: dict[str, str], said: str) -> None:

@@ -306,6 +306,8 @@ def test_what_is_not_taken_is_given_back_already(bench: Bench) -> None:
         ("ensure", {}, "--issue: is required"),
         ("ensure", {"issue": "7", "pr": "8"}, "--issue: cannot be combined with --pr"),
         ("ensure", {"issue": "x"}, "--issue: 'x' is no number"),
+        ("ensure", {"issue": "0"}, "--issue: there is no number 0: numbers begin with 1"),
+        ("release", {"pr": "00"}, "--pr: there is no number 00: numbers begin with 1"),
         ("ensure", {"issue": "7", "repo": "shop"}, "--repo: 'shop' is no repository"),
         ("ensure", {"issue": "7", "repo": "../.."}, "--repo: '../..' is no repository"),
         ("ensure", {"issue": "1234567890"}, "--issue: '1234567890' is no number"),
