@@ -63,7 +63,8 @@ class CodexctlError(Exception):
         self.location = where if isinstance(where, Location) else None
         self.where, self.what, self.fix = str(where), what, fix
         parts = (self.where, what, fix)
-        super().__init__(": ".join(" ".join(part.split()).rstrip(".:") for part in parts if part))
+        texts = (" ".join(part.split()) for part in parts if part)
+        super().__init__(": ".join(text.rstrip(".:") or text for text in texts))
 
     @property
     def problems(self) -> tuple[CodexctlError, ...]:

@@ -82,7 +82,7 @@ REMOVAL = (
     OUTPUT,
 )
 SUBJECT = (
-    Flag("result-dir", "Folder that prompt-run has written to."),
+    Flag("result-dir", "Folder that prompt-run has written to (default: agent-result)."),
     Flag("kind", "What the run was for: dev, review, plan, plan-review, repair (default: dev)."),
     Flag("issue", "Issue that it is about (default: that of the event)."),
     Flag("pr", "Pull request that it is about (default: that of the event)."),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "result.json"
+_IGNORED = ".gitignore"
 MOST_TOKENS = 2**53
 """Whoever tells of more has not counted them."""
 _LARGEST_BYTES = 8 * 2**20
@@ -28,7 +29,7 @@ _LARGEST_BYTES = 8 * 2**20
 _CANCELLED = 130
 """What a shell says of a program that Ctrl-C has ended."""
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_FIX = "run the agent again; it is made by codexctl prompt-run"
+_FIX = "name the folder that codexctl prompt-run has written to, or run the agent again"
 
 
 class Status(StrEnum):
@@ -116,8 +117,15 @@ class Result:
 
 
 def write_result(folder: Path, result: Result) -> None:
-    """Write it; a reader never sees half of it."""
+    """
+    Write it; a reader never sees half of it.
+
+    A new or empty folder is hidden from git: in a checkout it would be part of the sources, and a
+    later run would publish it as the agent's work.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if not any(folder.iterdir()):
+        (folder / _IGNORED).write_text("*\n", "utf-8")
     fresh = folder / f".{FILE}"
     fresh.write_text(json.dumps(asdict(result), indent=1, ensure_ascii=False) + "\n", "utf-8")
     fresh.replace(folder / FILE)
@@ -150,6 +158,8 @@ def _read(data: bytes) -> Result:
     found = json.loads(data)
     if not isinstance(found, dict):
         raise TypeError("it is no mapping")
+    if missing := [name for name in ("status", "kind", "usage") if name not in found]:
+        raise ValueError(f"{missing[0]} is missing")
     status, kind = Status(found.pop("status")), Kind(found.pop("kind"))
     usage = Usage(**found.pop("usage"))
     result = Result(status=status, kind=kind, usage=usage, **found)

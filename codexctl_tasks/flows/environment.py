@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 from codexctl_tasks.errors import CombinedError
 from codexctl_tasks.requests.basis import looks_secret
 from codexctl_tasks.stack.desired import Desired, load_desired
+from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.stack.manifests import without_duplicates
+from codexctl_tasks.stack.validation import unknown_key_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from codexctl_tasks.console import Console
     from codexctl_tasks.requests.basis import Source
+    from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.stack.manifests import Manifest
 
 
@@ -34,6 +37,21 @@ def load_applicable(source: Source, console: Console) -> Desired:
     if desired.obstacles:
         raise CombinedError(desired.obstacles)
     return replace(desired, manifests=without_duplicates(desired.manifests))
+
+
+def load_settings(source: Source, console: Console) -> LoadedStack:
+    """Load ``services.yaml`` without the files it names; keys that nobody knows are warnings."""
+    console.hide(source.secrets)
+    loaded = load_stack(source)
+    console.hide(loaded.secrets)
+    warn_of_unknown_keys(loaded, console)
+    return loaded
+
+
+def warn_of_unknown_keys(loaded: LoadedStack, console: Console) -> None:
+    """Tell of keys that do nothing: what was meant to protect may be among them."""
+    for problem in unknown_key_problems(loaded.stack, loaded.document):
+        console.warn(str(problem))
 
 
 def _load(source: Source, console: Console) -> Desired:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.console import MASK
 from codexctl_tasks.errors import DONE, ConfigurationError, Location, UsageError
-from codexctl_tasks.flows.environment import load_renderable
+from codexctl_tasks.flows.environment import load_renderable, load_settings
 from codexctl_tasks.stack.dialect import Dialect
 from codexctl_tasks.stack.documents import write_documents
 from codexctl_tasks.stack.effective import effective
@@ -19,7 +19,6 @@ from codexctl_tasks.stack.files import display, read_text
 from codexctl_tasks.stack.functions import functions
 from codexctl_tasks.stack.gotemplate.times import Time
 from codexctl_tasks.stack.gotemplate.values import with_string_maps
-from codexctl_tasks.stack.loading import LoadedStack, load_stack
 from codexctl_tasks.stack.reference import json_schema
 from codexctl_tasks.stack.rendering import desired_of
 from codexctl_tasks.stack.templates import Templates
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from codexctl_tasks.console import Console
     from codexctl_tasks.requests.basis import Source
     from codexctl_tasks.requests.runs import RenderRequest, TemplateRequest
+    from codexctl_tasks.stack.loading import LoadedStack
     from codexctl_tasks.stack.manifests import Manifest
 
 
@@ -101,10 +101,7 @@ def _load(source: Source, console: Console) -> LoadedStack:
         raise UsageError(
             "--manifests", "is plain YAML without configuration", "give --env and a services.yaml"
         )
-    console.hide(source.secrets)
-    loaded = load_stack(source)
-    console.hide(loaded.secrets)
-    return loaded
+    return load_settings(source, console)
 
 
 def _yaml(manifests: Iterable[Manifest]) -> str:

@@ -26,6 +26,10 @@ class SubjectRequest:
     """0: it is about an Issue."""
     run: str
     """This run, by which people find it: its page on GitHub, or user@host."""
+    in_workflow: bool
+    """It is a job of GitHub Actions, not somebody at a terminal."""
+    result_dir: Path
+    """What the agent's run has left."""
     output: str
     """``text`` or ``json``."""
     files: ReportFiles
@@ -37,8 +41,6 @@ class PublishRequest(SubjectRequest):
 
     source: Source
     """The stack, as the branch has it that the work is to be merged into."""
-    result_dir: Path
-    """What the agent's run has left."""
     base_branch: str
     """That the work of an Issue is to be merged into; empty: the default branch."""
     branch_prefix: str
@@ -53,8 +55,6 @@ class PublishRequest(SubjectRequest):
 class FinishRequest(SubjectRequest):
     """Everything `flows.agent.finish` needs to know."""
 
-    result_dir: Path | None
-    """What the agent's run has left; None: nothing is known of it."""
     needs: str
     """GitHub's ``needs`` as JSON: results and outputs of the jobs before; empty: not known."""
     language: str

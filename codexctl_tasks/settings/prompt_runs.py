@@ -11,7 +11,7 @@ from codexctl_tasks.errors import UsageError
 from codexctl_tasks.requests.agents import EFFORTS, KINDS, LANGUAGES
 from codexctl_tasks.requests.prompt_runs import PromptRunRequest
 from codexctl_tasks.settings.environment import event_subject, path_of, switch, value
-from codexctl_tasks.settings.slots import slot_fields, slot_lease_s
+from codexctl_tasks.settings.slots import no_slot_named, slot_fields, slot_lease_s
 from codexctl_tasks.settings.values import choice, count, parts, timeout_s
 from codexctl_tasks.settings.workspaces import DEFAULT_CLAIM, folder_of
 
@@ -77,11 +77,11 @@ def _run(
     if fields["issue"] and fields["pr"]:
         raise UsageError("--issue", "cannot be combined with --pr", "say what it is about")
     if not (fields["source"].slot or fields["issue"] or fields["pr"]):
-        fields |= _subject()
+        fields |= _subject(**given)
     return {
         **fields,
         "timeout_s": timeout_s("timeout", timeout, 0.0),
-        "retries": min(count("retries", retries, MOST_RETRIES), MOST_RETRIES),
+        "retries": _retries(retries),
         "model_url": _address(value("model-url", model_url)),
         "model_token": os.environ.get(TOKEN, "").strip(),
         "model_key": next(filter(None, (os.environ.get(n, "").strip() for n in KEYS)), ""),
@@ -95,13 +95,19 @@ def _run(
     }
 
 
-def _subject() -> dict[str, Any]:
+def _subject(**given: Any) -> dict[str, Any]:
     """Return the Issue or pull request of the event that started this run of a workflow."""
     kind, number = event_subject()
     if not number:
-        fix = "say which slot: --slot N, --issue N or --pr N"
-        raise UsageError("--slot", "is required", fix)
+        raise no_slot_named(**given)
     return {kind: number}
+
+
+def _retries(given: str) -> int:
+    number = count("retries", given, MOST_RETRIES)
+    if number > MOST_RETRIES:
+        raise UsageError("--retries", f"{number} is too many", f"give 0 to {MOST_RETRIES}")
+    return number
 
 
 def _word(flag: str, given: str) -> str:

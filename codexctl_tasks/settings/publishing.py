@@ -14,13 +14,15 @@ from codexctl_tasks.requests.publishing import FinishRequest, PublishRequest
 from codexctl_tasks.settings.comments import LANGUAGES
 from codexctl_tasks.settings.environment import (
     event_subject,
-    path_of,
+    in_github_actions,
     step_files,
     switch,
     this_holder,
     this_repository,
     value,
 )
+from codexctl_tasks.settings.prompt_runs import DEFAULT_RESULT
+from codexctl_tasks.settings.slots import zero_given
 from codexctl_tasks.settings.sources import source
 from codexctl_tasks.settings.values import choice, count, output_of
 
@@ -43,13 +45,9 @@ def publish_request(
     **given: Any,
 ) -> PublishRequest:
     """Combine flags and ``CODEXCTL_*``; *given* are those of `source`."""
-    folder = path_of(value("result-dir", result_dir))
-    if folder is None:
-        raise UsageError("--result-dir", "is required", "name what prompt-run wrote to")
     return PublishRequest(
-        **_subject(kind, issue, pr, repo, output=output),
+        **_subject(kind, issue, pr, repo, output=output, result_dir=result_dir),
         source=source(env=value("env", env, DEFAULT_ENV), **given),
-        result_dir=folder,
         base_branch=value("base-branch", base_branch),
         branch_prefix=value("branch-prefix", branch_prefix, BRANCH_PREFIX),
         server=os.environ.get("GITHUB_SERVER_URL", "").strip().rstrip("/") or DEFAULT_SERVER,
@@ -70,10 +68,8 @@ def finish_request(
 ) -> FinishRequest:
     """Combine flags and ``CODEXCTL_*``; the jobs before are told of by ``CODEXCTL_NEEDS`` alone."""
     language = value("lang", lang, "en").lower()
-    folder = value("result-dir", result_dir)
     return FinishRequest(
-        **_subject(kind, issue, pr, repo, output=output),
-        result_dir=Path(folder) if folder else None,
+        **_subject(kind, issue, pr, repo, output=output, result_dir=result_dir),
         needs=os.environ.get("CODEXCTL_NEEDS", ""),
         language=choice("lang", language.partition("-")[0], LANGUAGES),
         comments=not (no_comment or switch("CODEXCTL_NO_COMMENT")),
@@ -81,7 +77,9 @@ def finish_request(
     )
 
 
-def _subject(kind: str, issue: str, pr: str, repo: str, *, output: str) -> dict[str, Any]:
+def _subject(
+    kind: str, issue: str, pr: str, repo: str, *, output: str, result_dir: str
+) -> dict[str, Any]:
     """Return what the run is about: by flags, by ``CODEXCTL_*``, or by what started it."""
     summary, outputs = step_files()
     number, pr_number = count("issue", issue), count("pr", pr)
@@ -93,7 +91,8 @@ def _subject(kind: str, issue: str, pr: str, repo: str, *, output: str) -> dict[
     repository = this_repository(repo)
     if not (number or pr_number) or not repository:
         what = "is required, because no event tells what the run is about"
-        raise UsageError("--issue", what, "give --issue N or --pr N, and --repo owner/name")
+        fix = "give --issue N or --pr N, and --repo owner/name"
+        raise zero_given(issue=issue, pr=pr) or UsageError("--issue", what, fix)
     if not re.fullmatch(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*", repository):
         raise UsageError("--repo", f"{repository!r} is no repository", "write owner/name")
     return {
@@ -102,6 +101,8 @@ def _subject(kind: str, issue: str, pr: str, repo: str, *, output: str) -> dict[
         "issue": number,
         "pr": pr_number,
         "run": this_holder(),
+        "in_workflow": in_github_actions(),
+        "result_dir": Path(value("result-dir", result_dir, DEFAULT_RESULT)),
         "output": output_of(output),
         "files": ReportFiles(step_summary=summary, step_outputs=outputs),
     }

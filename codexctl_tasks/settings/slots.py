@@ -48,8 +48,10 @@ def ensure_slot_request(
     """Combine flags and ``CODEXCTL_*``; *given* are those of `slot_fields`, without a slot."""
     fields = slot_fields(**given, ignores_slot=True)
     if (fields["issue"] > 0) == (fields["pr"] > 0):
-        what = "is required" if not fields["issue"] else "cannot be combined with --pr"
-        raise UsageError("--issue", what, "say for what the slot is: --issue N or --pr N")
+        fix = "say for what the slot is: --issue N or --pr N"
+        if not fields["issue"]:
+            raise zero_given(**given) or UsageError("--issue", "is required", fix)
+        raise UsageError("--issue", "cannot be combined with --pr", fix)
     return EnsureSlotRequest(
         **fields,
         branch=value("branch", branch),
@@ -81,7 +83,7 @@ def ensure_ready_request(
     fields = slot_fields(**given, **cluster, output=output)
     found = fields["source"]
     if not (found.slot or fields["issue"] or fields["pr"]):
-        raise UsageError("--slot", "is required", "say which slot: --slot N, --issue N or --pr N")
+        raise no_slot_named(**given)
     alike: dict[str, Any] = {"env": found.env, "config": str(found.config)}
     deploy = deploy_request(**alike, **cluster, wait_timeout=wait_timeout, no_hooks=no_hooks)
     sync = sync_request(**alike, **cluster, claim=claim, image=image, overwrite=overwrite)
@@ -135,7 +137,7 @@ def release_request(*, force: bool = False, **given: Any) -> ReleaseRequest:
     """Combine flags and ``CODEXCTL_*``, but for *force*; *given* are those of `slot_fields`."""
     fields = slot_fields(**given)
     if not (fields["source"].slot or fields["issue"] or fields["pr"]):
-        raise UsageError("--slot", "is required", "say which slot: --slot N, --issue N or --pr N")
+        raise no_slot_named(**given)
     return ReleaseRequest(**fields, force=force)
 
 
@@ -179,6 +181,21 @@ def slot_fields(
         "output": output_of(output),
         "files": ReportFiles(step_summary=summary, step_outputs=outputs),
     }
+
+
+def no_slot_named(*, issue: str = "", pr: str = "", **_: Any) -> UsageError:
+    """Return what to say to somebody who names no slot, Issue or pull request."""
+    fix = "say which slot: --slot N, --issue N or --pr N"
+    return zero_given(issue=issue, pr=pr) or UsageError("--slot", "is required", fix)
+
+
+def zero_given(*, issue: str = "", pr: str = "", **_: Any) -> UsageError | None:
+    """Return what is wrong with a number that only means that there is none; None: none is one."""
+    for flag, given in (("issue", issue), ("pr", pr)):
+        text = value(flag, given)
+        if text and not text.strip("0"):
+            return UsageError(f"--{flag}", f"there is no number {text}", "numbers begin with 1")
+    return None
 
 
 def slot_lease_s(given: str) -> float:

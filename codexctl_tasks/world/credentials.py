@@ -8,6 +8,7 @@ nor its hidden retries. This is the only module that imports it.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import socket
 import ssl
@@ -68,6 +69,7 @@ def load_access(settings: ClusterSettings) -> Access:
     context, namespace = "", "default"
     try:
         if settings.kubeconfig or _has_home_config() or not _POD_ACCOUNT.exists():
+            _refuse_missing(settings, config.ConfigException)
             with _complaints_raised(), _no_key_left(loaded):
                 loaded.load_kube_config(
                     config_file=settings.kubeconfig or None,
@@ -98,7 +100,7 @@ def load_access(settings: ClusterSettings) -> Access:
         raise ClusterError(
             settings.kubeconfig or "kubeconfig",
             f"no usable cluster access: {error}",
-            "set KUBECONFIG to a file with a current context, or give --context",
+            "name a file with a current context: --kubeconfig or KUBECONFIG; or give --context",
         ) from error
 
 
@@ -192,10 +194,23 @@ _NOT_A_KUBECONFIG = (AttributeError, KeyError, TypeError, ValueError)
 
 
 def _has_home_config() -> bool:
+    return _exists("~/.kube/config")
+
+
+def _exists(name: str) -> bool:
     try:
-        return Path("~/.kube/config").expanduser().exists()
+        return Path(name).expanduser().exists()
     except RuntimeError:  # no home folder: some containers
         return False
+
+
+def _refuse_missing(settings: ClusterSettings, refusal: type[Exception]) -> None:
+    """Say what is missing, where the official client calls the file invalid."""
+    files = [each for each in settings.kubeconfig.split(os.pathsep) if each]
+    if not files and not _has_home_config():
+        raise refusal("neither KUBECONFIG nor ~/.kube/config is there")
+    if files and not any(map(_exists, files)):
+        raise refusal(f"the {'file does' if len(files) == 1 else 'files do'} not exist")
 
 
 def _context(settings: ClusterSettings, config: Any) -> tuple[str, str]:

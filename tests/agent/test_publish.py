@@ -426,7 +426,7 @@ def test_pull_requests_that_get_nothing(desk: Desk, pull: dict[str, Any], said: 
     assert said in desk.blocked(issue="", pr="20")
 
 
-def test_a_branch_that_has_moved(desk: Desk) -> None:
+def test_a_branch_that_has_moved(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """What others have pushed is neither lost nor mixed in; what to do is said."""
     bare = desk.forge.root / f"{NAME}.git"
     tree = run_git(bare, "rev-parse", "main^{tree}")
@@ -434,7 +434,20 @@ def test_a_branch_that_has_moved(desk: Desk) -> None:
     run_git(bare, "update-ref", f"refs/heads/{BRANCH}", other)
     desk.work("src/prices.py")
     assert f"the branch is at {other[:12]}" in desk.blocked()
-    assert "run the agent again" in desk.told().reason
+    assert f"check out {BRANCH} first" in desk.told().reason
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert "run the agent again, which begins there" in desk.blocked()
+
+
+def test_a_rule_that_nobody_reads(desk: Desk, project: Project) -> None:
+    """A mistyped key is told of: what it was to protect is published."""
+    project.write(services_yaml=SERVICES.replace("publish:", "publich:"))
+    desk.work("src/prices.py")
+    with pytest.raises(CodexctlError, match="did you mean 'publish'"):
+        desk.run(strict=True)
+    assert desk.run() == 0
+    said = "warning: services.yaml:4: codex.publich is not a known key"
+    assert desk.stream.getvalue().count(said) == 1
 
 
 def test_branches_that_are_protected(desk: Desk) -> None:
@@ -586,7 +599,8 @@ def test_a_token_that_is_refused(desk: Desk) -> None:
     with pytest.raises(CodexctlError, match="the token needs the permission contents: write") as e:
         desk.run()
     assert (e.value.exit_code, desk.told().status) == (5, "infra-failed")
-    assert TOKEN not in str(e.value)
+    assert (desk.told().reason, TOKEN in str(e.value)) == (str(e.value), False)
+    assert desk.stream.getvalue().endswith("status: infra-failed\n")
 
 
 def test_a_server_that_stumbles(desk: Desk) -> None:
@@ -695,13 +709,13 @@ def test_what_programs_are_told(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"result_dir": ""}, "name what prompt-run wrote to"),
         ({"issue": ""}, "give --issue N or --pr N"),
         ({"pr": "3"}, "cannot be combined with --pr"),
         ({"kind": "merge"}, "'merge' is unknown"),
         ({"repo": "../web/x"}, "write owner/name"),
         ({"repo": "shop/.."}, "write owner/name"),
         ({"issue": "-1"}, "is no number"),
+        ({"issue": "0"}, "--issue: there is no number 0"),
     ],
 )
 def test_wrong_usage(desk: Desk, given: dict[str, str], said: str) -> None:

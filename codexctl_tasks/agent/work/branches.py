@@ -95,7 +95,9 @@ def check_branch(name: str, *, others: Collection[str], is_protected: bool) -> N
         raise RefusedBranchError(f"{what}: leave branches of agents out of the rule")
 
 
-def needs_push(*, tip: str, base: str, history: Sequence[str], may_be_new: bool) -> bool:
+def needs_push(
+    *, tip: str, base: str, history: Sequence[str], may_be_new: bool, again: str
+) -> bool:
     """
     Tell whether a commit is to be pushed; False: it is there.
 
@@ -104,6 +106,7 @@ def needs_push(*, tip: str, base: str, history: Sequence[str], may_be_new: bool)
         base: Commit that the agent began with.
         history: All commits after that, the newest first; some may have been published before.
         may_be_new: The branch need not exist.
+        again: What to do so that the next run begins where the branch is.
 
     Raises:
         RefusedBranchError: The branch has moved meanwhile.
@@ -115,8 +118,7 @@ def needs_push(*, tip: str, base: str, history: Sequence[str], may_be_new: bool)
     if not tip:
         raise RefusedBranchError("the branch of the pull request is gone: restore it and run again")
     moved = f"the branch is at {tip[:12]}, but the agent began at {base[:12]}"
-    advice = "run the agent again, which begins there; or delete the branch if nobody needs it"
-    raise RefusedBranchError(f"{moved}: {advice}")
+    raise RefusedBranchError(f"{moved}: {again}; or delete the branch if nobody needs it")
 
 
 def is_name(name: str) -> bool:

@@ -12,7 +12,7 @@ from codexctl_tasks.agent.choice import Choice, choose
 from codexctl_tasks.agent.context import read_context, read_seen
 from codexctl_tasks.agent.prompting import Facts, prompt
 from codexctl_tasks.errors import ConfigurationError, UsageError
-from codexctl_tasks.requests.agents import Kind
+from codexctl_tasks.requests.agents import EFFORTS, LANGUAGES, Kind
 from codexctl_tasks.stack.files import display, inside, read_text
 from codexctl_tasks.stack.links import pages_of
 from codexctl_tasks.world.github_access import Thread, open_github
@@ -55,8 +55,7 @@ def brief(assignment: Assignment, subject: Result, outside: Outside) -> Brief:
         GitHubError: Something cannot be read.
     """
     request, loaded = assignment.request, assignment.loaded
-    codex = loaded.stack.codex
-    base = Choice(codex.model, codex.model_reasoning_effort)
+    base = _choice_of(loaded)
     given = Choice(request.model, request.effort)
     if request.prompt is not None:
         return Brief(_given_text(request.prompt), choose(base, (), given, request.models))
@@ -71,10 +70,33 @@ def brief(assignment: Assignment, subject: Result, outside: Outside) -> Brief:
     ) as github:
         seen = read_seen(request.seen)
         context = read_context(github, Thread(subject.repo, number), _event(variables), seen)
-    language = request.language or codex.prompt_lang.strip().lower().partition("-")[0]
+    language = request.language or _language_of(loaded, outside)
     facts = replace(_facts(assignment, subject), instructions=_instructions(loaded, outside))
     text = prompt(context, facts, Kind(request.kind), language, template, where=where)
     return Brief(text, choose(base, context.labels, given, request.models))
+
+
+def _choice_of(loaded: LoadedStack) -> Choice:
+    """Return model and effort as services.yaml has them."""
+    codex = loaded.stack.codex
+    effort = codex.model_reasoning_effort.strip().lower()
+    if effort and effort not in EFFORTS:
+        where, name = loaded.find(("codex", "modelReasoningEffort"))
+        what, fix = f"{name}: nothing is called {effort[:80]!r}", f"use {', '.join(EFFORTS)}"
+        raise ConfigurationError(where, what, fix)
+    return Choice(codex.model, effort)
+
+
+def _language_of(loaded: LoadedStack, outside: Outside) -> str:
+    """Return the language of services.yaml; empty: it says none, or one that nobody speaks here."""
+    given = loaded.stack.codex.prompt_lang.strip()
+    language = given.lower().partition("-")[0]
+    if language in ("", *LANGUAGES):
+        return language
+    where, name = loaded.find(("codex", "promptLang"))
+    what, fix = f"prompts are not written in {given[:80]!r}", f"use {' or '.join(LANGUAGES)}"
+    outside.console.warn(f"{where}: {name}: {what}, this one is English: {fix}")
+    return ""
 
 
 def _given_text(file: Path) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from codexctl_tasks.agent.pod import Shell
+    from codexctl_tasks.errors import CodexctlError
     from codexctl_tasks.requests.prompt_runs import PromptRunRequest
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
@@ -76,8 +77,14 @@ def work_of(
     return result
 
 
-def tell_end(result: Result, request: PromptRunRequest, outside: Outside) -> None:
-    """Tell people and programs how a run ended."""
+def tell_end(
+    result: Result, request: PromptRunRequest, outside: Outside, error: CodexctlError | None = None
+) -> None:
+    """
+    Tell people and programs how a run ended.
+
+    *error*: Is raised next, and people read it there; None: the result says all.
+    """
     console = outside.console
     message = request.result / MESSAGE
     if result.final_message:
@@ -87,7 +94,7 @@ def tell_end(result: Result, request: PromptRunRequest, outside: Outside) -> Non
     for line in result.final_message.splitlines()[:_SHOWN_LINES]:
         console.output(line)
     used = result.usage
-    reason = f": {result.reason}" if result.reason else ""
+    reason = f": {result.reason}" if result.reason and not error else ""
     console.step(
         "agent",
         f"{result.status}{reason}; {result.duration_s:.0f} s; attempts: {result.attempts}; "
@@ -96,7 +103,8 @@ def tell_end(result: Result, request: PromptRunRequest, outside: Outside) -> Non
     if outputs := request.files.step_outputs:
         write_report(outputs, outputs_text(step_outputs(result)), console, "a")
     if request.output == "json":
-        console.result_as_json(as_json(result))
+        code = error.exit_code if error else result.status.exit_code
+        console.result_as_json(as_json(result, code))
 
 
 def step_outputs(result: Result) -> dict[str, str]:
@@ -116,14 +124,14 @@ def step_outputs(result: Result) -> dict[str, str]:
     }
 
 
-def as_json(result: Result) -> dict[str, Any]:
+def as_json(result: Result, exit_code: int) -> dict[str, Any]:
     """Return the result as data, with the exit code of the task; docs/output.md describes it."""
     data = asdict(result)
     usage = {_OTHER_KEYS.get(name, name): value for name, value in data.pop("usage").items()}
     named = {_OTHER_KEYS.get(name, name): value for name, value in data.items()}
     return {
         "version": SCHEMA_VERSION,
-        "exitCode": result.status.exit_code,
+        "exitCode": exit_code,
         **named,
         "usage": usage,
     }

@@ -1,8 +1,9 @@
 """
 Tell how a run of an agent ended: one comment, the job summary, outputs, and the right exit code.
 
-It runs whatever happened before, also when the agent's job died or never began; so it needs neither
-``services.yaml`` nor the cluster.
+In a workflow it runs whatever happened before, also when the agent's job died or never began; so it
+needs neither ``services.yaml`` nor the cluster. At a terminal nobody is told of a run that is not
+there: there the folder may have another name.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from codexctl_tasks.agent.publication import load_publication
 from codexctl_tasks.agent.result import FILE, Result, Status, read_result
 from codexctl_tasks.agent.telling import MARKER, text_of
 from codexctl_tasks.agent.wording import Language
-from codexctl_tasks.errors import CodexctlError
+from codexctl_tasks.errors import CodexctlError, ConfigurationError
 from codexctl_tasks.flows.reporting import outputs_text, write_report
 from codexctl_tasks.hooks.builtin.comment_body import compose
 from codexctl_tasks.requests.agents import Kind
@@ -34,7 +35,12 @@ LONGEST_MESSAGE = 50_000
 
 
 def finish(request: FinishRequest, outside: Outside) -> int:
-    """Tell how it ended; that nobody can be told on GitHub does not change the exit code."""
+    """
+    Tell how it ended; that nobody can be told on GitHub does not change the exit code.
+
+    Raises:
+        ConfigurationError: There is no result, and no workflow in which that says something.
+    """
     console = outside.console
     console.hide(value for name, value in request.environ.items() if looks_secret(name))
     ending = _ending(request, outside)
@@ -60,14 +66,22 @@ def _ending(request: FinishRequest, outside: Outside) -> Ending:
         issue=request.issue,
         pr=request.pr,
     )
-    result = None
+    published = load_publication(folder) if PUBLISH not in jobs else None
+    return ending_of(_result(request, outside), published, jobs, subject)
+
+
+def _result(request: FinishRequest, outside: Outside) -> Result | None:
+    """Return what the run has left; None: nothing, or nothing of use."""
+    is_told = request.in_workflow or request.needs
+    if is_told and not (request.result_dir / FILE).exists():
+        return None
     try:
-        if folder and (folder / FILE).exists():
-            result = read_result(folder)
-    except CodexctlError as error:
+        return read_result(request.result_dir)
+    except ConfigurationError as error:
+        if not is_told:
+            raise
         outside.console.warn(str(error))
-    published = load_publication(folder) if folder and PUBLISH not in jobs else None
-    return ending_of(result, published, jobs, subject)
+        return None
 
 
 def _comment(request: FinishRequest, ending: Ending, text: str, outside: Outside) -> str:

@@ -30,6 +30,7 @@ from codexctl_tasks.flows.agent.inspection import Inspection
 from codexctl_tasks.flows.agent.site import find_site, workspace
 from codexctl_tasks.flows.agent.telling import Recording
 from codexctl_tasks.flows.agent.way import way_to_model
+from codexctl_tasks.flows.environment import warn_of_unknown_keys
 from codexctl_tasks.flows.explain import unhealthy_lines
 from codexctl_tasks.flows.slots.place import SlotPlace, wanted_record
 from codexctl_tasks.requests.agents import Kind
@@ -55,9 +56,10 @@ def prompt_run(request: PromptRunRequest, outside: Outside) -> int:
     Let an agent work in a slot.
 
     Returns:
-        0 if the agent is content, 1 if it or the pod failed, 70 if its time ran out.
+        0 if the agent is content, 1 if it failed, 70 if its time ran out.
 
     Raises:
+        LostRunError: The pod or the cluster failed while it worked; the result says so, too.
         CodexctlError: It could not be started; the result says so, too.
         Interrupted: The run was cancelled; what it started has been ended.
     """
@@ -93,18 +95,17 @@ class _PromptRun:
         except Interrupted:
             self._tell_failure(Status.CANCELLED, "the run was cancelled")
             raise
-        except (LostRunError, ClusterError) as error:
-            self._console.error(error)
-            self._end(Status.INFRA_FAILED, str(error))
-        except DeadlineError as error:
-            self._tell_failure(Status.SLOT_TIMEOUT, str(error))
-            raise
         except CodexctlError as error:
-            self._tell_failure(Status.INFRA_FAILED, str(error))
-            raise
+            is_timeout = isinstance(error, DeadlineError)
+            status = Status.SLOT_TIMEOUT if is_timeout else Status.INFRA_FAILED
+            failure = self._failure(error)
+            self._tell_failure(status, str(failure), failure)
+            if failure is error:
+                raise
+            raise failure from error
         except OSError as error:
             unwritable = self._unwritable(error)
-            self._tell_failure(Status.INFRA_FAILED, str(unwritable))
+            self._tell_failure(Status.INFRA_FAILED, str(unwritable), unwritable)
             raise unwritable from error
         except BaseException as error:
             self._tell_failure(Status.INFRA_FAILED, f"codexctl has failed: {type(error).__name__}")
@@ -116,7 +117,7 @@ class _PromptRun:
 
     def _work(self) -> None:
         request, outside = self._request, self._outside
-        place = SlotPlace(request, outside)
+        place = self._place()
         record = wanted_record(place, request)
         fix = "wait for that run or end it; codexctl release --force gives its slot back"
         refuse_if_held(record, request.holder, place.slots.now(), fix)
@@ -173,6 +174,11 @@ class _PromptRun:
                     write_result(self._request.result, self._result)
             self._cancel(attempts)
             raise
+
+    def _place(self) -> SlotPlace:
+        place = SlotPlace(self._request, self._outside)
+        warn_of_unknown_keys(place.loaded, self._console)
+        return place
 
     def _name(self, record: Record) -> None:
         self._result = replace(
@@ -240,26 +246,35 @@ class _PromptRun:
         ended = self._result.ended(status, self._console.masked(reason))
         self._result = replace(ended, duration_s=round(duration_s, 1))
 
+    def _failure(self, error: CodexctlError) -> CodexctlError:
+        """Return what is raised: what the cluster refuses a run that has begun ends that run."""
+        has_begun = self._attempts is not None and self._attempts.attempts > 0
+        if has_begun and isinstance(error, ClusterError):
+            return LostRunError(error.where, error.what, error.fix)
+        return error
+
     def _unwritable(self, error: OSError) -> ConfigurationError:
         """Return what to mend: nothing but the result is written to this machine."""
         path, why = error.filename or self._request.result, error.strerror or error
         fix = "make room there, or name another folder with --result-dir"
         return ConfigurationError(str(path), f"the result cannot be written: {why}", fix)
 
-    def _tell_failure(self, status: Status, reason: str) -> None:
+    def _tell_failure(
+        self, status: Status, reason: str, error: CodexctlError | None = None
+    ) -> None:
         """Tell how it ended, as far as that can be done; whoever calls raises what failed."""
         self._end(status, reason)
         with suppress(OSError):
-            self._tell()
+            self._tell(error)
 
-    def _tell(self) -> int:
+    def _tell(self, error: CodexctlError | None = None) -> int:
         write_result(self._request.result, self._result)
-        tell_end(self._result, self._request, self._outside)
+        tell_end(self._result, self._request, self._outside, error)
         return self._result.status.exit_code
 
     def _show(self) -> int:
         """Show what would be done; nothing is changed."""
-        place = SlotPlace(self._request, self._outside)
+        place = self._place()
         record = wanted_record(place, self._request)
         self._name(record)
         assignment = self._assignment(place, record)

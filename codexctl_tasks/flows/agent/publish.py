@@ -24,11 +24,11 @@ from codexctl_tasks.errors import CodexctlError
 from codexctl_tasks.flows.agent.carrying import BlockedError, Carrier
 from codexctl_tasks.flows.agent.showing import Showing
 from codexctl_tasks.flows.agent.target import target_of
+from codexctl_tasks.flows.environment import load_settings
 from codexctl_tasks.flows.registries import variables_of
 from codexctl_tasks.flows.reporting import outputs_text, write_report
 from codexctl_tasks.hooks.builtin.comment_body import compose
 from codexctl_tasks.requests.agents import Kind
-from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.world.github_access import Thread, open_github, token_of
 from codexctl_tasks.world.github_comments import OwnComment
 from codexctl_tasks.world.repository import Remote, Repository
@@ -53,7 +53,8 @@ def publish(request: PublishRequest, outside: Outside) -> int:
     try:
         done = _Publishing(request, result, outside).run()
     except CodexctlError as error:
-        _tell(request, Publication(status=Status.INFRA_FAILED, reason=str(error)), outside)
+        failed = Publication(status=Status.INFRA_FAILED, reason=str(error))
+        _tell(request, failed, outside, error)
         raise
     _tell(request, done, outside)
     return done.status.exit_code
@@ -67,9 +68,7 @@ class _Publishing:
         self._request, self._result = request, result
         self._outside, self._console = outside, outside.console
         self._kind = Kind(request.kind)
-        outside.console.hide(request.source.secrets)
-        loaded = load_stack(request.source)
-        outside.console.hide(loaded.secrets)
+        loaded = load_settings(request.source, outside.console)
         self._settings = loaded.stack.codex.publish
         self._policy = _policy_of(self._settings)
         for pattern in policy.unknown_words(self._policy.rules):
@@ -245,8 +244,13 @@ def _policy_of(settings: Publish) -> Policy:
     )
 
 
-def _tell(request: PublishRequest, done: Publication, outside: Outside) -> None:
-    """Tell later jobs, steps on this machine, and programs."""
+def _tell(
+    request: PublishRequest,
+    done: Publication,
+    outside: Outside,
+    error: CodexctlError | None = None,
+) -> None:
+    """Tell later jobs, steps on this machine, and programs; *error* is raised, and read there."""
     console = outside.console
     done = replace(  # before anything is cut, or half of a secret would be left
         done,
@@ -254,7 +258,8 @@ def _tell(request: PublishRequest, done: Publication, outside: Outside) -> None:
         blocked=tuple(map(console.masked, done.blocked)),
         review=tuple(map(console.masked, done.review)),
     )
-    console.step("publish", f"status: {done.status}{f': {done.reason}' if done.reason else ''}")
+    reason = f": {done.reason}" if done.reason and not error else ""
+    console.step("publish", f"status: {done.status}{reason}")
     outputs = {name: console.masked(value) for name, value in done.outputs.items()}
     if not request.dry_run:
         text = json.dumps(outputs, indent=1, ensure_ascii=False) + "\n"
@@ -263,4 +268,6 @@ def _tell(request: PublishRequest, done: Publication, outside: Outside) -> None:
         write_report(request.files.step_outputs, outputs_text(outputs), console, "a")
     if request.output == "json":
         about = {"repo": request.repo, "issue": request.issue}
-        console.result_as_json({"version": SCHEMA_VERSION, **about, **done.data})
+        code = error.exit_code if error else done.status.exit_code
+        data = {**about, **done.data, "exitCode": code}
+        console.result_as_json({"version": SCHEMA_VERSION, **data})

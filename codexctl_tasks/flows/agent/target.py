@@ -57,7 +57,11 @@ def target_of(request: PublishRequest, github: GitHub, carrier: Carrier, work: W
         branch, base_branch = _branches(request, github, pull)
         tip = carrier.tip(branch)
         pushes = branches.needs_push(
-            tip=tip, base=work.base, history=work.history, may_be_new=pull is None
+            tip=tip,
+            base=work.base,
+            history=work.history,
+            may_be_new=pull is None,
+            again=_again(request, branch),
         )
     except RefusedBranchError as error:
         raise BlockedError(str(error)) from error
@@ -72,6 +76,14 @@ def target_of(request: PublishRequest, github: GitHub, carrier: Carrier, work: W
         start=start,
         prefix=request.branch_prefix,
     )
+
+
+def _again(request: PublishRequest, branch: str) -> str:
+    """Say how to begin where a branch is: the gate checks it out, at a terminal nobody does."""
+    if request.in_workflow:
+        return "run the agent again, which begins there"
+    first = f"check out {branch} first (git fetch origin {branch} && git checkout FETCH_HEAD)"
+    return f"{first}, codexctl ensure-ready --overwrite, and run the agent again"
 
 
 def _branches(request: PublishRequest, github: GitHub, pull: PullRequest | None) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from codexctl_tasks.errors import DONE, ClusterError, CodexctlError, DeadlineError, UsageError
+from codexctl_tasks.flows.environment import warn_of_unknown_keys
 from codexctl_tasks.flows.reporting import outputs_text, write_report
 from codexctl_tasks.flows.slots.place import SlotPlace
 from codexctl_tasks.reports import slots as report
@@ -34,6 +35,7 @@ def ensure_slot(request: EnsureSlotRequest, outside: Outside) -> int:
     """Give the Issue or PR its slot, a new one if it has none; wait if all are taken."""
     place = SlotPlace(request, outside)
     console, clock = outside.console, outside.clock
+    warn_of_unknown_keys(place.loaded, console)
     wish = Wish(
         owner=_owner(request),
         env=request.source.env,

@@ -58,6 +58,9 @@ def test_a_step_reads_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     ("given", "what"),
     [
         ({}, "--slot: is required"),
+        ({"issue": "0"}, "--issue: there is no number 0: numbers begin with 1"),
+        ({"slot": "0", "pr": "0"}, "--pr: there is no number 0: numbers begin with 1"),
+        ({"retries": "4"}, "--retries: 4 is too many: give 0 to 3"),
         ({"issue": "1", "pr": "2"}, "--issue: cannot be combined with --pr"),
         ({"kind": "deploy"}, "--kind: 'deploy' is unknown"),
         ({"effort": 'high"'}, "--effort: "),
@@ -73,5 +76,5 @@ def test_a_step_reads_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_makes_no_sense_is_refused(given: dict[str, str], what: str) -> None:
     """Nothing is started with a flag that nobody understands."""
     with pytest.raises(UsageError) as caught:
-        asked(**({} if "issue" in given or not given else {"slot": "1"}), **given)
+        asked(**({} if "issue" in given or not given else {"slot": "1"}) | given)
     assert what in str(caught.value)

@@ -11,7 +11,7 @@ import pytest
 from codexctl_tasks.agent.publication import FILE, Publication
 from codexctl_tasks.agent.result import Result, Status, Usage, write_result
 from codexctl_tasks.agent.wording import Language, words_of
-from codexctl_tasks.errors import UsageError
+from codexctl_tasks.errors import ConfigurationError, UsageError
 from codexctl_tasks.flows.agent.finish import LONGEST_MESSAGE, finish
 from codexctl_tasks.hooks.builtin.comment_body import JOINER
 from codexctl_tasks.requests.agents import Kind
@@ -156,6 +156,29 @@ def test_a_damaged_result(desk: Desk) -> None:
     (desk.folder / "result.json").write_text("{")
     assert desk.run() == 1
     assert "is no result of a run" in desk.stream.getvalue()
+
+
+@pytest.mark.parametrize("text", ["", '{"status": "success"}'])
+def test_no_result_at_a_terminal(desk: Desk, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A folder that was mistyped is no failure of the run: nobody is told of one."""
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    if text:
+        (desk.folder / "result.json").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"result\.json: .*prompt-run has written to"):
+        desk.run()
+    assert desk.server.bodies == []
+
+
+def test_the_folder_that_is_meant_without_a_flag(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the one that prompt-run writes to, without a flag as well."""
+    monkeypatch.chdir(desk.folder.parent)
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    desk.folder = desk.folder.rename("agent-result").absolute()
+    desk.leave()
+    desk.publish()
+    assert desk.run(result_dir="") == 0
 
 
 def test_needs_that_make_no_sense(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from codexctl_tasks.agent.result import read_result
 from codexctl_tasks.errors import CodexctlError, ConfigurationError, UsageError
+from codexctl_tasks.flows.agent.prompt_run import prompt_run
 from codexctl_tasks.flows.slots import allocation
 from codexctl_tasks.settings import (
     ensure_slot_request,
+    prompt_run_request,
     release_request,
     slot_request,
     slot_set_request,
@@ -33,6 +36,7 @@ codex: {links: [{title: Shop, path: /}, {title: Admin, path: admin/}]}
 """
 TASKS = {
     "ensure": (ensure_slot_request, allocation.ensure_slot),
+    "agent": (prompt_run_request, prompt_run),
     "list": (slot_request, allocation.slots),
     "set": (slot_set_request, allocation.slot_set),
     "release": (release_request, allocation.release),
@@ -302,6 +306,8 @@ def test_what_is_not_taken_is_given_back_already(bench: Bench) -> None:
         ("ensure", {}, "--issue: is required"),
         ("ensure", {"issue": "7", "pr": "8"}, "--issue: cannot be combined with --pr"),
         ("ensure", {"issue": "x"}, "--issue: 'x' is no number"),
+        ("ensure", {"issue": "0"}, "--issue: there is no number 0: numbers begin with 1"),
+        ("release", {"pr": "00"}, "--pr: there is no number 00: numbers begin with 1"),
         ("ensure", {"issue": "7", "repo": "shop"}, "--repo: 'shop' is no repository"),
         ("ensure", {"issue": "7", "repo": "../.."}, "--repo: '../..' is no repository"),
         ("ensure", {"issue": "1234567890"}, "--issue: '1234567890' is no number"),
@@ -356,6 +362,40 @@ def test_an_environment_that_is_not_there(bench: Bench) -> None:
     refused = bench.refused("ensure", issue="7", env="ia")
     assert "environment 'ia' is not defined" in str(refused)
     assert refused.exit_code == 3
+
+
+@pytest.mark.parametrize("code", [2, 4, 70])
+def test_a_run_that_cannot_begin(
+    bench: Bench, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    """It ends with the code of what was wrong; the sentence is left to whoever prints the error."""
+    if code == 4:
+        bench.stage.cluster.forbidden_kinds = {"ConfigMap"}
+    elif code == 70:
+        bench.run("ensure", issue="7")
+    refused = bench.refused("agent", run_id=2, issue="7", output="json")
+    assert refused.exit_code == code
+    status = "slot-timeout" if code == 70 else "infra-failed"
+    data = json.loads(capsys.readouterr().out)
+    output_schema.check(data, "prompt-run")
+    assert (data["exitCode"], data["status"], data["reason"]) == (code, status, str(refused))
+    result = read_result(bench.stage.folder / "agent-result")
+    assert (result.status, result.reason) == (status, str(refused))
+    assert str(refused) not in bench.stage.shown
+    assert bench.stage.shown.startswith(f"agent    {status}; ")
+
+
+@pytest.mark.parametrize("task", ["ensure", "agent"])
+def test_a_key_that_nobody_knows(bench: Bench, task: str) -> None:
+    """It is told of once, as render does it, and refused if that was asked for."""
+    said = "services.yaml:7: codexx is not a known key: did you mean 'codex'?"
+    bench.stack("codex:", "codexx:")
+    assert str(bench.refused(task, issue="7", strict=True)) == said
+    if task == "ensure":
+        bench.run(task, issue="7")
+    else:
+        assert "has no slot" in str(bench.refused(task, issue="7"))
+    assert bench.stage.shown.count(said) == 1
 
 
 def test_the_repository_must_be_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

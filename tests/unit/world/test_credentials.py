@@ -151,6 +151,21 @@ def test_how_the_kubeconfig_authenticates(
     assert {r.headers.get("authorization") for r in server.requests} == {header}
 
 
+def test_a_kubeconfig_that_does_not_exist(
+    tmp_path: Path, connected: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said that it is not there; of a list one file is enough."""
+    missing, there = tmp_path / "missing", write_kubeconfig(tmp_path / "there", "http://c.example")
+    with pytest.raises(ClusterError, match="no usable cluster access: the file does not exist: "):
+        connected(missing)
+    with pytest.raises(ClusterError, match=r"the files do not exist: name a file .*--kubeconfig"):
+        connected(f"{missing}:{missing}-too")
+    assert connected(f"{missing}:{there}").address == "http://c.example"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ClusterError, match=r"neither KUBECONFIG nor ~/\.kube/config is there"):
+        connected("")
+
+
 def test_a_token_that_is_none_is_never_shown(tmp_path: Path, connected: Connect) -> None:
     """A file with two lines in place of a token: one line that names the kubeconfig, no secret."""
     file = write_kubeconfig(tmp_path / "kubeconfig", "http://c.example", user={"token": "s3\ncret"})

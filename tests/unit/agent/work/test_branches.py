@@ -75,17 +75,23 @@ def test_branches_that_pull_requests_go_to() -> None:
 def test_what_is_pushed(tip: str, *, is_new: bool, needs: bool) -> None:
     """What is there already is not pushed again; a branch that holds a part of it grows."""
     history = ("commit", "before")
-    assert needs_push(tip=tip, base="base", history=history, may_be_new=is_new) is needs
+    asked = needs_push(tip=tip, base="base", history=history, may_be_new=is_new, again="")
+    assert asked is needs
 
 
 @pytest.mark.parametrize(
     ("tip", "is_new", "said"),
-    [("other", True, "run the agent again"), ("other", False, "at other"), ("", False, "gone")],
+    [
+        ("other", True, "go on there; or delete the branch"),
+        ("other", False, "at other"),
+        ("", False, "gone"),
+    ],
 )
 def test_a_branch_that_moved(tip: str, said: str, *, is_new: bool) -> None:
     """It is left alone, and what to do is said."""
+    history = ("commit",)
     with pytest.raises(RefusedBranchError, match=said):
-        needs_push(tip=tip, base="base", history=("commit",), may_be_new=is_new)
+        needs_push(tip=tip, base="base", history=history, may_be_new=is_new, again="go on there")
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,23 @@ def test_a_language_of_a_region(desk: Desk, stage: Stage) -> None:
     assert "CYRILLIC" in {unicodedata.name(each, "").split(" ")[0] for each in told}
 
 
+def test_a_language_that_nobody_speaks(desk: Desk, stage: Stage) -> None:
+    """English is taken, and that is said."""
+    (stage.folder / "services.yaml").write_text(STACK.replace("promptLang: ru", "promptLang: xx"))
+    told = desk.brief().prompt
+    assert "CYRILLIC" not in {unicodedata.name(each, "").split(" ")[0] for each in told}
+    said = "services.yaml:8: codex.promptLang: prompts are not written in 'xx', this one is English"
+    assert f"{said}: use en or ru" in stage.shown
+
+
+def test_an_effort_that_nobody_knows(desk: Desk, stage: Stage) -> None:
+    """It is refused with its line, as --effort is, before a model is asked in vain."""
+    (stage.folder / "services.yaml").write_text(STACK.replace("Effort: low", "Effort: hughe"))
+    said = "services.yaml:7: codex.modelReasoningEffort: nothing is called 'hughe': use none, "
+    with pytest.raises(ConfigurationError, match=said):
+        desk.brief()
+
+
 def test_flags_beat_labels_which_beat_the_stack(desk: Desk, server: GitHubServer) -> None:
     """Whoever labels an Issue chooses its model; whoever starts a run has the last word."""
     server.facts.issues[12]["labels"] = [{"name": "[ai-model-large]"}]
@@ -128,6 +145,8 @@ def test_a_template_of_the_project(desk: Desk, stage: Stage) -> None:
     assert told.startswith("In shop-dev-1:\n<untrusted-")
     with pytest.raises(ConfigurationError, match="is outside of the project"):
         desk.brief(template="../ask.md")
+    with pytest.raises(ConfigurationError, match=r"^\.: is a folder: name a file$"):
+        desk.brief(template=".")
 
 
 def test_instructions_of_the_project(desk: Desk, stage: Stage) -> None:
