@@ -22,6 +22,8 @@ LONGEST_LINE = 16 * 2**20
 """Bytes; of a longer one nothing is kept."""
 LONGEST_MESSAGE = 2**20
 """Characters of a message, and bytes of the last one, that are kept."""
+MOST_ERRORS = 10
+"""Of what the agent calls an error, so many are kept, each once."""
 ENDED, TIMED_OUT, CANCELLED = "ended", "timeout", "cancelled"
 """How the launcher says that it ended."""
 _LONGEST_REASON = 500
@@ -34,6 +36,7 @@ _PASSING = re.compile(
 _LASTING = re.compile(r"quota|billing|status:? (?:400|401|403)|invalid_request", re.IGNORECASE)
 _REFUSED = re.compile(r"\bstatus:? 40[13]\b")
 _THREAD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DIGITS = re.compile(r"\d+")
 _NO_THREAD = re.compile(r"no rollout found for thread", re.IGNORECASE)
 
 
@@ -50,6 +53,8 @@ class Account:
         """What the agent says about a turn that failed."""
         self.is_complete = False
         self.last_message = ""
+        self.errors: list[str] = []
+        """What it complained of without giving up, such as a tool that it lacks; a line each."""
         self._line = bytearray()
         self._skips = False
 
@@ -98,6 +103,10 @@ class Account:
         elif kind == "turn.failed":
             self.is_complete = False
             self.failure = _message(event.get("error")) or "the agent gives no reason"
+            if _one_line(self.failure) in self.errors:  # it was told just before, as an error
+                self.errors.remove(_one_line(self.failure))
+        elif kind == "error":
+            self._complain(event)
         elif kind == "item.completed":
             yield from self._item(event.get("item"))
 
@@ -105,9 +114,18 @@ class Account:
         kind = item.get("type") if isinstance(item, dict) else ""
         if kind == "command_execution":
             self.commands += 1
+        elif kind == "error":
+            self._complain(item)
         elif kind == "agent_message" and isinstance(item.get("text"), str):
             self.last_message = writable(item["text"][:LONGEST_MESSAGE])
             yield self.last_message
+
+    def _complain(self, error: Any) -> None:
+        """Keep an error; one that differs from another by a number alone is the same again."""
+        said = _one_line(_message(error))
+        known = {_DIGITS.sub("", each) for each in self.errors}
+        if said and len(known) < MOST_ERRORS and _DIGITS.sub("", said) not in known:
+            self.errors.append(said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -444,6 +444,19 @@ def test_a_megabyte_of_prompt_arrives(slot: AgentSlot) -> None:
     assert "and Codex takes 1048576" in done.stderr
 
 
+def test_a_stack_that_names_no_model(slot: AgentSlot) -> None:
+    """The agent takes Codex's own, which runs commands by way of a program of its own."""
+    slot.write(model="")
+    slot.model.play(runs("echo from the pod > by-default.txt"), says("It is there."))
+    done = slot.ask()
+    slot.write()
+    assert done.returncode == 0, done.stderr
+    assert (slot.result["status"], slot.result["model"]) == ("success", "")
+    place = f"/workspace/{slot.name}/by-default.txt"
+    assert slot.sh(f"cat {place}; rm {place}") == "from the pod\n"
+    assert "warning" not in done.stderr
+
+
 def test_another_version_of_the_agent_is_refused(slot: AgentSlot) -> None:
     """Flags and events differ from version to version: an image with another one is told of."""
     slot.write(agent={"version": "0.1.0"})

@@ -132,6 +132,7 @@ class Attempts:
             check=lambda: self._look(account),
         )
         self._note(account)
+        self._telling.warn(account)
         self._last_message = ended.last_message.strip() or account.last_message or ""
         codex = is_codex(self._task.agent)
         return self._named(judge(account, ended, is_codex=codex, schema=self._task.schema))
@@ -160,6 +161,7 @@ class Attempts:
     def _look(self, account: Account) -> None:
         self._check()
         self._note(account)
+        self._telling.warn(account)
         self._telling.beat(account)
 
     def _order(self, prompt: bytes) -> Order:

@@ -11,6 +11,7 @@ from codexctl_tasks.agent.events import (
     CANCELLED,
     LONGEST_LINE,
     LONGEST_MESSAGE,
+    MOST_ERRORS,
     TIMED_OUT,
     Account,
     Ended,
@@ -74,6 +75,26 @@ def test_events_are_read_however_they_are_cut(piece: int) -> None:
     assert (account.thread_id, account.commands, account.is_complete) == (THREAD, 1, True)
     assert account.total == Usage(300, 20, 40, 10)
     assert (account.events, account.strange) == (7, 0)
+    assert account.errors == ["Model metadata"]
+
+
+def test_errors_that_end_nothing_are_kept() -> None:
+    """Each once, however often it is repeated, as one line, and not more than a few of them."""
+    again = {"type": "error", "message": "Reconnecting... 2/5\n(stream disconnected)"}
+    nothing = [{"type": "error"}, {"type": "error", "message": ["odd"]}]
+    account, heard = account_of(lines(STARTED, ITEM_ERROR, RECONNECTING, again, *nothing))
+    assert account.errors == ["Model metadata", RECONNECTING["message"]]
+    assert not heard
+    many = [{"type": "error", "message": "no tool " + "x" * length} for length in range(1000)]
+    account, _ = account_of(lines(*many))
+    assert len(account.errors) == MOST_ERRORS
+
+
+def test_an_error_that_ends_the_turn_is_no_error_beside_it() -> None:
+    """The reason of the run says it already."""
+    error = {"type": "error", "message": "Quota exceeded"}
+    account, _ = account_of(lines(STARTED, TURN, RECONNECTING, error, failed("Quota exceeded")))
+    assert (account.failure, account.errors) == ("Quota exceeded", [RECONNECTING["message"]])
 
 
 def test_a_line_of_a_megabyte_is_an_event() -> None:
