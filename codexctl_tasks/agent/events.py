@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.agent.result import MOST_TOKENS, Status, Usage
 from codexctl_tasks.agent.schema import violation, writable
+from codexctl_tasks.agent.stderr import MEND_CONFIGURATION, configuration_error, reason_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -137,7 +138,7 @@ class Ended:
     last_message: str = ""
     """What it left in the file for that."""
     stderr: str = ""
-    """The end of what it wrote there."""
+    """The end of what it wrote there, in whole lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def judge(
     if is_codex and account.failure:
         return _failed_turn(account.failure)
     if ended.exit_code:
-        return _failed_program(ended)
+        return _failed_program(ended, is_begun=bool(account.thread_id) or not is_codex)
     what = _shortcoming(account, ended, schema, is_codex=is_codex)
     return Verdict(Status.AGENT_FAILED, what) if what else Verdict(Status.SUCCESS)
 
@@ -223,9 +224,11 @@ def _failed_turn(failure: str) -> Verdict:
     )
 
 
-def _failed_program(ended: Ended) -> Verdict:
-    lines = [line for line in ended.stderr.splitlines() if line.strip()]
-    said = _one_line(lines[-1]) if lines else ""
+def _failed_program(ended: Ended, *, is_begun: bool) -> Verdict:
+    """Judge a program by its exit code; *is_begun*: it was not its configuration that failed."""
+    said = _one_line(reason_in(ended.stderr))
+    if not is_begun and (what := configuration_error(ended.stderr)):
+        said = f"{_one_line(what)}: {MEND_CONFIGURATION}"
     reason = f"exit code {ended.exit_code}" + (f": {said}" if said else "")
     return Verdict(Status.AGENT_FAILED, reason, lacks_thread=bool(_NO_THREAD.search(ended.stderr)))
 

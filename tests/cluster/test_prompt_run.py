@@ -457,6 +457,23 @@ def test_a_stack_that_names_no_model(slot: AgentSlot) -> None:
     assert "warning" not in done.stderr
 
 
+def test_a_configuration_that_codex_refuses(slot: AgentSlot) -> None:
+    """The reason names line and keys to mend; what Codex said is kept, and goes with its run."""
+    slot.write(configBlocks=[{"toml": "unknown_key = 1"}])
+    done = slot.ask("--kind", "plan")
+    slot.write()
+    assert done.returncode == 1, done.stderr
+    assert slot.result["status"] == "agent-failed"
+    assert slot.result["reason"] == (
+        "exit code 1: Codex refuses its configuration: unknown configuration field `unknown_key`, "
+        "at unknown_key = 1: mend codex.configTemplate or codex.configBlocks"
+    )
+    said = slot.result_folder / "stderr.log"
+    assert "Error loading config.toml" in said.read_text()
+    assert slot.ask("--kind", "plan").returncode == 0
+    assert "Error loading config.toml" not in (said.read_text() if said.exists() else "")
+
+
 def test_another_version_of_the_agent_is_refused(slot: AgentSlot) -> None:
     """Flags and events differ from version to version: an image with another one is told of."""
     slot.write(agent={"version": "0.1.0"})

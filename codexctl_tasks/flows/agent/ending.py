@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.agent.pod import LostRunError
 from codexctl_tasks.agent.result import Result, Status
+from codexctl_tasks.agent.sanitizing import visible
 from codexctl_tasks.agent.work.bundle import FILE, WorkError, fetch
 from codexctl_tasks.errors import BrokenStreamError
 from codexctl_tasks.flows.reporting import outputs_text, write_report
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from codexctl_tasks.agent.pod import Shell
+    from codexctl_tasks.console import Console
     from codexctl_tasks.requests.prompt_runs import PromptRunRequest
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
 
 MESSAGE = "last-message.md"
+STDERR = "stderr.log"
+"""What the agent's program said there, the end of it."""
 BRANCH = "codexctl/work"
 """In the bundle; who publishes it decides where it goes."""
 SCHEMA_VERSION = 1
@@ -74,6 +78,14 @@ def work_of(
     elif result.status is Status.SUCCESS:
         return result.ended(Status.NO_CHANGES, "")
     return result
+
+
+def keep_stderr(folder: Path, text: str, console: Console) -> None:
+    """Keep what a program said on stderr, masked; of an earlier run nothing stays."""
+    if text.strip():
+        folder.joinpath(STDERR).write_text(console.masked(visible(text)), "utf-8")
+    else:
+        folder.joinpath(STDERR).unlink(missing_ok=True)
 
 
 def tell_end(result: Result, request: PromptRunRequest, outside: Outside) -> None:

@@ -25,7 +25,7 @@ from codexctl_tasks.flows.agent import preview
 from codexctl_tasks.flows.agent.assignment import Assignment
 from codexctl_tasks.flows.agent.attempts import Attempts, Outcome
 from codexctl_tasks.flows.agent.brief import brief
-from codexctl_tasks.flows.agent.ending import tell_end, work_of
+from codexctl_tasks.flows.agent.ending import keep_stderr, tell_end, work_of
 from codexctl_tasks.flows.agent.inspection import Inspection
 from codexctl_tasks.flows.agent.site import find_site, workspace
 from codexctl_tasks.flows.agent.telling import Recording
@@ -160,6 +160,7 @@ class _PromptRun:
         self._console.hide([access.token, *task.configuration.environment.values()])
         recording = Recording(request.result / EVENTS, outside)
         stack.callback(recording.close)
+        keep_stderr(request.result, "", self._console)
         return Attempts(task, shell, outside, recording=recording, check=lease.check)
 
     def _follow(self, attempts: Attempts) -> Outcome:
@@ -220,6 +221,7 @@ class _PromptRun:
             attempts=outcome.attempts,
         )
         self._end(outcome.verdict.status, outcome.verdict.reason)
+        keep_stderr(self._request.result, outcome.stderr, self._console)
 
     def _cancel(self, attempts: Attempts) -> None:
         """End what was started, as well as that can be done."""

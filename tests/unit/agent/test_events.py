@@ -19,6 +19,7 @@ from codexctl_tasks.agent.events import (
     usage_since,
 )
 from codexctl_tasks.agent.result import Status, Usage
+from codexctl_tasks.agent.stderr import MEND_CONFIGURATION
 
 THREAD = "01a21a94-5307-7641-8fce-094e3b3be7b0"
 USED = {
@@ -163,6 +164,8 @@ def test_a_complete_turn_with_an_answer_is_a_success() -> None:
         ((TURN, {"type": "turn.failed"}), {}, "the agent gives no reason"),
         ((), {"exit_code": 1, "stderr": "WARNING\nError: a\n\n"}, "exit code 1: Error: a"),
         ((TURN, COMPLETED), {"exit_code": 137}, "exit code 137"),
+        ((), {"exit_code": 1, "stderr": "no key\n 1 | x\n   | ^\n  |\n"}, "exit code 1: no key"),
+        ((), {"exit_code": 1, "stderr": "  |\n ^\n"}, "exit code 1"),
     ],
 )
 def test_everything_else_is_a_failure_with_its_reason(
@@ -170,6 +173,28 @@ def test_everything_else_is_a_failure_with_its_reason(
 ) -> None:
     """Exit code, turn and answer all have to be right; the first thing that is not is told."""
     assert verdict_of(*events, **ended) == (Status.AGENT_FAILED, reason, False)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "5: invalid type: unit variant\n  |\n12 | approval_policy = 5\n   |           ^",
+            "invalid type: unit variant, at approval_policy = 5",
+        ),
+        (
+            "1: unknown configuration field `unknown_key`\n  |\n1 | unknown_key = 1\n  | ^^^^",
+            "unknown configuration field `unknown_key`, at unknown_key = 1",
+        ),
+        ("1: invalid transport\n", "invalid transport"),
+    ],
+)
+def test_a_configuration_that_codex_refuses_is_named(said: str, reason: str) -> None:
+    """Its stderr ends with a caret; what is wrong, and what to mend, are told instead."""
+    stderr = f"WARNING: odd\nError loading config.toml:\n/work space/config.toml:12:{said}\n"
+    told = f"exit code 1: Codex refuses its configuration: {reason}: {MEND_CONFIGURATION}"
+    assert verdict_of(exit_code=1, stderr=stderr)[1] == told
+    assert MEND_CONFIGURATION not in verdict_of(STARTED, exit_code=1, stderr=stderr)[1]
 
 
 @pytest.mark.parametrize(
