@@ -366,7 +366,7 @@ fi
 """
     + _LIVING
     + """\
-[ -d "$folder" ] && echo 'folder yes'
+if [ -d "$folder" ]; then echo 'folder yes'; fi
 """
 )
 """Arguments: where runs are, the agent's home, where it works, a thread, LAST or nothing, a

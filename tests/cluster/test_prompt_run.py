@@ -367,6 +367,16 @@ def test_a_folder_that_cannot_be_written(slot: AgentSlot, tmp_path: Path) -> Non
     assert slot.model.asked == []
 
 
+def test_a_folder_that_is_not_in_the_pod(slot: AgentSlot) -> None:
+    """Sources that were never synced, or a mistyped path, are told as what they are."""
+    done = slot.ask("--kind", "plan", "--path", "nope")
+    assert done.returncode == 3, done.stderr
+    what = "/workspace/nope: does not exist in the pod: run codexctl ensure-ready, or see --path"
+    assert what in done.stderr
+    assert slot.result["status"] == "infra-failed"
+    assert what in slot.result["reason"]
+
+
 def test_a_disk_that_is_full_leaves_no_agent_alone(slot: AgentSlot) -> None:
     """What cannot be written any more ends the run, in the pod, too; and the result says so."""
     slot.model.play(runs("sleep 4444"), hangs())

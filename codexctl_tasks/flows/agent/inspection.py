@@ -43,8 +43,8 @@ class Inspection:
         found = Run(self._shell, self._outside.clock).survey(self._request.thread, wanted)
         self._check_version(found, expected_version(agent))
         if not found.has_folder:
-            fix = "sync the sources: ensure-ready or sync-sources"
-            raise ConfigurationError(self._where, "is no folder", fix)
+            fix = "run codexctl ensure-ready, or see --path"
+            raise ConfigurationError(self._where, "does not exist in the pod", fix)
         if found.has_key:
             what = "has the key of a model in its environment, where the agent can read it"
             self._console.warn(f"{self._where}: {what}: take it out, the proxy has its own")
