@@ -321,6 +321,30 @@ def test_a_cancelled_run_ends_in_the_pod(slot: AgentSlot, number: signal.Signals
     wait_until(lambda: not slot.processes(), "nothing runs", GONE_S)
 
 
+def test_the_work_of_a_cancelled_run_is_kept(slot: AgentSlot, tmp_path: Path) -> None:
+    """A commit and a file that the agent had made by then are in the bundle, as after a timeout."""
+    slot.model.play(runs(f"{COMMIT} && echo x > more.txt && sleep 4445"))
+    process = slot.start()
+    wait_until(lambda: "sleep 4445" in slot.processes(), "the agent works")
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=PATIENCE_S)
+    place = f"/workspace/{slot.name}"
+    slot.sh(f"cd {place} && git reset -q --hard {slot.result['base']} && git clean -qfd")
+    assert process.returncode == 130
+    assert slot.result["status"] == "cancelled"
+    clone, bundle = tmp_path / "clone", str(slot.result_folder / "work.bundle")
+    run_program_in(tmp_path, "git", "clone", "-q", str(slot.folder), str(clone))
+    run_program_in(clone, "git", "fetch", "-q", bundle, "codexctl/work:work")
+    log = run_program_in(clone, "git", "log", "--format=%s", "main..work").decode().splitlines()
+    assert log == ["Work of the agent on #12", "Add new.txt"], told
+    slot.model.play(runs("sleep 4446"))
+    process = slot.start()
+    wait_until(lambda: "sleep 4446" in slot.processes(), "the agent works again")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE_S)
+    assert not (slot.result_folder / "work.bundle").exists(), "that of an earlier run"
+
+
 def test_a_client_that_died_leaves_a_run_that_the_next_one_finds(slot: AgentSlot) -> None:
     """A second run does not start beside the first; with --force it takes its place."""
     slot.model.play(runs("sleep 4444"), hangs())
