@@ -419,6 +419,13 @@ def test_a_disk_that_is_full_leaves_no_agent_alone(slot: AgentSlot) -> None:
     wait_until(lambda: not slot.processes(), "nothing is left in the pod", GONE_S)
 
 
+def test_a_run_leaves_no_dead_processes(slot: AgentSlot) -> None:
+    """A pod that lives as long as its slot does not fill up with them, run by run."""
+    slot.model.play(runs("setsid sleep 1 & echo begun"), says("Done."))
+    assert slot.ask("--kind", "plan").returncode == 0
+    wait_until(lambda: not slot.dead(), f"all are taken off the table: {slot.dead()}", GONE_S)
+
+
 def test_an_agent_that_kills_its_launcher_is_ended(slot: AgentSlot) -> None:
     """It can write that all has gone well, but nothing of it works on."""
     kills = (

@@ -32,18 +32,22 @@ _INSIDE = "package/vendor/x86_64-unknown-linux-musl/"
 _WANTED = ("bin/codex", "bin/codex-code-mode-host", "codex-path/rg", "codex-resources/bwrap")
 """Codex's default model runs commands by way of the second one alone."""
 
+PROCESS_1 = "while :; do sleep 100000 & wait; done"
+"""Takes what has ended off the table, as that of ``examples/agent`` does."""
+
 
 def push_agent_image(registry: str) -> str:
     """Push an image with Codex, git and Python; return its reference."""
     folder = codex_folder()
     recipe = images.Recipe(
         files=[(folder / name, f"/opt/codex/{name}") for name in _WANTED],
-        command=["sleep", "100000"],
+        command=["sh", "-c", PROCESS_1],
         user="1000",
         workdir="/",
         environment=["PATH=/opt/codex/bin:/opt/codex/codex-path:/usr/bin:/bin", "HOME=/tmp"],
     )
-    tag = f"{TESTED_VERSION}-{len(_WANTED)}"  # nodes keep what they pulled under another one
+    made_of = hashlib.sha256(repr((_WANTED, recipe.command)).encode()).hexdigest()
+    tag = f"{TESTED_VERSION}-{made_of[:8]}"  # a node keeps what it once pulled under a tag
     return images.push(registry, f"agent:{tag}", BASE_REFERENCE, recipe)
 
 
