@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.agent.result import MOST_TOKENS, Status, Usage
 from codexctl_tasks.agent.schema import violation, writable
+from codexctl_tasks.agent.stderr import MEND_CONFIGURATION, configuration_error, reason_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +23,8 @@ LONGEST_LINE = 16 * 2**20
 """Bytes; of a longer one nothing is kept."""
 LONGEST_MESSAGE = 2**20
 """Characters of a message, and bytes of the last one, that are kept."""
+MOST_ERRORS = 10
+"""Of what the agent calls an error, so many are kept, each once."""
 ENDED, TIMED_OUT, CANCELLED = "ended", "timeout", "cancelled"
 """How the launcher says that it ended."""
 _LONGEST_REASON = 500
@@ -34,6 +37,7 @@ _PASSING = re.compile(
 _LASTING = re.compile(r"quota|billing|status:? (?:400|401|403)|invalid_request", re.IGNORECASE)
 _REFUSED = re.compile(r"\bstatus:? 40[13]\b")
 _THREAD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DIGITS = re.compile(r"\d+")
 _NO_THREAD = re.compile(r"no rollout found for thread", re.IGNORECASE)
 
 
@@ -50,6 +54,8 @@ class Account:
         """What the agent says about a turn that failed."""
         self.is_complete = False
         self.last_message = ""
+        self.errors: list[str] = []
+        """What it complained of without giving up, such as a tool that it lacks; a line each."""
         self._line = bytearray()
         self._skips = False
 
@@ -98,6 +104,10 @@ class Account:
         elif kind == "turn.failed":
             self.is_complete = False
             self.failure = _message(event.get("error")) or "the agent gives no reason"
+            if _one_line(self.failure) in self.errors:  # it was told just before, as an error
+                self.errors.remove(_one_line(self.failure))
+        elif kind == "error":
+            self._complain(event)
         elif kind == "item.completed":
             yield from self._item(event.get("item"))
 
@@ -105,9 +115,18 @@ class Account:
         kind = item.get("type") if isinstance(item, dict) else ""
         if kind == "command_execution":
             self.commands += 1
+        elif kind == "error":
+            self._complain(item)
         elif kind == "agent_message" and isinstance(item.get("text"), str):
             self.last_message = writable(item["text"][:LONGEST_MESSAGE])
             yield self.last_message
+
+    def _complain(self, error: Any) -> None:
+        """Keep an error; one that differs from another by a number alone is the same again."""
+        said = _one_line(_message(error))
+        known = {_DIGITS.sub("", each) for each in self.errors}
+        if said and len(known) < MOST_ERRORS and _DIGITS.sub("", said) not in known:
+            self.errors.append(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +138,7 @@ class Ended:
     last_message: str = ""
     """What it left in the file for that."""
     stderr: str = ""
-    """The end of what it wrote there."""
+    """The end of what it wrote there, in whole lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +180,7 @@ def judge(
     if is_codex and account.failure:
         return _failed_turn(account.failure)
     if ended.exit_code:
-        return _failed_program(ended)
+        return _failed_program(ended, is_begun=bool(account.thread_id) or not is_codex)
     what = _shortcoming(account, ended, schema, is_codex=is_codex)
     return Verdict(Status.AGENT_FAILED, what) if what else Verdict(Status.SUCCESS)
 
@@ -205,9 +224,11 @@ def _failed_turn(failure: str) -> Verdict:
     )
 
 
-def _failed_program(ended: Ended) -> Verdict:
-    lines = [line for line in ended.stderr.splitlines() if line.strip()]
-    said = _one_line(lines[-1]) if lines else ""
+def _failed_program(ended: Ended, *, is_begun: bool) -> Verdict:
+    """Judge a program by its exit code; *is_begun*: it was not its configuration that failed."""
+    said = _one_line(reason_in(ended.stderr))
+    if not is_begun and (what := configuration_error(ended.stderr)):
+        said = f"{_one_line(what)}: {MEND_CONFIGURATION}"
     reason = f"exit code {ended.exit_code}" + (f": {said}" if said else "")
     return Verdict(Status.AGENT_FAILED, reason, lacks_thread=bool(_NO_THREAD.search(ended.stderr)))
 

@@ -239,7 +239,7 @@ class Run:
         if remains:
             what = f"processes of run {self.number} cannot be ended"
             raise LostRunError(str(self._site), what, f"delete pod {self._site.pod}")
-        return events.Ended(code, how, message, stderr)
+        return events.Ended(code, how, message, _whole_lines(stderr))
 
 
 def living(shell: Shell) -> tuple[str, ...]:
@@ -257,6 +257,13 @@ def cancel(shell: Shell, number: str, wait_s: float = CANCEL_S, *, token: str = 
     where = (shell.site.runs, number, str(round(wait_s)), token)
     told = shell.run(scripts.CANCEL, *where, repeats=False).decode().split()
     return told[:1] in ([scripts.OVER], [scripts.GONE])
+
+
+def _whole_lines(stderr: str) -> str:
+    """Return the end of a text without a line whose beginning is cut off, half a secret perhaps."""
+    if len(stderr.encode()) < scripts.MOST_STDERR_BYTES:
+        return stderr
+    return stderr.partition("\n")[2]
 
 
 def _going_on(told: bytes) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ CUT = 75
 """Exit code: the stream ended too early."""
 MOST_BYTES = 4 * 2**20
 """Of events in one look."""
+MOST_STDERR_BYTES = 16_384
+"""Of what the agent wrote there: the last ones."""
 
 _FILES = """\
 export LC_ALL=C
@@ -313,12 +315,13 @@ CLOSE = (
 
 LEFT = (
     _PROCESSES
+    + f"most={MOST_STDERR_BYTES}\n"
     + """\
 run=$1/$2
 if end_all "$run" "$5" "$6"; then told=; else told=' left'; fi
 begin "$run/last.md" "$4"
 printf '\\n%s%s\\n' "$3" "$told"
-if plain "$run/stderr.log"; then tail -c 16384 "$run/stderr.log"; fi 2>/dev/null
+if plain "$run/stderr.log"; then tail -c "$most" "$run/stderr.log"; fi 2>/dev/null
 """
 )
 """Arguments: where runs are, the number, a token that separates the parts, how many bytes of
@@ -364,7 +367,7 @@ fi
 """
     + _LIVING
     + """\
-[ -d "$folder" ] && echo 'folder yes'
+if [ -d "$folder" ]; then echo 'folder yes'; fi
 """
 )
 """Arguments: where runs are, the agent's home, where it works, a thread, LAST or nothing, a

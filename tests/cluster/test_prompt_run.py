@@ -321,6 +321,30 @@ def test_a_cancelled_run_ends_in_the_pod(slot: AgentSlot, number: signal.Signals
     wait_until(lambda: not slot.processes(), "nothing runs", GONE_S)
 
 
+def test_the_work_of_a_cancelled_run_is_kept(slot: AgentSlot, tmp_path: Path) -> None:
+    """A commit and a file that the agent had made by then are in the bundle, as after a timeout."""
+    slot.model.play(runs(f"{COMMIT} && echo x > more.txt && sleep 4445"))
+    process = slot.start()
+    wait_until(lambda: "sleep 4445" in slot.processes(), "the agent works")
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=PATIENCE_S)
+    place = f"/workspace/{slot.name}"
+    slot.sh(f"cd {place} && git reset -q --hard {slot.result['base']} && git clean -qfd")
+    assert process.returncode == 130
+    assert slot.result["status"] == "cancelled"
+    clone, bundle = tmp_path / "clone", str(slot.result_folder / "work.bundle")
+    run_program_in(tmp_path, "git", "clone", "-q", str(slot.folder), str(clone))
+    run_program_in(clone, "git", "fetch", "-q", bundle, "codexctl/work:work")
+    log = run_program_in(clone, "git", "log", "--format=%s", "main..work").decode().splitlines()
+    assert log == ["Work of the agent on #12", "Add new.txt"], told
+    slot.model.play(runs("sleep 4446"))
+    process = slot.start()
+    wait_until(lambda: "sleep 4446" in slot.processes(), "the agent works again")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE_S)
+    assert not (slot.result_folder / "work.bundle").exists(), "that of an earlier run"
+
+
 def test_a_client_that_died_leaves_a_run_that_the_next_one_finds(slot: AgentSlot) -> None:
     """A second run does not start beside the first; with --force it takes its place."""
     slot.model.play(runs("sleep 4444"), hangs())
@@ -367,6 +391,16 @@ def test_a_folder_that_cannot_be_written(slot: AgentSlot, tmp_path: Path) -> Non
     assert slot.model.asked == []
 
 
+def test_a_folder_that_is_not_in_the_pod(slot: AgentSlot) -> None:
+    """Sources that were never synced, or a mistyped path, are told as what they are."""
+    done = slot.ask("--kind", "plan", "--path", "nope")
+    assert done.returncode == 3, done.stderr
+    what = "/workspace/nope: does not exist in the pod: run codexctl ensure-ready, or see --path"
+    assert what in done.stderr
+    assert slot.result["status"] == "infra-failed"
+    assert what in slot.result["reason"]
+
+
 def test_a_disk_that_is_full_leaves_no_agent_alone(slot: AgentSlot) -> None:
     """What cannot be written any more ends the run, in the pod, too; and the result says so."""
     slot.model.play(runs("sleep 4444"), hangs())
@@ -383,6 +417,13 @@ def test_a_disk_that_is_full_leaves_no_agent_alone(slot: AgentSlot) -> None:
     assert "the result cannot be written: No space left on device" in slot.result["reason"]
     assert f"cancelled: run {slot.result['run']} has ended" in done.stderr
     wait_until(lambda: not slot.processes(), "nothing is left in the pod", GONE_S)
+
+
+def test_a_run_leaves_no_dead_processes(slot: AgentSlot) -> None:
+    """A pod that lives as long as its slot does not fill up with them, run by run."""
+    slot.model.play(runs("setsid sleep 1 & echo begun"), says("Done."))
+    assert slot.ask("--kind", "plan").returncode == 0
+    wait_until(lambda: not slot.dead(), f"all are taken off the table: {slot.dead()}", GONE_S)
 
 
 def test_an_agent_that_kills_its_launcher_is_ended(slot: AgentSlot) -> None:
@@ -442,6 +483,36 @@ def test_a_megabyte_of_prompt_arrives(slot: AgentSlot) -> None:
     done = slot.ask("--kind", "plan", prompt=prompt + hostile)
     assert done.returncode == 3
     assert "and Codex takes 1048576" in done.stderr
+
+
+def test_a_stack_that_names_no_model(slot: AgentSlot) -> None:
+    """The agent takes Codex's own, which runs commands by way of a program of its own."""
+    slot.write(model="")
+    slot.model.play(runs("echo from the pod > by-default.txt"), says("It is there."))
+    done = slot.ask()
+    slot.write()
+    assert done.returncode == 0, done.stderr
+    assert (slot.result["status"], slot.result["model"]) == ("success", "")
+    place = f"/workspace/{slot.name}/by-default.txt"
+    assert slot.sh(f"cat {place}; rm {place}") == "from the pod\n"
+    assert "warning" not in done.stderr
+
+
+def test_a_configuration_that_codex_refuses(slot: AgentSlot) -> None:
+    """The reason names line and keys to mend; what Codex said is kept, and goes with its run."""
+    slot.write(configBlocks=[{"toml": "unknown_key = 1"}])
+    done = slot.ask("--kind", "plan")
+    slot.write()
+    assert done.returncode == 1, done.stderr
+    assert slot.result["status"] == "agent-failed"
+    assert slot.result["reason"] == (
+        "exit code 1: Codex refuses its configuration: unknown configuration field `unknown_key`, "
+        "at unknown_key = 1: mend codex.configTemplate or codex.configBlocks"
+    )
+    said = slot.result_folder / "stderr.log"
+    assert "Error loading config.toml" in said.read_text()
+    assert slot.ask("--kind", "plan").returncode == 0
+    assert "Error loading config.toml" not in (said.read_text() if said.exists() else "")
 
 
 def test_another_version_of_the_agent_is_refused(slot: AgentSlot) -> None:

@@ -29,7 +29,11 @@ PACKAGE_FILE = f"openai-codex-{TESTED_VERSION}-linux-x64.tgz"
 """As npm calls it."""
 _PACKAGE = f"@openai/codex@{TESTED_VERSION}-linux-x64"
 _INSIDE = "package/vendor/x86_64-unknown-linux-musl/"
-_WANTED = ("bin/codex", "codex-path/rg", "codex-resources/bwrap")
+_WANTED = ("bin/codex", "bin/codex-code-mode-host", "codex-path/rg", "codex-resources/bwrap")
+"""Codex's default model runs commands by way of the second one alone."""
+
+PROCESS_1 = "while :; do sleep 100000 & wait; done"
+"""Takes what has ended off the table, as that of ``examples/agent`` does."""
 
 
 def push_agent_image(registry: str) -> str:
@@ -37,12 +41,14 @@ def push_agent_image(registry: str) -> str:
     folder = codex_folder()
     recipe = images.Recipe(
         files=[(folder / name, f"/opt/codex/{name}") for name in _WANTED],
-        command=["sleep", "100000"],
+        command=["sh", "-c", PROCESS_1],
         user="1000",
         workdir="/",
         environment=["PATH=/opt/codex/bin:/opt/codex/codex-path:/usr/bin:/bin", "HOME=/tmp"],
     )
-    return images.push(registry, f"agent:{TESTED_VERSION}", BASE_REFERENCE, recipe)
+    made_of = hashlib.sha256(repr((_WANTED, recipe.command)).encode()).hexdigest()
+    tag = f"{TESTED_VERSION}-{made_of[:8]}"  # a node keeps what it once pulled under a tag
+    return images.push(registry, f"agent:{tag}", BASE_REFERENCE, recipe)
 
 
 def codex_folder() -> Path:
@@ -54,6 +60,7 @@ def codex_folder() -> Path:
     with exclusive(cache / "codex.lock", "fetching Codex"):
         if not folder.exists():
             _fetch(folder)
+        _unpack(folder)
     return folder
 
 
@@ -69,14 +76,23 @@ def _fetch(folder: Path) -> None:
     with package.open("rb") as file:
         found = base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
     assert found == INTEGRITY, f"{_PACKAGE} is not what was pinned: sha512-{found}"
-    with tarfile.open(package) as archive:
-        for name in _WANTED:
-            target = partial / name
+    package.rename(partial / PACKAGE_FILE)
+    partial.rename(folder)
+
+
+def _unpack(folder: Path) -> None:
+    """Take out of the package what is not there yet: the folder may be older than `_WANTED`."""
+    missing = [name for name in _WANTED if not (folder / name).exists()]
+    if not missing:
+        return
+    with tarfile.open(folder / PACKAGE_FILE) as archive:
+        for name in missing:
+            target = folder / name
             target.parent.mkdir(exist_ok=True)
             source = archive.extractfile(_INSIDE + name)
             assert source is not None
-            with target.open("wb") as file:
+            partial = target.with_name(f"{target.name}.partial")
+            with partial.open("wb") as file:
                 shutil.copyfileobj(source, file)
-            target.chmod(0o755)
-    package.rename(partial / PACKAGE_FILE)
-    partial.rename(folder)
+            partial.chmod(0o755)
+            partial.rename(target)

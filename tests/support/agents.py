@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tests.support.agent_image import PROCESS_1
 from tests.support.shell import BIN, clean_environment, run, run_kubectl, run_program_in
 
 if TYPE_CHECKING:
@@ -150,8 +151,11 @@ class AgentSlot:
         """Return what runs in the pod, but for this question, process 1 and the dead."""
         script = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline; echo; done 2>/dev/null"
         lines = [line.strip() for line in self.sh(script).splitlines()]
-        return [line for line in lines if line and "/proc/[0-9]" not in line and line != PAUSE]
+        idle = (f"sh -c {PROCESS_1}", "sleep 100000")
+        return [line for line in lines if line and "/proc/[0-9]" not in line and line not in idle]
 
-
-PAUSE = "sleep 100000"
-"""Process 1 of the pod."""
+    def dead(self) -> list[str]:
+        """Return names of processes that have ended, and that nobody takes off the table."""
+        script = "cat /proc/[0-9]*/stat 2>/dev/null; true"
+        found = [line.rpartition(") ") for line in self.sh(script).splitlines()]
+        return [name.partition("(")[2] for name, _, rest in found if rest.startswith("Z")]

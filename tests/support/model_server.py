@@ -104,9 +104,7 @@ def runs(command: str, text: str = "") -> Callable[[Conversation], None]:
         answer.begin()
         if text:
             answer.item(_message(text))
-        name, arguments = _call_of(command, answer.asked.body)
-        call = {"type": "function_call", "id": "fc_1", "call_id": "call_1"}
-        answer.item({**call, "name": name, "arguments": json.dumps(arguments)})
+        answer.item(_call_of(command, answer.asked.body))
         answer.end()
 
     return step
@@ -210,14 +208,22 @@ def _message(text: str) -> dict[str, Any]:
     return {"type": "message", "role": "assistant", "id": "msg_1", "content": content}
 
 
-def _call_of(command: str, body: Any) -> tuple[str, dict[str, Any]]:
-    """Return the tool that runs commands in this version, with its arguments."""
-    names = [tool.get("name") for tool in body.get("tools", ())]
+def _call_of(command: str, body: Any) -> dict[str, Any]:
+    """Return a call of the tool that runs commands in this version, for this model."""
+    names = [tool.get("name") for tool in body.get("tools") or ()]
+    if not names:  # those of the default model are functions of a script
+        asked = json.dumps({"cmd": command, "yield_time_ms": _LONGEST_MS})
+        script = f"text((await tools.exec_command({asked})).output);"
+        call = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_1"}
+        return {**call, "name": "exec", "input": script}
+    name = "shell"
+    arguments: dict[str, Any] = {"command": ["sh", "-c", command]}
     if "exec_command" in names:
-        return "exec_command", {"cmd": command, "yield_time_ms": _LONGEST_MS}
-    if "shell_command" in names:
-        return "shell_command", {"command": command}
-    return "shell", {"command": ["sh", "-c", command]}
+        name, arguments = "exec_command", {"cmd": command, "yield_time_ms": _LONGEST_MS}
+    elif "shell_command" in names:
+        name, arguments = "shell_command", {"command": command}
+    call = {"type": "function_call", "id": "fc_1", "call_id": "call_1"}
+    return {**call, "name": name, "arguments": json.dumps(arguments)}
 
 
 def main(words: Sequence[str]) -> None:

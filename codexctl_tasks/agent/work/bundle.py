@@ -9,6 +9,7 @@ locks of the workspace count, and nothing in it is changed.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 from codexctl_tasks.agent.work.branches import is_name
@@ -132,6 +133,7 @@ def fetch(
     file: Path,
     author: tuple[str, str] = (AUTHOR, ADDRESS),
     most_bytes: int = MOST_BUNDLE_BYTES,
+    limit_s: float = math.inf,
 ) -> Path | None:
     """
     Write the work of an agent into a file; None: there is none.
@@ -147,6 +149,7 @@ def fetch(
         file: What is written; whatever it held is gone.
         author: Name and address, of the same commit.
         most_bytes: Of the bundle.
+        limit_s: What takes longer is a `ClusterError`.
 
     Raises:
         WorkError: It is too large, or git in the pod cannot make a bundle of it.
@@ -159,7 +162,7 @@ def fetch(
     where = Container(place.namespace, place.pod, place.container)
     words, limit = (*arguments, message, *author), _Limit(most_bytes + _SLACK_BYTES)
     file.unlink(missing_ok=True)
-    printed, ended = run_script(cluster, where, SCRIPT, *words, take=limit.take)
+    printed, ended = run_script(cluster, where, SCRIPT, *words, take=limit.take, limit_s=limit_s)
     if ended.exit_code == _NO_WORK:
         return None
     if ended.exit_code == _TOO_LARGE:

@@ -56,6 +56,8 @@ class Outcome:
     verdict: Verdict
     thread: str
     last_message: str
+    stderr: str
+    """The end of what the last attempt wrote there."""
     usage: Usage
     attempts: int
     number: str
@@ -83,7 +85,7 @@ class Attempts:
         self.thread = task.invocation.thread
         self._total: Usage | None = None
         self._noted: tuple[str, Usage | None] = ("", None)
-        self._last_message = ""
+        self._last_message = self._stderr = ""
 
     def work(self) -> Outcome:
         """
@@ -132,7 +134,9 @@ class Attempts:
             check=lambda: self._look(account),
         )
         self._note(account)
+        self._telling.warn(account)
         self._last_message = ended.last_message.strip() or account.last_message or ""
+        self._stderr = ended.stderr
         codex = is_codex(self._task.agent)
         return self._named(judge(account, ended, is_codex=codex, schema=self._task.schema))
 
@@ -160,6 +164,7 @@ class Attempts:
     def _look(self, account: Account) -> None:
         self._check()
         self._note(account)
+        self._telling.warn(account)
         self._telling.beat(account)
 
     def _order(self, prompt: bytes) -> Order:
@@ -194,6 +199,7 @@ class Attempts:
             verdict=verdict,
             thread=self.thread,
             last_message=self._last_message,
+            stderr=self._stderr,
             usage=self.usage,
             attempts=self.attempts,
             number=self.number,

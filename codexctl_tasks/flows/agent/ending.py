@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from codexctl_tasks.agent.pod import LostRunError
 from codexctl_tasks.agent.result import Result, Status
+from codexctl_tasks.agent.sanitizing import visible
 from codexctl_tasks.agent.work.bundle import FILE, WorkError, fetch
-from codexctl_tasks.errors import BrokenStreamError
+from codexctl_tasks.errors import BrokenStreamError, CodexctlError
 from codexctl_tasks.flows.reporting import outputs_text, write_report
 from codexctl_tasks.world.retrying import TRANSFER, retrying
 
@@ -16,14 +19,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from codexctl_tasks.agent.pod import Shell
-    from codexctl_tasks.errors import CodexctlError
+    from codexctl_tasks.console import Console
     from codexctl_tasks.requests.prompt_runs import PromptRunRequest
     from codexctl_tasks.world.cluster import Cluster
     from codexctl_tasks.world.outside import Outside
 
 MESSAGE = "last-message.md"
+STDERR = "stderr.log"
+"""What the agent's program said there, the end of it."""
 BRANCH = "codexctl/work"
 """In the bundle; who publishes it decides where it goes."""
+RESCUE_S = 3.0
+"""For the work of a cancelled run: a runner kills 10 s after it asked."""
 SCHEMA_VERSION = 1
 """Of the JSON document; see docs/output.md."""
 _OTHER_KEYS = {
@@ -49,18 +56,10 @@ def work_of(
 
     Work of a run that failed is taken, too: somebody may want to look at it.
     """
-    file = request.result / FILE
-    file.unlink(missing_ok=True)
-    if not (result.kind.makes_commits and result.base):
+    if not _has_work(result):
         return result
-    place = replace(shell.site, state=f"{shell.site.state}/work")
-    number = result.issue or result.pr
-    message = f"Work of the agent on #{number}" if number else "Work of the agent"
-
-    def attempt() -> Path | None:
-        return fetch(place, cluster, result.base, BRANCH, message, file=file)
-
     try:
+        attempt = functools.partial(_fetch, result, shell, cluster, request)
         found = retrying(attempt, outside.clock, TRANSFER)
     except WorkError as error:
         if result.status is not Status.SUCCESS:
@@ -71,10 +70,62 @@ def work_of(
             raise LostRunError(str(shell.site), why, "run again") from error
         raise
     if found:
-        outside.console.step("agent", f"its work: {found}, {found.stat().st_size} bytes")
+        _tell_work(found, outside)
     elif result.status is Status.SUCCESS:
         return result.ended(Status.NO_CHANGES, "")
     return result
+
+
+def rescue_work(
+    result: Result,
+    shell: Shell,
+    cluster: Cluster,
+    request: PromptRunRequest,
+    outside: Outside,
+) -> None:
+    """Write what a cancelled agent has changed to a bundle, if that is a matter of seconds."""
+    if not _has_work(result):
+        return
+    try:
+        if found := _fetch(result, shell, cluster, request, RESCUE_S):
+            _tell_work(found, outside)
+    except (CodexctlError, OSError) as error:
+        outside.console.warn(f"the work of the cancelled agent is not kept: {error}")
+
+
+def _has_work(result: Result) -> bool:
+    """Tell whether a run may leave commits, and it is known since when they count."""
+    return bool(result.kind.makes_commits and result.base)
+
+
+def _fetch(
+    result: Result,
+    shell: Shell,
+    cluster: Cluster,
+    request: PromptRunRequest,
+    limit_s: float = math.inf,
+) -> Path | None:
+    place = replace(shell.site, state=f"{shell.site.state}/work")
+    number = result.issue or result.pr
+    message = f"Work of the agent on #{number}" if number else "Work of the agent"
+    where = (place, cluster, result.base, BRANCH, message)
+    return fetch(*where, file=request.result / FILE, limit_s=limit_s)
+
+
+def _tell_work(file: Path, outside: Outside) -> None:
+    outside.console.step("agent", f"its work: {file}, {file.stat().st_size} bytes")
+
+
+def forget_earlier(folder: Path) -> None:
+    """Remove what another run has left in the folder, and this one may not replace."""
+    for name in (FILE, STDERR):
+        (folder / name).unlink(missing_ok=True)
+
+
+def keep_stderr(folder: Path, text: str, console: Console) -> None:
+    """Keep what a program said on stderr, masked, if it said anything."""
+    if text.strip():
+        folder.joinpath(STDERR).write_text(console.masked(visible(text)), "utf-8")
 
 
 def tell_end(

@@ -43,8 +43,8 @@ class Inspection:
         found = Run(self._shell, self._outside.clock).survey(self._request.thread, wanted)
         self._check_version(found, expected_version(agent))
         if not found.has_folder:
-            fix = "sync the sources: ensure-ready or sync-sources"
-            raise ConfigurationError(self._where, "is no folder", fix)
+            fix = "run codexctl ensure-ready, or see --path"
+            raise ConfigurationError(self._where, "does not exist in the pod", fix)
         self._tell_of_secrets(found)
         if self._request.thread == LAST and not found.thread:
             self._console.step("agent", "no earlier thread here: a new one begins")

@@ -25,7 +25,13 @@ from codexctl_tasks.flows.agent import preview
 from codexctl_tasks.flows.agent.assignment import Assignment
 from codexctl_tasks.flows.agent.attempts import Attempts, Outcome
 from codexctl_tasks.flows.agent.brief import brief
-from codexctl_tasks.flows.agent.ending import tell_end, work_of
+from codexctl_tasks.flows.agent.ending import (
+    forget_earlier,
+    keep_stderr,
+    rescue_work,
+    tell_end,
+    work_of,
+)
 from codexctl_tasks.flows.agent.inspection import Inspection
 from codexctl_tasks.flows.agent.site import find_site, workspace
 from codexctl_tasks.flows.agent.telling import Recording
@@ -134,7 +140,7 @@ class _PromptRun:
             assignment = self._assignment(place, record)
             shell = Shell(assignment.site, place.cluster, outside.clock)
             self._attempts = self._prepare(assignment, place, shell, stack, lease)
-            self._take(self._follow(self._attempts))
+            self._take(self._follow(self._attempts, shell, place.cluster))
             if self._kind.makes_commits:
                 self._result = work_of(self._result, shell, place.cluster, request, outside)
 
@@ -161,17 +167,21 @@ class _PromptRun:
         self._console.hide([access.token, *task.configuration.environment.values()])
         recording = Recording(request.result / EVENTS, outside)
         stack.callback(recording.close)
+        forget_earlier(request.result)
         return Attempts(task, shell, outside, recording=recording, check=lease.check)
 
-    def _follow(self, attempts: Attempts) -> Outcome:
+    def _follow(self, attempts: Attempts, shell: Shell, cluster: Cluster) -> Outcome:
         """Let the agent work; it is ended in the pod before anything else is taken down."""
         try:
             return attempts.work()
-        except BaseException as error:
-            if isinstance(error, Interrupted):
-                self._end(Status.CANCELLED, "the run was cancelled")
-                with suppress(OSError):  # there may be no time for more
-                    write_result(self._request.result, self._result)
+        except Interrupted:
+            self._end(Status.CANCELLED, "the run was cancelled")
+            with suppress(OSError):  # there may be no time for more
+                write_result(self._request.result, self._result)
+            if self._cancel(attempts):
+                rescue_work(self._result, shell, cluster, self._request, self._outside)
+            raise
+        except BaseException:
             self._cancel(attempts)
             raise
 
@@ -226,12 +236,16 @@ class _PromptRun:
             attempts=outcome.attempts,
         )
         self._end(outcome.verdict.status, outcome.verdict.reason)
+        keep_stderr(self._request.result, outcome.stderr, self._console)
 
-    def _cancel(self, attempts: Attempts) -> None:
-        """End what was started, as well as that can be done."""
+    def _cancel(self, attempts: Attempts) -> bool:
+        """End what was started, as well as that can be done; return whether nothing is left."""
         with suppress(CodexctlError, OSError):
-            told = "has ended" if attempts.cancel() else "ends within the next seconds"
+            is_over = attempts.cancel()
+            told = "has ended" if is_over else "ends within the next seconds"
             self._console.step("agent", f"cancelled: run {attempts.number or 'begun'} {told}")
+            return is_over
+        return False
 
     def _end(self, status: Status, reason: str) -> None:
         if self._attempts is not None:

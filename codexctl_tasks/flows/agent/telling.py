@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.agent.events import LONGEST_LINE, first_line
+from codexctl_tasks.agent.events import LONGEST_LINE, MOST_ERRORS, first_line
+from codexctl_tasks.agent.sanitizing import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,7 @@ class Telling:
         self._console, self._clock = outside.console, outside.clock
         self._told_s = self._minute_s = self._heard_s = outside.clock.now()
         self._lines = self._left_out = 0
+        self._warned: set[str] = set()
 
     def hear(self, message: str) -> None:
         """Tell what the agent said."""
@@ -54,6 +56,16 @@ class Telling:
             f"works; said nothing for {now_s - self._heard_s:.0f} s; "
             f"{account.events} events, {account.commands} commands{more}{hidden}"
         )
+
+    def warn(self, account: Account) -> None:
+        """Warn of each error that the agent has met, once in all attempts."""
+        for error in account.errors:
+            if error in self._warned or len(self._warned) >= MOST_ERRORS:
+                continue
+            self._warned.add(error)
+            is_last = len(self._warned) == MOST_ERRORS
+            more = " (its last error here; see events.jsonl)" if is_last else ""
+            self._console.warn(f"agent: {visible(error)}{more}")
 
     def _say(self, text: str) -> None:
         self._told_s = self._clock.now()

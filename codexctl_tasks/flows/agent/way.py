@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ class ModelAccess:
     """Ask whether it has; ``ClusterError``: nobody can tell."""
 
 
+_KEYS = "OPENAI_API_KEY or CODEXCTL_MODEL_KEY"
+"""As workflows call their secret, and codexctl its variable; both are read."""
+_WORD = re.compile(r"[!-~]+")
 _SHOWN_RUN = "id-of-run"
 
 
@@ -59,18 +63,27 @@ def way_to_model(
         token, fix = request.model_token or secrets.token_hex(16), "see CODEXCTL_MODEL_TOKEN"
         yield ModelAccess(request.model_url, token, fix, lambda: False)
         return
-    if not request.model_key:
-        fix = "set CODEXCTL_MODEL_KEY to the model's key, or give the address of a server"
-        raise UsageError("--model-url", "is required without a key", fix)
-    settings = _settings(loaded, run=secrets.token_hex(6), key=request.model_key, life_s=life_s)
+    key = _key(request)
+    settings = _settings(loaded, run=secrets.token_hex(6), key=key, life_s=life_s)
     outside.console.step("model", "starting a proxy, which alone has the key")
     with ExitStack() as stack:
         try:
             access = stack.enter_context(model_access(cluster, outside.clock, settings))
         except DeadlineError as error:  # neither the agent's time ran out, nor that for a slot
             raise ClusterError(error.where, error.what, error.fix) from error
-        fix = "give a valid one as OPENAI_API_KEY or CODEXCTL_MODEL_KEY"
+        fix = f"give a valid one as {_KEYS}"
         yield ModelAccess(access.base_url, access.token, fix, access.is_key_refused)
+
+
+def _key(request: PromptRunRequest) -> str:
+    """Return the model's key, which has to be what a header can hold."""
+    if not request.model_key:
+        fix = f"set {_KEYS} to the model's key, or give the address of a server"
+        raise UsageError("--model-url", "is required without a key", fix)
+    if not _WORD.fullmatch(request.model_key):
+        what = "is no single word of printable ASCII characters"
+        raise UsageError(_KEYS, what, "copy the key of the model once more")
+    return request.model_key
 
 
 def shown_proxy(loaded: LoadedStack) -> list[str]:

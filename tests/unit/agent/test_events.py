@@ -11,6 +11,7 @@ from codexctl_tasks.agent.events import (
     CANCELLED,
     LONGEST_LINE,
     LONGEST_MESSAGE,
+    MOST_ERRORS,
     TIMED_OUT,
     Account,
     Ended,
@@ -18,6 +19,7 @@ from codexctl_tasks.agent.events import (
     usage_since,
 )
 from codexctl_tasks.agent.result import Status, Usage
+from codexctl_tasks.agent.stderr import MEND_CONFIGURATION
 
 THREAD = "01a21a94-5307-7641-8fce-094e3b3be7b0"
 USED = {
@@ -74,6 +76,26 @@ def test_events_are_read_however_they_are_cut(piece: int) -> None:
     assert (account.thread_id, account.commands, account.is_complete) == (THREAD, 1, True)
     assert account.total == Usage(300, 20, 40, 10)
     assert (account.events, account.strange) == (7, 0)
+    assert account.errors == ["Model metadata"]
+
+
+def test_errors_that_end_nothing_are_kept() -> None:
+    """Each once, however often it is repeated, as one line, and not more than a few of them."""
+    again = {"type": "error", "message": "Reconnecting... 2/5\n(stream disconnected)"}
+    nothing = [{"type": "error"}, {"type": "error", "message": ["odd"]}]
+    account, heard = account_of(lines(STARTED, ITEM_ERROR, RECONNECTING, again, *nothing))
+    assert account.errors == ["Model metadata", RECONNECTING["message"]]
+    assert not heard
+    many = [{"type": "error", "message": "no tool " + "x" * length} for length in range(1000)]
+    account, _ = account_of(lines(*many))
+    assert len(account.errors) == MOST_ERRORS
+
+
+def test_an_error_that_ends_the_turn_is_no_error_beside_it() -> None:
+    """The reason of the run says it already."""
+    error = {"type": "error", "message": "Quota exceeded"}
+    account, _ = account_of(lines(STARTED, TURN, RECONNECTING, error, failed("Quota exceeded")))
+    assert (account.failure, account.errors) == ("Quota exceeded", [RECONNECTING["message"]])
 
 
 def test_a_line_of_a_megabyte_is_an_event() -> None:
@@ -142,6 +164,8 @@ def test_a_complete_turn_with_an_answer_is_a_success() -> None:
         ((TURN, {"type": "turn.failed"}), {}, "the agent gives no reason"),
         ((), {"exit_code": 1, "stderr": "WARNING\nError: a\n\n"}, "exit code 1: Error: a"),
         ((TURN, COMPLETED), {"exit_code": 137}, "exit code 137"),
+        ((), {"exit_code": 1, "stderr": "no key\n 1 | x\n   | ^\n  |\n"}, "exit code 1: no key"),
+        ((), {"exit_code": 1, "stderr": "  |\n ^\n"}, "exit code 1"),
     ],
 )
 def test_everything_else_is_a_failure_with_its_reason(
@@ -149,6 +173,28 @@ def test_everything_else_is_a_failure_with_its_reason(
 ) -> None:
     """Exit code, turn and answer all have to be right; the first thing that is not is told."""
     assert verdict_of(*events, **ended) == (Status.AGENT_FAILED, reason, False)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "5: invalid type: unit variant\n  |\n12 | approval_policy = 5\n   |           ^",
+            "invalid type: unit variant, at approval_policy = 5",
+        ),
+        (
+            "1: unknown configuration field `unknown_key`\n  |\n1 | unknown_key = 1\n  | ^^^^",
+            "unknown configuration field `unknown_key`, at unknown_key = 1",
+        ),
+        ("1: invalid transport\n", "invalid transport"),
+    ],
+)
+def test_a_configuration_that_codex_refuses_is_named(said: str, reason: str) -> None:
+    """Its stderr ends with a caret; what is wrong, and what to mend, are told instead."""
+    stderr = f"WARNING: odd\nError loading config.toml:\n/work space/config.toml:12:{said}\n"
+    told = f"exit code 1: Codex refuses its configuration: {reason}: {MEND_CONFIGURATION}"
+    assert verdict_of(exit_code=1, stderr=stderr)[1] == told
+    assert MEND_CONFIGURATION not in verdict_of(STARTED, exit_code=1, stderr=stderr)[1]
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,15 @@ def test_all_events_are_read_before_the_end_counts(shell: FakeShell, clock: Fake
     assert [words[2] for name, words in shell.asked if name == "LOOK"] == ["0", "0", "10"]
 
 
+def test_half_a_line_of_stderr_is_not_kept(shell: FakeShell, clock: FakeClock) -> None:
+    """It could be half a secret, which nobody would recognise."""
+    stderr = b"-1234 was refused\n" + b"x" * scripts.MOST_STDERR_BYTES
+    shell.answers["LOOK"] = [b"over 1 ended 0\n"]
+    shell.answers["LEFT"] = [b"\nTOKEN\n" + stderr[: scripts.MOST_STDERR_BYTES - 4] + b"\nno\n"]
+    ended, _ = followed(started(shell, clock), [])
+    assert ended.stderr == stderr[18 : scripts.MOST_STDERR_BYTES - 4].decode() + "\nno\n"
+
+
 def test_a_question_that_is_cut_is_asked_again(shell: FakeShell, clock: FakeClock) -> None:
     """Nothing is heard twice, and nothing is missed, however often the stream breaks."""
     told = [CUT, b"runs 70\n" + HI, CUT, CUT, b"over 1 ended %d\n" % len(HI)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from codexctl_tasks.agent.events import LONGEST_LINE, Account
+from codexctl_tasks.agent.events import LONGEST_LINE, MOST_ERRORS, Account
 from codexctl_tasks.agent.result import Usage
 from codexctl_tasks.flows.agent.telling import (
     LEFT_OUT,
@@ -48,6 +48,33 @@ def test_silence_is_told_of_twice_a_minute(clock: FakeClock) -> None:
         "agent    works; said nothing for 30 s; 12 events, 3 commands, 120 tokens",
         "agent    works; said nothing for 60 s; 12 events, 3 commands, 120 tokens",
     ]
+
+
+def test_errors_of_the_agent_are_warnings(clock: FakeClock) -> None:
+    """A tool that does not work is seen in the log: once, masked, without control characters."""
+    stream = io.StringIO()
+    outside = fake_outside(FakeCluster(), clock, stream)
+    outside.console.hide(["run-token-1234"])
+    telling, account = Telling(outside), Account()
+    account.errors = ["Code Mode is \x1b[2Junavailable: run-token-1234"]
+    telling.warn(account)
+    telling.warn(account)
+    assert stream.getvalue() == "warning: agent: Code Mode is [2Junavailable: ***\n"
+
+
+def test_errors_without_end_are_few_warnings(clock: FakeClock) -> None:
+    """All attempts together fill no log; the last warning says where the others are."""
+    stream = io.StringIO()
+    telling = Telling(fake_outside(FakeCluster(), clock, stream))
+    for attempt in range(3):
+        account = Account()
+        account.errors = [f"error {number} of attempt {attempt}" for number in range(MOST_ERRORS)]
+        telling.warn(account)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == MOST_ERRORS
+    assert (
+        lines[-1] == "warning: agent: error 9 of attempt 0 (its last error here; see events.jsonl)"
+    )
 
 
 def test_recorded_events_hold_no_secret(clock: FakeClock, tmp_path: Path) -> None:
