@@ -223,6 +223,8 @@ class AgentDemo(Stage):
     def hold(self, made: World) -> None:
         """Let somebody go on by hand until Ctrl-C, with another Issue."""
         tell, file = self.narrator, FOLDER / "environment"
+        tell.title("The Issue is closed, and the slot is removed.")
+        self.remove_slot(ISSUE, made)
         made.open_other_issue()
         exports = (f"export {k}={shlex.quote(v)}" for k, v in sorted(made.by_hand().items()))
         lines = [*self.preparations(), *self.choices(), *exports, f"cd {made.checkout}"]
@@ -236,6 +238,10 @@ class AgentDemo(Stage):
         with suppress(KeyboardInterrupt):
             while True:
                 time.sleep(3600)
+
+    def remove_slot(self, issue: int, made: World) -> None:
+        """Remove the slot of an Issue, if it has one."""
+        self.run_step(f"cleanup --issue {issue} --repo {REPO}", made)
 
     def choices(self) -> list[str]:
         """Return what the shop's services.yaml is told beside where its images are."""
@@ -293,8 +299,8 @@ class AgentDemo(Stage):
                 signal.signal(number, signal.SIG_IGN)
             self.narrator.title("The Issue is closed, and the slot is removed.")
             with suppress(DemoError):  # what happened before counts more; its output says why
-                for issue in (ISSUE, OTHER_ISSUE) if os.environ.get("HOLD") else (ISSUE,):
-                    self.run_step(f"cleanup --issue {issue} --repo {REPO}", made)
+                for issue in made.issues:
+                    self.remove_slot(issue, made)
                 for name in fresh:
                     cluster.delete_namespace(name)
 

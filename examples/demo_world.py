@@ -84,6 +84,11 @@ class World:
         found: dict[str, Any] = json.loads((self.folder / "result" / "result.json").read_text())
         return found
 
+    @property
+    def issues(self) -> list[int]:
+        """The Issues that were opened, by their numbers."""
+        return list(self.github.facts.issues)
+
     def variables(self) -> dict[str, str]:
         """Return what GitHub and the workflow tell each of their jobs."""
         return {

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from codexctl_tasks.errors import CombinedError
 from codexctl_tasks.requests.basis import looks_secret
 from codexctl_tasks.stack.desired import Desired, load_desired
-from codexctl_tasks.stack.loading import load_stack
 from codexctl_tasks.stack.manifests import without_duplicates
 from codexctl_tasks.stack.validation import unknown_key_problems
 
@@ -41,6 +40,8 @@ def load_applicable(source: Source, console: Console) -> Desired:
 
 def load_settings(source: Source, console: Console) -> LoadedStack:
     """Load ``services.yaml`` without the files it names; keys that nobody knows are warnings."""
+    from codexctl_tasks.stack.loading import load_stack  # 0.3 s that plain manifests do not need
+
     console.hide(source.secrets)
     loaded = load_stack(source)
     console.hide(loaded.secrets)
