@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from tests.support.act import Forge, Run, ended_run
 from tests.support.shell import QUICK_S, ROOT, SLOW_S, clean_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SOURCE = ROOT / "examples/shop"
 BASES = {"redis:7": "redis-server", "python:3.11-slim": "python3"}
@@ -25,6 +26,15 @@ MARK = f"sentinel-{uuid.uuid4().hex[:12]}"
 PASSWORD = f"{MARK}-of-the-shop"
 _HARNESS = ("secret.env", "event.json")
 """Files that hold secrets, but only because the harness wrote them."""
+
+
+@contextmanager
+def slots_of_the_shop() -> Iterator[None]:
+    """Have the slots of this repository alone: the nightly removal of one file ends another's."""
+    (folder := ROOT / "build").mkdir(exist_ok=True)
+    with (folder / "slots.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass

@@ -14,7 +14,7 @@ from tests.support.git_server import git_server, merge_base, run_git
 from tests.support.github_server import github_server
 from tests.support.model_server import model_server, runs, says
 from tests.support.shell import run
-from tests.workflows.shop import MARK, SOURCE, Shop
+from tests.workflows.shop import MARK, SOURCE, Shop, slots_of_the_shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,6 +117,7 @@ def team(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]
     folder = tmp_path_factory.mktemp("agent")
     address = shop.cluster["SANDBOX_HOST"]
     with (
+        slots_of_the_shop(),
         git_server(folder / "forge") as forge,
         github_server() as github,
         model_server(address) as model,

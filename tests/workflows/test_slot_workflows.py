@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.github_server import github_server
 from tests.support.shell import run
-from tests.workflows.shop import SOURCE, Shop
+from tests.workflows.shop import SOURCE, Shop, slots_of_the_shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ CLOSED = {"action": "closed", "issue": {"number": ISSUE}, "repository": {"defaul
 
 @pytest.fixture(scope="module")
 def team(shop: Shop) -> Iterator[Team]:
-    with github_server() as github:
+    with slots_of_the_shop(), github_server() as github:
         made = Team(shop, github)
         yield made
         made.codexctl("cleanup", "--issue", str(ISSUE), "--force")
