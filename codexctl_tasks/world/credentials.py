@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from codexctl_tasks.requests.basis import ClusterSettings
 
 _POD_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_CERTIFICATES = ("ca_certs", "ca_cert_data", "cert_file", "key_file")
+"""What a pool of connections would read again for each of them."""
+_LOADING = Lock()
+"""The official client shares its files among all who read the same kubeconfig."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,24 +70,10 @@ def load_access(settings: ClusterSettings) -> Access:
     configuration.retries = False
     configuration.connection_pool_maxsize = CONNECTIONS * 2  # watches hold connections of their own
     configuration.socket_options = _keepalive()
-    context, namespace = "", "default"
     try:
-        if settings.kubeconfig or _has_home_config() or not _POD_ACCOUNT.exists():
-            _refuse_missing(settings, config.ConfigException)
-            with _complaints_raised(), _no_key_left(loaded):
-                loaded.load_kube_config(
-                    config_file=settings.kubeconfig or None,
-                    context=settings.context or None,
-                    client_configuration=configuration,
-                    persist_config=False,
-                )
-                manager = client.rest.RESTClientObject(configuration).pool_manager
-                _read_certificates(manager)
-            context, namespace = _context(settings, loaded)
-        else:
-            loaded.load_incluster_config(client_configuration=configuration)
-            namespace = (_POD_ACCOUNT / "namespace").read_text().strip()
-            manager = client.rest.RESTClientObject(configuration).pool_manager
+        with _no_key_left(loaded):
+            context, namespace = _read(settings, loaded, configuration)
+            manager = _pools(configuration)
         pool = manager.connection_from_url(configuration.host)
         url = parse_url(configuration.host)
         # An HTTP proxy is told the whole address, unless TLS leads through it.
@@ -104,6 +94,22 @@ def load_access(settings: ClusterSettings) -> Access:
         ) from error
 
 
+def _read(settings: ClusterSettings, config: Any, configuration: Any) -> tuple[str, str]:
+    """Fill in the configuration; return name and namespace of the context."""
+    if not settings.kubeconfig and not _has_home_config() and _POD_ACCOUNT.exists():
+        config.load_incluster_config(client_configuration=configuration)
+        return "", (_POD_ACCOUNT / "namespace").read_text().strip()
+    _refuse_missing(settings, config.ConfigException)
+    with _complaints_raised():
+        config.load_kube_config(
+            config_file=settings.kubeconfig or None,
+            context=settings.context or None,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+    return _context(settings, config)
+
+
 @contextmanager
 def _no_key_left(config: Any) -> Iterator[None]:
     """
@@ -111,36 +117,50 @@ def _no_key_left(config: Any) -> Iterator[None]:
 
     It does so itself, but at the end of the process: one that is killed leaves the key behind.
     """
-    with _FILES_OF_THE_CLIENT:
+    with _LOADING:
         try:
             yield
         finally:
             config.kube_config._cleanup_temp_files()  # noqa: SLF001 - nothing public forgets them
 
 
-_FILES_OF_THE_CLIENT = Lock()
-"""It shares them among all who read the same kubeconfig."""
+def _pools(configuration: Any) -> PoolManager:
+    """Return what connects, with certificates in memory instead of files for each connection."""
+    from kubernetes import client
+
+    # A proxy is trusted as the cluster is, but is not shown who we are.
+    configuration.proxy_ssl_context = _trust(configuration)
+    manager: PoolManager = client.rest.RESTClientObject(configuration).pool_manager
+    manager.connection_pool_kw.update(
+        dict.fromkeys(_CERTIFICATES), ssl_context=_identity(configuration)
+    )
+    return manager
 
 
-def _read_certificates(manager: PoolManager) -> None:
-    """Read into memory what would be read from files at each connection."""
+def _trust(configuration: Any) -> ssl.SSLContext:
+    """Return whose certificates are believed."""
     from urllib3.util.ssl_ import create_urllib3_context
 
-    settings = manager.connection_pool_kw
-    named = ("ca_certs", "ca_cert_data", "cert_file", "key_file")
-    authorities, data, certificate, key = (settings.pop(name, None) for name in named)
-    context = create_urllib3_context(cert_reqs=settings["cert_reqs"])
-    if authorities or data:
-        context.load_verify_locations(authorities, cadata=data)
+    verifies = ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE
+    context = create_urllib3_context(cert_reqs=verifies)
+    file, data = configuration.ssl_ca_cert, configuration.ca_cert_data
+    if file or data:
+        context.load_verify_locations(file, cadata=data)
     else:
         context.load_default_certs()
-    if certificate:
+    return context
+
+
+def _identity(configuration: Any) -> ssl.SSLContext:
+    """Return `_trust`, and what a client certificate proves."""
+    context = _trust(configuration)
+    if configuration.cert_file:
         try:  # without a password OpenSSL would ask for one
-            context.load_cert_chain(certificate, key, password="")
+            context.load_cert_chain(configuration.cert_file, configuration.key_file, password="")
         except ssl.SSLError as error:
             what = "the client's certificate or its key cannot be read, or needs a password"
             raise ValueError(f"{what}: {error}") from error
-    settings["ssl_context"] = context
+    return context
 
 
 @contextmanager

@@ -117,6 +117,19 @@ def test_no_file_holds_a_key_while_a_task_runs(
     assert (left, found) == ([], [{}, {}])
 
 
+def test_a_proxy_is_trusted_as_the_cluster_is(
+    tls_server: ApiServer, certificate: Path, tmp_path: Path, connected: Connect
+) -> None:
+    """Who is behind a proxy with TLS need not install its authority on each runner."""
+    data = base64.b64encode(certificate.read_bytes()).decode()
+    proxy: dict[str, Any] = {"proxy-url": tls_server.address, "certificate-authority-data": data}
+
+    cluster = connected(write_kubeconfig(tmp_path / "kubeconfig", "https://c.example", **proxy))
+
+    with pytest.raises(ClusterError, match="Tunnel connection failed: 501"):  # it is no such proxy
+        cluster.resources()
+
+
 def test_a_key_behind_a_password_is_refused_and_not_asked_for(
     certificate: Path, tmp_path: Path, connected: Connect
 ) -> None:
