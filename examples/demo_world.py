@@ -86,8 +86,8 @@ class World:
 
     @property
     def issues(self) -> list[int]:
-        """The Issues that were opened, by their numbers."""
-        return list(self.github.facts.issues)
+        """The Issues that were opened, by their numbers; the pull request has one, too."""
+        return [number for number in (ISSUE, OTHER_ISSUE) if number in self.github.facts.issues]
 
     def variables(self) -> dict[str, str]:
         """Return what GitHub and the workflow tell each of their jobs."""

@@ -81,7 +81,9 @@ class _Shown:
         self._steps = [(step, self._action(step)) for step in run.steps]
         prunes = run.request.prunes and run.plan.steps  # an empty set prunes nothing
         loaded = run.desired.loaded
-        self._proxy = shown_proxy(loaded) if loaded and loaded.source.slot else []
+        self._proxy: list[str] = []
+        if loaded and loaded.source.slot and loaded.proxy_image():
+            self._proxy = shown_proxy(loaded)
         self._pruned = {e.name for e in run.plan.leaving if not e.kept and prunes}
 
     @property

@@ -664,6 +664,34 @@ def test_dry_run_shows_prompt_and_command(slot: AgentSlot) -> None:
     check(json.loads(slot.ask("--dry-run", "--output", "json").stdout), "prompt-run-shown")
 
 
+@pytest.mark.parametrize(
+    ("flags", "what"),
+    [
+        (
+            ("--path", "nope"),
+            "/workspace/nope: does not exist in the pod: run codexctl ensure-ready",
+        ),
+        (("--folder", "/"), "/: has no commit that git can tell"),
+    ],
+    ids=["no folder", "no commit"],
+)
+def test_a_dry_run_refuses_what_a_run_would(
+    slot: AgentSlot, flags: tuple[str, ...], what: str
+) -> None:
+    """Whoever tries it first learns what is missing, and not from the first agent."""
+    done = slot.ask("--dry-run", *flags)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert what in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_dry_run_without_a_way_to_the_model_says_so(slot: AgentSlot) -> None:
+    """There is neither an address nor an image for the proxy."""
+    done = slot.ask("--dry-run", by_url=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "codex.proxy.image: is not given" in done.stderr
+
+
 @pytest.fixture
 def broken(slot: AgentSlot) -> Iterator[str]:
     """Break the environment: something in it does not start, and says why."""

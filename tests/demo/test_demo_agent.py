@@ -102,6 +102,7 @@ def test_the_agent_saw_the_shop_at_work(played: Played) -> None:
     events = (FOLDER / "result" / "events.jsonl").read_text()
     assert "<p>4 products. This page was seen 2 times.</p>" in events
     assert SAID.splitlines()[0] in played.stdout
+    assert "warning: agent:" not in played.stdout  # such as that Codex does not know the model
 
 
 def test_people_are_told(played: Played) -> None:

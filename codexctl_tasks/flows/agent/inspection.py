@@ -32,12 +32,24 @@ class Inspection:
 
     def inspect(self, agent: Agent) -> tuple[Survey, str]:
         """
+        Do as `survey`, and end another run that goes on in the workspace, if that is wanted.
+
+        Raises:
+            ConfigurationError: As `survey`.
+            DeadlineError: Another run goes on there.
+            ClusterError: It cannot be ended.
+        """
+        found, base = self.survey(agent)
+        for going_on in found.going_on:
+            self._clear(*going_on.split())
+        return found, base
+
+    def survey(self, agent: Agent) -> tuple[Survey, str]:
+        """
         Return what there is, and the commit with which the work begins; empty: nobody knows.
 
         Raises:
             ConfigurationError: It is not the container, or not the state, that the run needs.
-            DeadlineError: Another run goes on in the workspace.
-            ClusterError: It cannot be ended.
         """
         wanted = head_of(self._request.folder, self._request.source.environ)
         found = Run(self._shell, self._outside.clock).survey(self._request.thread, wanted)
@@ -48,10 +60,7 @@ class Inspection:
         self._tell_of_secrets(found)
         if self._request.thread == LAST and not found.thread:
             self._console.step("agent", "no earlier thread here: a new one begins")
-        base = self._base(found, wanted)
-        for going_on in found.going_on:
-            self._clear(*going_on.split())
-        return found, base
+        return found, self._base(found, wanted)
 
     @property
     def _where(self) -> str:

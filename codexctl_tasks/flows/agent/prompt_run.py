@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from codexctl_tasks.agent.pod import LostRunError, Shell, Site
 from codexctl_tasks.agent.result import Result, Status, write_result
-from codexctl_tasks.agent.running import Run
 from codexctl_tasks.agent.scripts import LAST
 from codexctl_tasks.errors import (
     ClusterError,
@@ -181,7 +180,7 @@ class _PromptRun:
             if self._cancel(attempts):
                 rescue_work(self._result, shell, cluster, self._request, self._outside)
             raise
-        except BaseException:
+        except BaseException:  # a defect of ours, too: no agent works on with nobody to watch it
             self._cancel(attempts)
             raise
 
@@ -287,13 +286,13 @@ class _PromptRun:
         return self._result.status.exit_code
 
     def _show(self) -> int:
-        """Show what would be done; nothing is changed."""
+        """Show what would be done, after the looks that a run takes; nothing is changed."""
         place = self._place()
         record = wanted_record(place, self._request)
         self._name(record)
         assignment = self._assignment(place, record)
-        if self._request.thread:
-            shell = Shell(assignment.site, place.cluster, self._outside.clock)
-            thread = Run(shell, self._outside.clock).survey(self._request.thread, "").thread
-            self._result = replace(self._result, thread_id=thread)
+        shell = Shell(assignment.site, place.cluster, self._outside.clock)
+        inspection = Inspection(self._request, shell, self._outside)
+        survey, base = inspection.survey(assignment.loaded.stack.codex.agent)
+        self._result = replace(self._result, base=base, thread_id=survey.thread)
         return preview.show(assignment, self._result, self._outside)

@@ -64,7 +64,7 @@ class Telling:
                 continue
             self._warned.add(error)
             is_last = len(self._warned) == MOST_ERRORS
-            more = " (its last error here; see events.jsonl)" if is_last else ""
+            more = " (more of them stand in events.jsonl alone)" if is_last else ""
             self._console.warn(f"agent: {visible(error)}{more}")
 
     def _say(self, text: str) -> None:

@@ -87,9 +87,12 @@ def _key(request: PromptRunRequest) -> str:
 
 
 def shown_proxy(loaded: LoadedStack) -> list[str]:
-    """Return what a run would make for its proxy, a line each; empty: it has none."""
-    if not loaded.proxy_image():
-        return []
+    """
+    Return what a run would make for its proxy, a line each.
+
+    Raises:
+        ConfigurationError: There is no image for one.
+    """
     return list(shown_lines(_settings(loaded, run=_SHOWN_RUN, key="", life_s=0)))
 
 
