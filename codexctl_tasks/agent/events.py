@@ -104,8 +104,8 @@ class Account:
         elif kind == "turn.failed":
             self.is_complete = False
             self.failure = _message(event.get("error")) or "the agent gives no reason"
-            if _one_line(self.failure) in self.errors:  # it was told just before, as an error
-                self.errors.remove(_one_line(self.failure))
+            if (said := _one_line(_plain(self.failure))) in self.errors:  # told just before, too
+                self.errors.remove(said)
         elif kind == "error":
             self._complain(event)
         elif kind == "item.completed":
@@ -123,7 +123,7 @@ class Account:
 
     def _complain(self, error: Any) -> None:
         """Keep an error; one that differs from another by a number alone is the same again."""
-        said = _one_line(_message(error))
+        said = _one_line(_plain(_message(error)))
         known = {_DIGITS.sub("", each) for each in self.errors}
         if said and len(known) < MOST_ERRORS and _DIGITS.sub("", said) not in known:
             self.errors.append(said)
@@ -218,7 +218,7 @@ def first_line(text: str, longest: int) -> str:
 def _failed_turn(failure: str) -> Verdict:
     return Verdict(
         Status.AGENT_FAILED,
-        _one_line(failure),
+        _one_line(_plain(failure)),
         may_pass=bool(_PASSING.search(failure) and not _LASTING.search(failure)),
         refuses_key=bool(_REFUSED.search(failure)),
     )
@@ -245,6 +245,15 @@ def _usage(given: Any) -> Usage | None:
 def _message(error: Any) -> str:
     message = error.get("message") if isinstance(error, dict) else error
     return writable(message) if isinstance(message, str) else ""
+
+
+def _plain(message: str) -> str:
+    """Return what an answer of the model's server says that Codex hands on as it came."""
+    try:
+        error = json.loads(message)["error"]["message"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return message
+    return writable(error) if isinstance(error, str) and error.strip() else message
 
 
 def _one_line(text: str) -> str:

@@ -485,15 +485,16 @@ def test_a_megabyte_of_prompt_arrives(slot: AgentSlot) -> None:
     assert "and Codex takes 1048576" in done.stderr
 
 
-def test_a_stack_that_names_no_model(slot: AgentSlot) -> None:
-    """The agent takes Codex's own, which runs commands by way of a program of its own."""
-    slot.write(model="")
-    slot.model.play(runs("echo from the pod > by-default.txt"), says("It is there."))
-    done = slot.ask()
+@pytest.mark.parametrize("model", ["", "gpt-5.5"], ids=["Codex's own", "another"])
+def test_what_the_models_of_codex_ask_passes_the_proxy(slot: AgentSlot, model: str) -> None:
+    """Each has its tools elsewhere in a request; its own one runs commands by a further program."""
+    slot.write(model=model, proxy={"image": slot.image, "upstream": slot.model.url})
+    slot.model.play(runs("echo from the pod > by-model.txt"), says("It is there."))
+    done = slot.ask(CODEXCTL_MODEL_KEY="sk-of-a-test", by_url=False)
     slot.write()
     assert done.returncode == 0, done.stderr
-    assert (slot.result["status"], slot.result["model"]) == ("success", "")
-    place = f"/workspace/{slot.name}/by-default.txt"
+    assert (slot.result["status"], slot.result["model"]) == ("success", model)
+    place = f"/workspace/{slot.name}/by-model.txt"
     assert slot.sh(f"cat {place}; rm {place}") == "from the pod\n"
     assert "warning" not in done.stderr
 

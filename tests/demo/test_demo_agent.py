@@ -6,7 +6,6 @@ It is held at its end, as with ``make demo-agent HOLD=1``, for somebody who goes
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -17,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from demo_tools import Cluster, parse_exports
+from demo_tools import parse_exports
 from demo_world import BRANCH, KEY, REPO, SAID, TOKEN
 
 from tests.support.git_server import run_git
-from tests.support.shell import clean_environment
+from tests.support.shell import clean_environment, run_kubectl
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "demo-agent"
@@ -121,7 +120,7 @@ def test_somebody_goes_on_by_hand(played: Played) -> None:
 
 
 def test_nothing_is_left_behind(played: Played) -> None:
-    """The slot is gone; neither key nor token stand in what was told or kept."""
+    """The slots are gone; neither key nor token stand in what was told or kept."""
     shown = subprocess.run(
         [sys.executable, "-m", "sandbox", "env"],
         cwd=ROOT,
@@ -129,9 +128,8 @@ def test_nothing_is_left_behind(played: Played) -> None:
         text=True,
         check=True,
     )
-    cluster = Cluster({**os.environ, **parse_exports(shown.stdout)})
-    result = json.loads((FOLDER / "result" / "result.json").read_text())
-    assert not cluster.has_namespace(result["namespace"])
+    kept = ("-n", "shop-system", "get", "configmaps", "-o", "jsonpath={.items[*].data.repo}")
+    assert REPO not in run_kubectl(parse_exports(shown.stdout), *kept).split()
     told = [played.stdout, played.stderr, played.by_hand.stdout, played.by_hand.stderr]
     told += [path.read_text(errors="replace") for path in (FOLDER / "result").iterdir()]
     assert not [text for text in told if KEY in text or TOKEN in text]

@@ -24,8 +24,11 @@ import urllib.request
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PORT = 8080
 KEY_FILE, TOKEN_FILE = "key", "token"
@@ -42,6 +45,10 @@ _PASSED_BACK = (
 _LOCAL_TOOLS = ("function", "custom", "namespace", "local_shell")
 """Kinds of tools that the agent runs itself. All others the model's provider runs: they would carry
 what an agent knows to where its pod may not go."""
+_SEARCH = {"type": "tool_search", "execution": "client"}
+"""Looks among tools that the agent has; with another execution the provider would do so."""
+_REFUSED = 400
+"""Codex repeats what any other status answers, and 401 and 403 speak of the key."""
 _ADDRESSES = ("image_url", "file_url", "audio_url", "video_url")
 _RATE_LIMIT = re.compile(r"x-(?:ratelimit|codex)-[a-z0-9-]{1,80}")
 _PIECE = 65_536
@@ -199,7 +206,7 @@ class Proxy(ThreadingHTTPServer):
                 raise Problem(503, "proxy_ends", "the run of this proxy is over")
             if 0 < self.settings.max_requests <= self._begun:
                 what = f"the run has used all its {self.settings.max_requests} requests"
-                raise Problem(403, "request_limit", what)
+                raise Problem(_REFUSED, "request_limit", what)
             if self._running >= self.settings.max_at_once:
                 raise Problem(429, "too_many_at_once", "too many requests at once")
             self._begun, self._running = self._begun + 1, self._running + 1
@@ -332,14 +339,23 @@ class Request(BaseHTTPRequestHandler):
             raise Problem(400, "no_json", "the body is no JSON object")
         settings = self.server.settings
         if settings.models and asked.get("model") not in settings.models:
-            raise Problem(403, "model", f"allowed models: {', '.join(settings.models)}")
-        for kind in _kinds(asked.get("tools")):
-            if kind not in (*_LOCAL_TOOLS, *settings.tools):
+            what = f"allowed models: {', '.join(settings.models)}: see codex.proxy.models"
+            raise Problem(_REFUSED, "model", what)
+        if asked.get("background"):
+            raise Problem(_REFUSED, "address", "nothing is run in the background")
+        self._check_tools(asked.get("tools"))
+        for name, value in _pairs(asked.get("input")):
+            if name == "tools":
+                self._check_tools(value)
+            elif _is_address(name, value):
+                what = "nothing is fetched: images and files come as data"
+                raise Problem(_REFUSED, "address", what)
+
+    def _check_tools(self, given: Any) -> None:
+        for kind in _remote_kinds(given):
+            if kind not in self.server.settings.tools:
                 what = f"tools that the provider runs must stand in codex.proxy.tools: {kind[:80]}"
-                raise Problem(403, "tool", what)
-        if asked.get("background") or _names_address(asked.get("input")):
-            what = "nothing is fetched or run in the background: images and files come as data"
-            raise Problem(403, "address", what)
+                raise Problem(_REFUSED, "tool", what)
 
     def _ask(self, method: str, path: str, body: Optional[bytes]) -> http.client.HTTPConnection:  # noqa: UP045
         headers = {name: self.headers[name] for name in _PASSED_ON if name in self.headers}
@@ -420,35 +436,37 @@ class Request(BaseHTTPRequestHandler):
             _log("the client went away")
 
 
-def _kinds(given: Any) -> list[str]:
-    """Return the kinds of tools, also of those that stand in others."""
-    found: list[str] = []
+def _remote_kinds(given: Any) -> Iterator[str]:
+    """Yield the kinds of tools that the provider would run, also of those that stand in others."""
     waiting = [given]
     while waiting:
         tools = waiting.pop() or []
         for tool in tools if isinstance(tools, list) else [tools]:
             known = tool if isinstance(tool, dict) else {}
-            found.append(str(known.get("type")))
+            kind = str(known.get("type"))
+            is_search = all(known.get(name) == value for name, value in _SEARCH.items())
+            if kind not in _LOCAL_TOOLS and not is_search:
+                yield kind
             waiting.append(known.get("tools"))
-    return found
 
 
-def _names_address(given: Any) -> bool:
-    """Tell whether something of the input is not there, but has to be fetched."""
+def _pairs(given: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each name with its value, however deep it stands; newer models get tools there, too."""
     waiting = [given]
     while waiting:
         found = waiting.pop()
         if isinstance(found, list):
             waiting += found
         elif isinstance(found, dict):
-            for name, value in found.items():
-                address = value.get("url") if isinstance(value, dict) else value
-                if not isinstance(address, str) or address.startswith("data:"):
-                    continue
-                if name in _ADDRESSES:
-                    return True
-            waiting += found.values()
-    return False
+            yield from found.items()
+            waiting += (value for name, value in found.items() if name != "tools")
+
+
+def _is_address(name: str, value: Any) -> bool:
+    """Tell whether something of the input is not there, but has to be fetched."""
+    address = value.get("url") if isinstance(value, dict) else value
+    is_elsewhere = isinstance(address, str) and not address.startswith("data:")
+    return is_elsewhere and name in _ADDRESSES
 
 
 def _strict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

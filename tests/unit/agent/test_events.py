@@ -292,6 +292,15 @@ def test_a_run_counts_only_what_it_used_of_a_thread() -> None:
     assert usage_since(Usage(100, 10, 20, 5), Usage(50, 5, 5, 5)) == Usage()
 
 
+def test_an_answer_that_is_handed_on_as_it_came_is_read() -> None:
+    """What the server says, not its JSON; it is told once, as the reason."""
+    answer = '{"error": {"message": "allowed models: a", "type": "x", "code": "model"}}'
+    account, _ = account_of(lines(TURN, {"type": "error", "message": answer}, failed(answer)))
+    verdict = judge(account, Ended(1), is_codex=True, schema=None)
+    assert (verdict.reason, account.errors) == ("allowed models: a", [])
+    assert verdict.refuses_key is verdict.may_pass is False
+
+
 @pytest.mark.parametrize(
     ("message", "refused"),
     [

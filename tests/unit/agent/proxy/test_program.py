@@ -212,7 +212,7 @@ def test_only_allowed_models(start: Callable[..., Proxy], model: Model) -> None:
     model.answer, proxy = status(200), start(models=("gpt-5-codex",))
 
     assert ask(proxy).status == 200
-    assert refusal(ask(proxy, body='{"model": "gpt-9"}')) == (403, "model")
+    assert refusal(ask(proxy, body='{"model": "gpt-9"}')) == (400, "model")
     assert refusal(ask(proxy, body='{"model": "gpt-9", "model": "gpt-5-codex"}'))[0] == 400
     assert refusal(ask(proxy, body="[" * 100_000))[0] == 400
     assert len(model.asked) == 1
@@ -227,6 +227,13 @@ def test_only_allowed_models(start: Callable[..., Proxy], model: Model) -> None:
         ({"tools": {"type": "mcp"}}, "tool"),
         ({"tools": 7}, "tool"),
         ({"tools": ["function"]}, "tool"),
+        ({"tools": [{"type": "tool_search"}]}, "tool"),
+        ({"tools": [{"type": "tool_search", "execution": "server"}]}, "tool"),
+        ({"input": [{"type": "additional_tools", "tools": [{"type": "web_search"}]}]}, "tool"),
+        (
+            {"input": {"a": [{"tools": [{"type": "namespace", "tools": [{"type": "mcp"}]}]}]}},
+            "tool",
+        ),
         ({"background": True}, "address"),
         ({"input": [{"content": [{"image_url": "https://evil.example/?d=1"}]}]}, "address"),
         ({"input": [{"content": [{"image_url": {"url": "http://evil.example"}}]}]}, "address"),
@@ -237,7 +244,7 @@ def test_the_provider_does_not_reach_out_for_the_agent(
     asked: dict[str, Any], code: str, start: Callable[..., Proxy], model: Model
 ) -> None:
     """Tools that it runs, and what it would fetch, carry data past the walls of the agent's pod."""
-    assert refusal(ask(start(), body=json.dumps(asked))) == (403, code)
+    assert refusal(ask(start(), body=json.dumps(asked))) == (400, code)
     assert model.asked == []
 
 
@@ -248,11 +255,13 @@ def test_what_codex_asks_passes(start: Callable[..., Proxy], model: Model) -> No
     tools = [
         {"type": "function", "name": "view_image", "parameters": names},
         {"type": "namespace", "name": "n", "tools": [{"type": "function"}]},
+        {"type": "tool_search", "execution": "client"},
         {"type": "web_search", "external_web_access": True},
     ]
     content = [{"image_url": "data:image/png;base64,AA"}, {"text": "image_url: https://x.example"}]
 
-    given = {"tools": tools, "input": [{"content": content}, "plain"], "background": False}
+    more = {"type": "additional_tools", "tools": [{"type": "namespace", "tools": [tools[0]]}]}
+    given = {"tools": tools, "input": [more, {"content": content}, "plain"], "background": False}
     assert ask(proxy, body=json.dumps(given)).status == 200
     assert len(model.asked) == 1
 
@@ -263,7 +272,7 @@ def test_limits_of_a_run(start: Callable[..., Proxy], model: Model) -> None:
 
     assert refusal(ask(proxy, body="x" * 101)) == (413, "too_large")
     assert ask(proxy, body="{}").status == 200
-    assert refusal(ask(proxy, body="{}")) == (403, "request_limit")
+    assert refusal(ask(proxy, body="{}")) == (400, "request_limit")
     assert len(model.asked) == 1
 
 
